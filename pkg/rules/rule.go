@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// MaxDelay is the longest random delay that a rule may ask for:
+// MAX_ANYCAST_DELAY_TIME, RFC 4861 §10.
+const MaxDelay = time.Second
+
+// Method is the kind of evidence that a rule takes to answer for an address.
+type Method uint8
+
+// The methods that a rule may name.
+const (
+	// Static answers for every address of the prefix.
+	Static Method = iota + 1
+	// Deny never answers.
+	Deny
+)
+
+// Methods lists every method, in the order of the documentation.
+func Methods() []Method { return []Method{Static, Deny} }
+
+// String returns the name that configuration files, metrics and logs use.
+func (m Method) String() string {
+	switch m {
+	case Static:
+		return "static"
+	case Deny:
+		return "deny"
+	}
+	return fmt.Sprintf("Method(%d)", uint8(m))
+}
+
+// ParseMethod returns the method of that name. The error lists the known ones.
+func ParseMethod(name string) (Method, error) {
+	for _, m := range Methods() {
+		if m.String() == name {
+			return m, nil
+		}
+	}
+	return 0, fmt.Errorf("method %q is not one of %s", name, joinMethods())
+}
+
+func joinMethods() string {
+	names := make([]string, 0, len(Methods()))
+	for _, m := range Methods() {
+		names = append(names, m.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// Rule is what the operator permits: a prefix and the evidence that it takes
+// to answer for a target inside it. The most specific rule decides.
+type Rule struct {
+	// Prefix is a valid, masked IPv6 prefix.
+	Prefix netip.Prefix
+	// Method is the evidence to ask for.
+	Method Method
+	// Uplinks names the interfaces that the rule holds on; empty means all.
+	Uplinks []string
+	// Delay is the upper bound of the random delay before a multicast
+	// solicitation is answered, 0 to MaxDelay. It is for prefixes that more
+	// than one proxy answers for (RFC 4861 §7.2.8).
+	Delay time.Duration
+	// IgnoreDAD leaves duplicate address detection unanswered, so that another
+	// station can take an address of the prefix as its own.
+	IgnoreDAD bool
+}
+
+// String returns the rule in the form that the command line takes.
+func (r Rule) String() string {
+	return r.Prefix.String() + "=" + r.Method.String()
+}
+
+// Covers reports whether the rule holds on the uplink of that name.
+func (r Rule) Covers(uplink string) bool {
+	return len(r.Uplinks) == 0 || slices.Contains(r.Uplinks, uplink)
+}
+
+// Validate checks the fields that do not depend on other rules.
+func (r Rule) Validate() error {
+	var errs []error
+	if err := CheckPrefix(r.Prefix); err != nil {
+		errs = append(errs, err)
+	}
+	if !slices.Contains(Methods(), r.Method) {
+		errs = append(errs, fmt.Errorf("method is not one of %s", joinMethods()))
+	}
+	if r.Delay < 0 || r.Delay > MaxDelay {
+		errs = append(errs, fmt.Errorf("delay %s is outside 0s to %s (MAX_ANYCAST_DELAY_TIME, RFC 4861 §10)", r.Delay, MaxDelay))
+	}
+	return errors.Join(errs...)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Uplink is what the operator chooses for one interface that solicitations
+// arrive on. Its zero values are the defaults.
+type Uplink struct {
+	// Interface is the name of the device.
+	Interface string
+	// Source is the source address of our advertisements.
+	Source SourcePolicy
+	// Membership is how multicast solicitations are made to reach us.
+	Membership MembershipMode
+	// Router is the R flag of our advertisements.
+	Router RouterFlag
+	// Early puts the packet socket before the hooks of tc and nftables.
+	Early bool
+	// RequireOnLinkSource ignores askers whose address is in none of the
+	// uplink's on-link prefixes.
+	RequireOnLinkSource bool
+}
+
+// SourcePolicy chooses the IPv6 source address of our advertisements.
+type SourcePolicy uint8
+
+// The source policies. RFC 4861 §4.4 wants "an address assigned to the sending
+// interface", which SourceTarget deliberately is not.
+const (
+	// SourceAuto takes the uplink's address in the asker's prefix for a global
+	// asker, and the link-local address otherwise.
+	SourceAuto SourcePolicy = iota
+	// SourceLinkLocal always takes the link-local address.
+	SourceLinkLocal
+	// SourceTarget takes the target, for links that filter link-local sources.
+	SourceTarget
+)
+
+// String returns the policy's name in configuration files.
+func (p SourcePolicy) String() string { return nameOf(p, SourcePolicyNames()) }
+
+// SourcePolicyNames returns the names of the policies in the order of their
+// values.
+func SourcePolicyNames() []string { return []string{"auto", "link-local", "target"} }
+
+// RouterFlag chooses the R flag of our advertisements (RFC 4861 §4.4).
+type RouterFlag uint8
+
+// The settings of the R flag.
+const (
+	// RouterAuto follows the interface's forwarding setting (RFC 4861 §7.2.4).
+	RouterAuto RouterFlag = iota
+	// RouterTrue always sets it.
+	RouterTrue
+	// RouterFalse never sets it.
+	RouterFalse
+)
+
+// String returns the setting's name in configuration files.
+func (f RouterFlag) String() string { return nameOf(f, RouterFlagNames()) }
+
+// RouterFlagNames returns the names of the settings in the order of their
+// values.
+func RouterFlagNames() []string { return []string{"auto", "true", "false"} }
+
+// MembershipMode chooses how multicast solicitations are made to reach us.
+type MembershipMode uint8
+
+// The membership modes.
+const (
+	// MembershipAuto joins the groups of narrow prefixes and turns on
+	// all-multicast for wide ones.
+	MembershipAuto MembershipMode = iota
+	// MembershipJoin joins groups only, by real MLD.
+	MembershipJoin
+	// MembershipAllMulti turns on all-multicast only.
+	MembershipAllMulti
+	// MembershipNone does nothing: something else receives for us.
+	MembershipNone
+)
+
+// String returns the mode's name in configuration files.
+func (m MembershipMode) String() string { return nameOf(m, MembershipModeNames()) }
+
+// MembershipModeNames returns the names of the modes in the order of their
+// values.
+func MembershipModeNames() []string { return []string{"auto", "join", "allmulti", "none"} }
+
+func nameOf[T ~uint8](v T, names []string) string {
+	if int(v) < len(names) {
+		return names[v]
+	}
+	return fmt.Sprintf("%T(%d)", v, uint8(v))
+}
+
+// ParseName returns the value whose name it is, by the list of names that goes
+// with the type. The error lists them.
+func ParseName[T SourcePolicy | RouterFlag | MembershipMode](name string, names []string) (T, error) {
+	i := slices.Index(names, name)
+	if i < 0 {
+		return 0, fmt.Errorf("%q is not one of %s", name, strings.Join(names, ", "))
+	}
+	return T(i), nil //nolint:gosec // an index of a short list
+}
