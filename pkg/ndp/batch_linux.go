@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// batchSize is how many answers leave with one system call. Beyond 16 the call
+// itself no longer shows in a profile.
+const batchSize = 64
+
+// sendWait is how long a full send buffer may hold up the receive loop, whose
+// ring takes in what arrives meanwhile.
+const sendWait = 10 * time.Millisecond
+
+// mmsghdr is struct mmsghdr of sendmmsg(2).
+type mmsghdr struct {
+	header unix.Msghdr
+	length uint32
+}
+
+// batch collects answers and sends them together. Nothing of it may move, so
+// it is used by pointer only.
+type batch struct {
+	n       int
+	frames  [batchSize]Advertisement
+	kinds   [batchSize]Kind
+	at      [batchSize]int64 // reception, nanoseconds since 1970
+	iovecs  [batchSize]unix.Iovec
+	headers [batchSize]mmsghdr
+}
+
+func newBatch() *batch {
+	b := new(batch)
+	for i := range b.frames {
+		b.iovecs[i].Base = &b.frames[i][0]
+		b.iovecs[i].SetLen(AdvertisementLen)
+		b.headers[i].header.Iov = &b.iovecs[i]
+		b.headers[i].header.SetIovlen(1)
+	}
+	return b
+}
+
+func (b *batch) full() bool { return b.n == batchSize }
+
+// slot returns the frame to write the next answer to; add keeps it.
+func (b *batch) slot() *Advertisement { return &b.frames[b.n] }
+
+func (b *batch) add(k Kind, at int64) {
+	b.kinds[b.n], b.at[b.n] = k, at
+	b.n++
+}
+
+// send hands the answers to the bound packet socket and empties the batch. An
+// answer that the kernel refuses is counted and left behind: the solicitation
+// will be repeated (RFC 4861 §7.2.2).
+func (b *batch) send(fd int, c *Counters) {
+	for from := 0; from < b.n; {
+		sent, errno := b.sendmmsg(fd, from)
+		if errno == unix.EINTR {
+			continue
+		}
+		if errno == unix.EAGAIN && writable(fd) {
+			continue
+		}
+		now := time.Now().UnixNano()
+		for i := from; i < from+sent; i++ {
+			c.answered(b.kinds[i], now-b.at[i])
+		}
+		from += sent
+		if errno != 0 {
+			c.sendFailed()
+			from++
+		}
+	}
+	b.n = 0
+}
+
+func (b *batch) sendmmsg(fd, from int) (int, unix.Errno) {
+	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), //nolint:gosec // a descriptor is positive
+		uintptr(unsafe.Pointer(&b.headers[from])), uintptr(b.n-from), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // x/sys has no sendmmsg
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0 //nolint:gosec // at most batchSize
+}
+
+// writable waits a moment for room in the send buffer.
+func writable(fd int) bool {
+	pfd := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}} //nolint:gosec // a descriptor
+	n, err := unix.Poll(pfd[:], int(sendWait/time.Millisecond))
+	return err == nil && n == 1 && pfd[0].Revents&unix.POLLOUT != 0
+}

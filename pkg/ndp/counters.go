@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"math/bits"
+	"sync/atomic"
+	"time"
+)
+
+// Counters are the figures of one uplink. They outlive its sockets, only grow,
+// and may be read at any time. Every solicitation received is in the end either
+// answered or ignored for one reason; a delayed one is neither while it waits.
+type Counters struct {
+	// Received by kind, Answered by kind, and Ignored by reason.
+	Received [kindCount]atomic.Uint64
+	Answered [kindCount]atomic.Uint64
+	Ignored  [reasonCount]atomic.Uint64
+	// SendErrors counts advertisements that the kernel did not take.
+	SendErrors atomic.Uint64
+	// Redirected counts solicitations that name another link-layer address
+	// than their Ethernet source, as a virtual router's do.
+	Redirected atomic.Uint64
+	// Drops counts frames that the kernel lost because the ring was full.
+	Drops atomic.Uint64
+	// Duration is the time from reception by the kernel to the hand-over of
+	// the answer to the kernel, without a delay that a rule asks for.
+	Duration Histogram
+}
+
+func (c *Counters) ignored(r Reason) { c.Ignored[r].Add(1) }
+
+func (c *Counters) answered(k Kind, nanoseconds int64) {
+	c.Answered[k].Add(1)
+	c.Duration.observe(nanoseconds)
+}
+
+func (c *Counters) sendFailed() {
+	c.SendErrors.Add(1)
+	c.ignored(SendFailed)
+}
+
+// histogramBuckets is the number of buckets with an upper bound.
+const histogramBuckets = 21
+
+// Histogram counts durations in buckets whose upper bounds double from 1 µs.
+type Histogram struct {
+	buckets [histogramBuckets + 1]atomic.Uint64 // the last one is unbounded
+	sum     atomic.Uint64                       // nanoseconds
+}
+
+func (h *Histogram) observe(nanoseconds int64) {
+	ns := uint64(max(nanoseconds, 0)) //nolint:gosec // a clock that was set back counts as 0
+	i := 0
+	if ns > 1000 {
+		i = bits.Len64((ns - 1) / 1000)
+	}
+	h.buckets[min(i, histogramBuckets)].Add(1)
+	h.sum.Add(ns)
+}
+
+// Snapshot returns the number and the sum of the observations, and how many
+// were at most as long as each upper bound in seconds.
+func (h *Histogram) Snapshot() (count uint64, sum float64, cumulative map[float64]uint64) {
+	cumulative = make(map[float64]uint64, histogramBuckets)
+	for i := range histogramBuckets {
+		count += h.buckets[i].Load()
+		cumulative[float64(uint64(1)<<i)*1e-6] = count
+	}
+	count += h.buckets[histogramBuckets].Load()
+	return count, time.Duration(h.sum.Load()).Seconds(), cumulative //nolint:gosec // 584 years
+}

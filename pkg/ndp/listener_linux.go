@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/mdlayher/packet"
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// ListenConfig is what a Listener starts with.
+type ListenConfig struct {
+	// Interface is the uplink's facts, which also name the device.
+	Interface *Interface
+	// View is what to answer for; nil for nothing yet.
+	View *rules.View
+	// Early puts the socket before the hooks of tc and of nftables' ingress,
+	// which otherwise may hide solicitations.
+	Early bool
+	// Counters take the figures. They may have been used before.
+	Counters *Counters
+}
+
+// Listener answers on one device. Close ends it; when the device is deleted it
+// goes deaf for good and must be closed.
+type Listener struct {
+	conn     *packet.Conn
+	raw      syscall.RawConn
+	index    int
+	counters *Counters
+	ring     *ring
+	wake     int // eventfd that interrupts the wait for frames
+	stopping atomic.Bool
+	done     chan struct{}
+	err      error // of the loop; read it after done
+
+	iface atomic.Pointer[Interface]
+	view  atomic.Pointer[rules.View]
+
+	statsMu sync.Mutex // PACKET_STATISTICS resets what it returns
+}
+
+// Listen opens the packet socket of the interface and starts to answer. It
+// needs CAP_NET_RAW, and fails with an error that wraps [os.ErrPermission]
+// without it. The filter is in force before the first frame can be queued.
+func Listen(cfg ListenConfig) (*Listener, error) {
+	f, err := filter(cfg.Interface.index, cfg.View)
+	if err != nil {
+		return nil, err
+	}
+	// Protocol 0 receives nothing, until the ring is there and bind names one.
+	conn, err := packet.Listen(&net.Interface{Index: cfg.Interface.index}, packet.Raw, 0, &packet.Config{Filter: f})
+	if err != nil {
+		return nil, fmt.Errorf("open packet socket: %w", err)
+	}
+	l := &Listener{
+		conn: conn, index: cfg.Interface.index, counters: cfg.Counters,
+		wake: -1, done: make(chan struct{}),
+	}
+	l.iface.Store(cfg.Interface)
+	l.view.Store(cfg.View)
+	if err := l.open(cfg.Early); err != nil {
+		return nil, errors.Join(err, l.release())
+	}
+	go l.run()
+	return l, nil
+}
+
+// open sets the socket up and binds it, which starts reception.
+func (l *Listener) open(early bool) error {
+	var err error
+	if l.raw, err = l.conn.SyscallConn(); err != nil {
+		return fmt.Errorf("access packet socket: %w", err)
+	}
+	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
+		return fmt.Errorf("create event descriptor: %w", err)
+	}
+	protocol := uint16(unix.ETH_P_IPV6)
+	if early {
+		protocol = unix.ETH_P_ALL
+	}
+	return l.control(func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
+			return fmt.Errorf("ignore outgoing frames: %w", err)
+		}
+		if l.ring, err = openRing(fd); err != nil {
+			return err
+		}
+		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: l.index, Protocol: htons(protocol)}); err != nil {
+			return fmt.Errorf("bind packet socket: %w", err)
+		}
+		return nil
+	})
+}
+
+// htons returns the value in network byte order, as sll_protocol wants it.
+func htons(v uint16) uint16 {
+	b := [2]byte{byte(v >> 8), byte(v)}
+	return binary.NativeEndian.Uint16(b[:])
+}
+
+func (l *Listener) control(f func(fd int) error) error {
+	var inner error
+	err := l.raw.Control(func(fd uintptr) { inner = f(int(fd)) }) //nolint:gosec // a descriptor
+	return errors.Join(err, inner)
+}
+
+// Index returns the index of the device that the listener is bound to.
+func (l *Listener) Index() int { return l.index }
+
+// Done is closed when the listener has stopped, by Close or by an error.
+func (l *Listener) Done() <-chan struct{} { return l.done }
+
+// SetInterface replaces the facts that answers are made from.
+func (l *Listener) SetInterface(i *Interface) { l.iface.Store(i) }
+
+// SetView replaces what is answered for, without a moment in which a target of
+// both views is unanswered.
+func (l *Listener) SetView(v *rules.View) error {
+	f, err := filter(l.index, v)
+	if err != nil {
+		return err
+	}
+	if err := l.conn.SetBPF(f); err != nil {
+		return fmt.Errorf("replace packet filter: %w", err)
+	}
+	l.view.Store(v)
+	return nil
+}
+
+// SetAllMulticast asks the device for all multicast frames, or takes that
+// back. The kernel takes it back by itself when the socket closes.
+func (l *Listener) SetAllMulticast(on bool) error {
+	option := unix.PACKET_DROP_MEMBERSHIP
+	if on {
+		option = unix.PACKET_ADD_MEMBERSHIP
+	}
+	mreq := unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_ALLMULTI} //nolint:gosec // an index
+	return l.control(func(fd int) error {
+		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, option, &mreq); err != nil {
+			return fmt.Errorf("set all-multicast: %w", err)
+		}
+		return nil
+	})
+}
+
+// CountDrops adds what the kernel lost since the last call to the counters.
+func (l *Listener) CountDrops() error {
+	l.statsMu.Lock()
+	defer l.statsMu.Unlock()
+	stats, err := l.conn.Stats()
+	if err != nil {
+		return fmt.Errorf("read socket statistics: %w", err)
+	}
+	l.counters.Drops.Add(uint64(stats.Drops))
+	return nil
+}
+
+// Close stops answering and releases the socket with all its memberships. It
+// returns the error that had stopped the listener before, if one had.
+func (l *Listener) Close() error {
+	l.stopping.Store(true)
+	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // any number wakes
+	_, err := unix.Write(l.wake, one[:])
+	<-l.done
+	return errors.Join(l.err, err, l.CountDrops(), l.release())
+}
+
+func (l *Listener) release() error {
+	var errs []error
+	if l.ring != nil {
+		errs = append(errs, l.ring.close())
+	}
+	if l.wake >= 0 {
+		errs = append(errs, unix.Close(l.wake))
+	}
+	return errors.Join(append(errs, l.conn.Close())...)
+}

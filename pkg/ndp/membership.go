@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	// autoGroups is the widest prefix in groups, 2⁸ of a /120, that auto joins.
+	autoGroups = 1 << 8
+	// autoTotal bounds the groups that auto joins in all. The kernel searches
+	// a device's groups one by one for each multicast packet.
+	autoTotal = 4096
+	// joinGroups is the widest prefix, a /112, that can be joined on demand.
+	joinGroups = 1 << 16
+	// allGroups is the number of solicited-node groups, RFC 4291 §2.7.1.
+	allGroups = 1 << 24
+)
+
+// groupJoiner joins and leaves solicited-node groups, named by their low 24
+// bits, on one device.
+type groupJoiner interface {
+	join(group uint32) error
+	leave(group uint32) error
+	close() error
+}
+
+// Membership keeps the multicast memberships that a view needs. A proxy must
+// join the groups of the addresses it answers for (RFC 4861 §7.2.8). It is not
+// safe for concurrent use.
+type Membership struct {
+	mode     rules.MembershipMode
+	joiner   groupJoiner
+	allMulti func(on bool) error
+
+	joined map[netip.Prefix]bool // answered prefixes, and whether by groups
+	groups map[uint32]int        // how many prefixes need a group
+	wide   int                   // how many prefixes need all-multicast
+}
+
+// MembershipStatus tells what is in force.
+type MembershipStatus struct {
+	// Groups is the number of groups joined.
+	Groups int
+	// AllMulti is true while all-multicast is on.
+	AllMulti bool
+	// Unjoined are the prefixes whose groups are too many to join. Behind a
+	// switch with MLD snooping solicitations for them may not arrive.
+	Unjoined []netip.Prefix
+}
+
+// NewMembership returns the membership of the listener's device.
+func NewMembership(mode rules.MembershipMode, l *Listener) *Membership {
+	return newMembership(mode, &groupSockets{index: l.index}, l.SetAllMulticast)
+}
+
+func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool) error) *Membership {
+	return &Membership{
+		mode: mode, joiner: j, allMulti: allMulti,
+		joined: make(map[netip.Prefix]bool), groups: make(map[uint32]int),
+	}
+}
+
+// Apply follows a difference between two views. Additions come first, so that
+// a group that is needed before and after is never left (RFC 4861 §7.2.1).
+// What failed is not retried before the next Apply for the same prefix.
+func (m *Membership) Apply(added, removed []rules.Decision) error {
+	if m.mode == rules.MembershipNone {
+		return nil
+	}
+	gone := make(map[netip.Prefix]bool, len(removed))
+	for _, d := range removed {
+		gone[d.Prefix] = d.Verdict.Answer
+	}
+	var errs []error
+	for _, d := range added {
+		was := gone[d.Prefix]
+		delete(gone, d.Prefix)
+		switch {
+		case d.Verdict.Answer && !was:
+			errs = append(errs, m.add(d.Prefix))
+		case !d.Verdict.Answer && was:
+			gone[d.Prefix] = true
+		}
+	}
+	for p, answered := range gone {
+		if answered {
+			errs = append(errs, m.remove(p))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (m *Membership) add(p netip.Prefix) error {
+	first, n := groupRange(p)
+	byGroups := m.mode == rules.MembershipJoin && n <= joinGroups ||
+		m.mode == rules.MembershipAuto && n <= autoGroups && len(m.groups)+int(n) <= autoTotal
+	m.joined[p] = byGroups
+	if !byGroups {
+		return m.addWide()
+	}
+	for g := first; g < first+n; g++ {
+		if m.groups[g]++; m.groups[g] > 1 {
+			continue
+		}
+		if err := m.joiner.join(g); err != nil {
+			delete(m.groups, g)
+			for undo := first; undo < g; undo++ {
+				err = errors.Join(err, m.drop(undo))
+			}
+			m.joined[p] = false
+			return errors.Join(fmt.Errorf("join the groups of %s: %w", p, err), m.addWide())
+		}
+	}
+	return nil
+}
+
+// addWide counts a prefix that no groups are joined for, and turns
+// all-multicast on for the first unless the operator wants joins only.
+func (m *Membership) addWide() error {
+	m.wide++
+	if m.wide > 1 || m.mode == rules.MembershipJoin {
+		return nil
+	}
+	return m.allMulti(true)
+}
+
+func (m *Membership) remove(p netip.Prefix) error {
+	byGroups, known := m.joined[p]
+	if !known {
+		return nil
+	}
+	delete(m.joined, p)
+	if !byGroups {
+		if m.wide--; m.wide > 0 || m.mode == rules.MembershipJoin {
+			return nil
+		}
+		return m.allMulti(false)
+	}
+	var errs []error
+	first, n := groupRange(p)
+	for g := first; g < first+n; g++ {
+		errs = append(errs, m.drop(g))
+	}
+	return errors.Join(errs...)
+}
+
+// drop takes one prefix off a group and leaves the group with the last.
+func (m *Membership) drop(g uint32) error {
+	if m.groups[g]--; m.groups[g] > 0 {
+		return nil
+	}
+	delete(m.groups, g)
+	return m.joiner.leave(g)
+}
+
+// Status returns what is in force.
+func (m *Membership) Status() MembershipStatus {
+	s := MembershipStatus{Groups: len(m.groups), AllMulti: m.wide > 0 && m.mode != rules.MembershipJoin}
+	if m.mode == rules.MembershipAuto || m.mode == rules.MembershipJoin {
+		for p, byGroups := range m.joined {
+			if !byGroups {
+				s.Unjoined = append(s.Unjoined, p)
+			}
+		}
+		slices.SortFunc(s.Unjoined, netip.Prefix.Compare)
+	}
+	return s
+}
+
+// Close leaves all groups. All-multicast ends with the listener.
+func (m *Membership) Close() error { return m.joiner.close() }
+
+// groupRange returns the solicited-node groups of a prefix's addresses: the
+// first one's low 24 bits and how many follow from there.
+func groupRange(p netip.Prefix) (first, n uint32) {
+	if p.Bits() <= 104 {
+		return 0, allGroups
+	}
+	return groupOf(p.Addr()), 1 << (128 - p.Bits())
+}

@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"encoding/binary"
+	"net/netip"
+)
+
+// PacketType tells to whom a received frame was addressed, with the values of
+// sll_pkttype in packet(7).
+type PacketType uint8
+
+// The packet types that matter here; greater values are never ours.
+const (
+	PacketHost PacketType = iota
+	PacketBroadcast
+	PacketMulticast
+	PacketOtherHost
+	PacketOutgoing
+)
+
+// Meta is what the packet socket tells about a frame beside its octets.
+type Meta struct {
+	// Type is the frame's addressee.
+	Type PacketType
+	// Index is the interface that the frame came in on.
+	Index int
+	// VLAN is the VLAN identifier of a tag that the kernel took off the frame;
+	// 0 is no tag, or a priority tag, which is the same (IEEE 802.1Q).
+	VLAN uint16
+	// ChecksumPartial is true for a frame of this host whose checksum the
+	// kernel left to the network card (TP_STATUS_CSUMNOTREADY in packet(7)).
+	ChecksumPartial bool
+}
+
+// solicitation is a validated Neighbor Solicitation.
+type solicitation struct {
+	source, dest, target netip.Addr
+	// asker is where the answer goes: the source link-layer address option, or
+	// the Ethernet source where there is none (RFC 4861 §7.2.4).
+	asker [6]byte
+	// redirected is true when asker is not the Ethernet source.
+	redirected bool
+}
+
+// kindOf classifies a frame as far as it can be read, also when it is invalid.
+func kindOf(frame []byte) Kind {
+	group := len(frame) > offEtherDst && frame[offEtherDst]&1 != 0
+	if len(frame) >= offICMP {
+		if ipAt(frame, offSource).IsUnspecified() {
+			return DAD
+		}
+		group = frame[offDest] == 0xff // RFC 4291 §2.7
+	}
+	if group {
+		return Multicast
+	}
+	return Unicast
+}
+
+// parse validates a frame by RFC 4861 §7.1.1 and fills s. It returns Answered
+// for a valid solicitation, and else why it is none.
+func (s *solicitation) parse(frame []byte, partial bool) Reason {
+	if len(frame) < offICMP || binary.BigEndian.Uint16(frame[offEtherType:]) != etherTypeIPv6 {
+		return NotIPv6
+	}
+	if frame[offIP]>>4 != 6 { // RFC 8200 §3
+		return NotIPv6
+	}
+	n := int(binary.BigEndian.Uint16(frame[offPayloadLen:]))
+	if n == 0 || n > len(frame)-offICMP { // RFC 8200 §3, RFC 2675 §3
+		return PayloadLength
+	}
+	if r := checkNextHeader(frame[offNextHeader]); r != Answered {
+		return r
+	}
+	if frame[offICMP] != typeSolicitation { // RFC 4861 §4.3
+		return NotSolicitation
+	}
+	if frame[offHopLimit] != hopLimit { // RFC 4861 §7.1.1: not forwarded by a router
+		return HopLimit
+	}
+	if n < minMessage { // RFC 4861 §7.1.1: 24 or more octets, by the IP length
+		return MessageLength
+	}
+	if frame[offCode] != 0 { // RFC 4861 §7.1.1
+		return Code
+	}
+	if !partial && icmpSum(frame, n) != 0xffff { // RFC 4861 §7.1.1
+		return Checksum
+	}
+	s.source, s.dest, s.target = ipAt(frame, offSource), ipAt(frame, offDest), ipAt(frame, offTarget)
+	if r := s.checkAddresses(); r != Answered {
+		return r
+	}
+	return s.parseOptions(frame, frame[offOptions:offICMP+n])
+}
+
+// checkNextHeader accepts ICMPv6 only. A Fragment header is forbidden by
+// RFC 6980 §5; other extension headers are legal, but no known stack sends
+// them with neighbor discovery.
+func checkNextHeader(next byte) Reason {
+	switch next {
+	case protoICMPv6:
+		return Answered
+	case protoFragment: // RFC 6980 §5
+		return Fragment
+	case protoHopByHop, protoRouting, protoDestination, protoAuth:
+		return ExtensionHeader
+	}
+	return NotSolicitation
+}
+
+// checkAddresses holds the rules that need no more than the three addresses.
+func (s *solicitation) checkAddresses() Reason {
+	t, src := s.target, s.source
+	if !proxyable(t) {
+		return TargetScope
+	}
+	if src.IsMulticast() || src.IsLoopback() || src.Is4In6() { // RFC 4861 §4.3, RFC 4291 §2.5.3, §2.7
+		return SourceScope
+	}
+	group := s.dest.IsMulticast()
+	if src.IsUnspecified() && !isSolicitedNode(s.dest) { // RFC 4861 §7.1.1
+		return Destination
+	}
+	if group && s.dest != allNodes && // RFC 4861 §4.3, §7.2.2
+		(!isSolicitedNode(s.dest) || groupOf(s.dest) != groupOf(t)) {
+		return Destination
+	}
+	return Answered
+}
+
+// proxyable reports whether a target can live behind a node at all. A link-local
+// address belongs to one link.
+func proxyable(t netip.Addr) bool {
+	return !t.IsMulticast() && // RFC 4861 §7.1.1
+		!t.IsUnspecified() && !t.IsLoopback() && !t.Is4In6() && !t.IsLinkLocalUnicast() // RFC 4291 §2.5
+}
+
+// parseOptions walks the options. It takes the first source link-layer address
+// and skips every option that a solicitation does not define (RFC 4861 §7.1.1).
+func (s *solicitation) parseOptions(frame, opts []byte) Reason {
+	ether := macAt(frame, offEtherSrc)
+	s.asker = ether
+	found, badLength := false, false
+	for len(opts) > 0 {
+		if len(opts) < 2 || opts[1] == 0 { // RFC 4861 §4.6: discard
+			return OptionLength
+		}
+		n := int(opts[1]) * 8
+		if n > len(opts) {
+			return OptionLength
+		}
+		if opts[0] == optSourceLinkAddr && !found {
+			found = true
+			badLength = n != 8 // RFC 2464 §6: one unit on Ethernet
+			s.asker = macAt(opts, 2)
+		}
+		opts = opts[n:]
+	}
+	if found && s.source.IsUnspecified() { // RFC 4861 §7.1.1
+		return DADLinkAddress
+	}
+	// A group address or none would make the answer reach more than the asker.
+	if badLength || s.asker[0]&1 != 0 || s.asker == [6]byte{} {
+		return LinkAddress
+	}
+	s.redirected = s.asker != ether
+	return Answered
+}
