@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"regexp"
+	"strconv"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Load reads and checks a configuration file. Faults of its content come as
+// [Errors].
+func Load(path string) (*Config, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("read configuration: %w (write one, or name another with --config, or start with --interface and --rule)", err)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Parse checks the content of a configuration file. file is the name that the
+// errors give it.
+func Parse(file string, data []byte) (*Config, error) {
+	r := &reader{file: file}
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, syntaxErrors(file, err)
+	}
+	if len(doc.Content) == 0 {
+		return nil, Errors{{File: file, Line: 1, Column: 1, Message: `the file is empty: begin with "version: 1"`}}
+	}
+	c := &Config{MetricsListen: DefaultMetricsListen}
+	root := value{reader: r}.child(doc.Content[0], "")
+	f := fileReader{config: c}
+	root.mapping(
+		field{"version", f.version},
+		field{"uplinks", f.uplinks},
+		field{"rules", f.rules},
+		field{"metrics", f.metrics},
+	)
+	f.finish(root)
+	if err := r.errors.sorted(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// yamlLine finds the place in an error of the YAML library.
+var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
+
+// syntaxErrors gives an error of the YAML library a place.
+func syntaxErrors(file string, err error) Errors {
+	e := &Error{File: file, Line: 1, Column: 1, Message: err.Error()}
+	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
+		e.Message = "not valid YAML: " + m[2]
+		if n, err := strconv.Atoi(m[1]); err == nil {
+			e.Line = n
+		}
+	}
+	return Errors{e}
+}
+
+// fileReader fills a Config from the top-level keys, and remembers places for
+// the checks that need more than one key.
+type fileReader struct {
+	config      *Config
+	hasVersion  bool
+	hasUplinks  bool
+	hasRules    bool
+	interfaces  []value   // the names of the uplinks
+	rulePlaces  []value   // the prefixes of the valid rules
+	ruleUplinks [][]value // the uplinks that rules name
+}
+
+func (f *fileReader) version(v value) {
+	f.hasVersion = true
+	if s, ok := v.text(); ok && s != strconv.Itoa(Version) {
+		v.fail("%q is not a version that this program knows: write %d", s, Version)
+	}
+}
+
+func (f *fileReader) metrics(v value) {
+	v.mapping(field{"listen", func(v value) {
+		s, ok := v.text()
+		if !ok {
+			return
+		}
+		f.config.MetricsListen = s
+		if err := CheckListen(s); err != nil {
+			v.fail("%v", err)
+		}
+	}})
+}
+
+// CheckListen checks the address of the metrics endpoint; "" turns it off.
+func CheckListen(s string) error {
+	if s == "" {
+		return nil
+	}
+	host, port, err := net.SplitHostPort(s)
+	if err != nil {
+		return fmt.Errorf("%q is not an address with a port (example: %q)", s, DefaultMetricsListen)
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("%q is not a port number, 0 to 65535", port)
+	}
+	if host == "" {
+		return nil
+	}
+	if _, err := netip.ParseAddr(host); err != nil {
+		return fmt.Errorf("%q is not an IP address (leave it out for all addresses)", host)
+	}
+	return nil
+}
+
+// finish checks what belongs together.
+func (f *fileReader) finish(root value) {
+	if root.node.Kind != yaml.MappingNode {
+		return
+	}
+	if !f.hasVersion {
+		root.fail(`the key "version" is missing: write "version: %d"`, Version)
+	}
+	if !f.hasUplinks {
+		root.fail(`the key "uplinks" is missing: write "uplinks: [{interface: eth0}]" with the interface that faces the router`)
+	}
+	if !f.hasRules {
+		root.fail(`the key "rules" is missing: write "rules: [{prefix: \"2001:db8:1::/80\", method: static}]" with what to answer for`)
+	}
+	var names []string
+	for _, u := range f.config.Uplinks {
+		names = append(names, u.Interface)
+	}
+	for i, v := range f.interfaces {
+		for j, other := range f.interfaces[:i] {
+			if v.node.Value == other.node.Value {
+				v.fail("%q is already uplinks[%d]", v.node.Value, j)
+				break
+			}
+		}
+	}
+	known := make(map[string]bool)
+	for _, n := range names {
+		known[n] = true
+	}
+	for _, uplinks := range f.ruleUplinks {
+		for _, v := range uplinks {
+			if !known[v.node.Value] {
+				v.fail("%q is not the interface of an uplink%s", v.node.Value, didYouMean(v.node.Value, names))
+			}
+		}
+	}
+	f.checkDoubledRules()
+}
+
+// checkDoubledRules finds rules of which neither is more specific.
+func (f *fileReader) checkDoubledRules() {
+	first := make(map[netip.Prefix][]int)
+	for i, r := range f.config.Rules {
+		for _, j := range first[r.Prefix] {
+			if overlap(r, f.config.Rules[j]) {
+				f.rulePlaces[i].fail("%s is already the prefix of the rule on line %d: remove one, or give them different uplinks", r.Prefix, f.rulePlaces[j].node.Line)
+				break
+			}
+		}
+		first[r.Prefix] = append(first[r.Prefix], i)
+	}
+}
+
+// overlap reports whether two rules hold on a common uplink.
+func overlap(a, b rules.Rule) bool {
+	if len(a.Uplinks) == 0 || len(b.Uplinks) == 0 {
+		return true
+	}
+	for _, u := range a.Uplinks {
+		if b.Covers(u) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// loopback is the one name that is known to be no uplink on every host.
+const loopback = "lo"
+
+func (f *fileReader) uplinks(v value) {
+	f.hasUplinks = true
+	before := len(v.errors)
+	v.list(func(v value) {
+		var u rules.Uplink
+		named := false
+		v.mapping(
+			field{"interface", func(v value) {
+				named = true
+				if s, ok := v.text(); ok {
+					u.Interface = s
+					if err := CheckInterface(s); err != nil {
+						v.fail("%v", err)
+					}
+					f.interfaces = append(f.interfaces, v)
+				}
+			}},
+			field{"source", func(v value) { readName(v, &u.Source, rules.SourcePolicyNames()) }},
+			field{"membership", func(v value) { readName(v, &u.Membership, rules.MembershipModeNames()) }},
+			field{"router", func(v value) { readName(v, &u.Router, rules.RouterFlagNames()) }},
+			field{"socket", func(v value) {
+				switch s, ok := v.text(); {
+				case !ok:
+				case s == "early":
+					u.Early = true
+				case s != "normal":
+					v.fail("%q is not one of normal, early%s", s, didYouMean(s, []string{"normal", "early"}))
+				}
+			}},
+			field{"require_onlink_source", func(v value) { v.boolean(&u.RequireOnLinkSource) }},
+		)
+		if !named {
+			v.fail(`the key "interface" is missing`)
+		}
+		f.config.Uplinks = append(f.config.Uplinks, u)
+	})
+	if len(f.config.Uplinks) == 0 && len(v.errors) == before {
+		v.fail("the list is empty: name the interface that faces the router")
+	}
+}
+
+// CheckInterface checks the name of an uplink's interface.
+func CheckInterface(name string) error {
+	switch {
+	case name == "":
+		return fmt.Errorf("the name of an interface is missing")
+	case len(name) > 15: // IFNAMSIZ - 1
+		return fmt.Errorf("%q is longer than the 15 octets of an interface name", name)
+	case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\x00"):
+		return fmt.Errorf("%q is not the name of an interface", name)
+	case name == loopback:
+		return fmt.Errorf("%q is the loopback interface, where no router asks: name the interface that faces the router", name)
+	}
+	return nil
+}
+
+// readName reads the name of an enumerated value.
+func readName[T rules.SourcePolicy | rules.RouterFlag | rules.MembershipMode](v value, into *T, names []string) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	parsed, err := rules.ParseName[T](s, names)
+	if err != nil {
+		v.fail("%v%s", err, didYouMean(s, names))
+		return
+	}
+	*into = parsed
+}
+
+func (f *fileReader) rules(v value) {
+	f.hasRules = true
+	v.list(func(v value) {
+		var (
+			r       rules.Rule
+			place   value
+			uplinks []value
+			before  = len(v.errors)
+		)
+		hasMethod := false
+		v.mapping(
+			field{"prefix", func(v value) {
+				place = v
+				s, ok := v.text()
+				if !ok {
+					return
+				}
+				var err error
+				if r.Prefix, err = rules.ParsePrefix(s); err != nil {
+					v.fail("%v", err)
+				}
+			}},
+			field{"method", func(v value) {
+				hasMethod = true
+				s, ok := v.text()
+				if !ok {
+					return
+				}
+				var err error
+				if r.Method, err = rules.ParseMethod(s); err != nil {
+					v.fail("%v%s", err, didYouMean(s, methodNames()))
+				}
+			}},
+			field{"uplinks", func(v value) {
+				v.list(func(v value) {
+					if s, ok := v.text(); ok {
+						r.Uplinks = append(r.Uplinks, s)
+						uplinks = append(uplinks, v)
+					}
+				})
+				if v.node.Content == nil {
+					v.fail("the list is empty: leave the key out for all uplinks")
+				}
+			}},
+			field{"delay", func(v value) {
+				v.duration(&r.Delay)
+				if r.Delay < 0 || r.Delay > rules.MaxDelay {
+					v.fail("%s is outside 0s to %s (MAX_ANYCAST_DELAY_TIME, RFC 4861 §10)", r.Delay, rules.MaxDelay)
+				}
+			}},
+			field{"dad", func(v value) {
+				switch s, ok := v.text(); {
+				case !ok:
+				case s == "ignore":
+					r.IgnoreDAD = true
+				case s != "defend":
+					v.fail("%q is not one of defend, ignore%s", s, didYouMean(s, []string{"defend", "ignore"}))
+				}
+			}},
+		)
+		if place.node == nil && len(v.errors) == before {
+			v.fail(`the key "prefix" is missing`)
+		}
+		if !hasMethod && len(v.errors) == before {
+			v.fail(`the key "method" is missing: one of %s`, strings.Join(methodNames(), ", "))
+		}
+		f.ruleUplinks = append(f.ruleUplinks, uplinks)
+		if len(v.errors) == before {
+			f.config.Rules = append(f.config.Rules, r)
+			f.rulePlaces = append(f.rulePlaces, place)
+		}
+	})
+}
+
+func methodNames() []string {
+	var names []string
+	for _, m := range rules.Methods() {
+		names = append(names, m.String())
+	}
+	return names
+}

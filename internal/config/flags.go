@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// FromFlags builds a configuration from the flags of a quick start: names of
+// interfaces, and rules in the form PREFIX=METHOD. All faults come at once.
+func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
+	c := &Config{MetricsListen: DefaultMetricsListen}
+	var errs []error
+	if len(interfaces) == 0 {
+		errs = append(errs, errors.New("--interface is missing: name the interface that faces the router"))
+	}
+	for _, name := range interfaces {
+		if err := CheckInterface(name); err != nil {
+			errs = append(errs, fmt.Errorf("--interface: %w", err))
+		}
+		for _, u := range c.Uplinks {
+			if u.Interface == name {
+				errs = append(errs, fmt.Errorf("--interface: %q is given twice", name))
+			}
+		}
+		c.Uplinks = append(c.Uplinks, rules.Uplink{Interface: name})
+	}
+	if len(ruleFlags) == 0 {
+		errs = append(errs, errors.New("--rule is missing: name what to answer for, like --rule 2001:db8:1::/80=static"))
+	}
+	for _, s := range ruleFlags {
+		r, err := parseRule(s)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--rule %q: %w", s, err))
+			continue
+		}
+		for _, other := range c.Rules {
+			if other.Prefix == r.Prefix {
+				errs = append(errs, fmt.Errorf("--rule %q: %s is given twice", s, r.Prefix))
+			}
+		}
+		c.Rules = append(c.Rules, r)
+	}
+	return c, errors.Join(errs...)
+}
+
+func parseRule(s string) (rules.Rule, error) {
+	prefix, method, ok := strings.Cut(s, "=")
+	if !ok {
+		return rules.Rule{}, fmt.Errorf("want PREFIX=METHOD, like 2001:db8:1::/80=static")
+	}
+	p, err := rules.ParsePrefix(prefix)
+	if err != nil {
+		return rules.Rule{}, err
+	}
+	m, err := rules.ParseMethod(method)
+	if err != nil {
+		return rules.Rule{}, fmt.Errorf("%w%s", err, didYouMean(method, methodNames()))
+	}
+	return rules.Rule{Prefix: p, Method: m}, nil
+}

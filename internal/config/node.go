@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// maxNodes bounds what a document may expand to through aliases.
+const maxNodes = 4 << 20
+
+// reader walks a YAML document, and collects faults on the way.
+type reader struct {
+	file   string
+	errors Errors
+	nodes  int
+}
+
+// value is a node of the document with the path that leads to it.
+type value struct {
+	*reader
+	node *yaml.Node
+	path string
+}
+
+// field is a key that a mapping may have.
+type field struct {
+	name string
+	read func(value)
+}
+
+// fail records a fault at the value's place.
+func (v value) fail(format string, args ...any) {
+	v.errors = append(v.errors, &Error{
+		File: v.file, Line: v.node.Line, Column: v.node.Column,
+		Path: v.path, Message: fmt.Sprintf(format, args...),
+	})
+}
+
+// child returns the value for a node below v; an alias stands for its anchor.
+func (v value) child(n *yaml.Node, path string) value {
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	v.nodes++
+	return value{reader: v.reader, node: n, path: path}
+}
+
+// tooLarge reports, once, that aliases make the document explode.
+func (v value) tooLarge() bool {
+	if v.nodes == maxNodes {
+		v.nodes++
+		v.fail("the file expands to more than %d values", maxNodes)
+	}
+	return v.nodes > maxNodes
+}
+
+// mapping reads the keys of a mapping. Unknown and doubled keys are faults.
+func (v value) mapping(fields ...field) {
+	if v.node.Kind != yaml.MappingNode {
+		v.fail("is %s, want a mapping with keys like %q", v.describe(), fields[0].name+":")
+		return
+	}
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+	}
+	seen := make(map[string]int)
+	for i := 0; i+1 < len(v.node.Content) && !v.tooLarge(); i += 2 {
+		k := v.child(v.node.Content[i], v.path)
+		name := k.node.Value
+		if k.node.Kind != yaml.ScalarNode {
+			k.fail("a key must be a word, this is %s", k.describe())
+			continue
+		}
+		if line, doubled := seen[name]; doubled {
+			k.fail("key %q is already on line %d: remove one", name, line)
+			continue
+		}
+		seen[name] = k.node.Line
+		at := slices.Index(names, name)
+		if at < 0 {
+			k.fail("unknown key %q%s; known keys: %s", name, didYouMean(name, names), strings.Join(names, ", "))
+			continue
+		}
+		path := name
+		if v.path != "" {
+			path = v.path + "." + name
+		}
+		fields[at].read(v.child(v.node.Content[i+1], path))
+	}
+}
+
+// list reads the elements of a sequence.
+func (v value) list(read func(value)) {
+	if v.node.Kind != yaml.SequenceNode {
+		v.fail("is %s, want a list (lines that start with \"- \")", v.describe())
+		return
+	}
+	for i, n := range v.node.Content {
+		if v.tooLarge() {
+			return
+		}
+		read(v.child(n, v.path+"["+strconv.Itoa(i)+"]"))
+	}
+}
+
+// text reads a scalar of any type as it is written.
+func (v value) text() (string, bool) {
+	if v.node.Kind != yaml.ScalarNode || v.node.Tag == "!!null" {
+		v.fail("is %s, want a word", v.describe())
+		return "", false
+	}
+	return v.node.Value, true
+}
+
+// boolean reads true or false.
+func (v value) boolean(into *bool) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	switch s {
+	case "true":
+		*into = true
+	case "false":
+		*into = false
+	default:
+		v.fail("%q is neither true nor false", s)
+	}
+}
+
+// duration reads a time like 500ms.
+func (v value) duration(into *time.Duration) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	d, err := time.ParseDuration(s)
+	if err != nil {
+		v.fail("%q is not a duration (examples: 500ms, 1s)", s)
+		return
+	}
+	*into = d
+}
+
+// describe names what stands in the file.
+func (v value) describe() string {
+	switch {
+	case v.node.Kind == yaml.MappingNode:
+		return "a mapping"
+	case v.node.Kind == yaml.SequenceNode:
+		return "a list"
+	case v.node.Tag == "!!null":
+		return "empty"
+	}
+	return strconv.Quote(v.node.Value)
+}
