@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+	"syscall"
+)
+
+// Client asks a running daemon over its control socket.
+type Client struct {
+	address string
+	http    http.Client
+}
+
+// NewClient returns a client for the control socket with that address.
+func NewClient(address string) *Client {
+	return NewClientFunc(address, func(ctx context.Context) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, "unix", address)
+	})
+}
+
+// NewClientFunc returns a client that reaches the control socket by dial, for
+// callers in another network namespace. The address is for messages.
+func NewClientFunc(address string, dial func(context.Context) (net.Conn, error)) *Client {
+	return &Client{address: address, http: http.Client{
+		Timeout: httpTimeout,
+		Transport: &http.Transport{
+			DisableKeepAlives: true,
+			DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+				return dial(ctx)
+			},
+		},
+	}}
+}
+
+// Status returns the daemon's status.
+func (c *Client) Status(ctx context.Context) (Status, error) {
+	var s Status
+	return s, c.get(ctx, "/status", &s)
+}
+
+// Explain returns what the daemon does with a solicitation for the target.
+func (c *Client) Explain(ctx context.Context, target netip.Addr) (Explanation, error) {
+	var e Explanation
+	return e, c.get(ctx, "/explain/"+url.PathEscape(target.String()), &e)
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ndproxyd"+path, nil)
+	if err != nil {
+		return fmt.Errorf("ask daemon: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return fmt.Errorf("no daemon serves %s in this network namespace: start one with \"ndproxyd run\", or name its socket with --control", c.address)
+	case errors.Is(err, io.EOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return fmt.Errorf("the daemon at %s talks to root and to its own user only", c.address)
+	case err != nil:
+		return fmt.Errorf("ask daemon: %w", err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing was written
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return fmt.Errorf("ask daemon: %s", strings.TrimSpace(string(text)))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
+		return fmt.Errorf("read the daemon's answer: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// sourceConfiguration is the source label of rules that need no evidence.
+const sourceConfiguration = "configuration"
+
+// descs are the descriptions of the metrics that are made at each scrape.
+type descs struct {
+	received, answered, ignored, sent, sendErrors *prometheus.Desc
+	drops, redirected, conflicts, duration        *prometheus.Desc
+	entries, updates, groups, ready               *prometheus.Desc
+	reloadOK, reloadTime, build                   *prometheus.Desc
+}
+
+func newDescs() *descs {
+	desc := func(name, help string, labels ...string) *prometheus.Desc {
+		return prometheus.NewDesc("ndproxyd_"+name, help, labels, nil)
+	}
+	return &descs{
+		received:   desc("solicitations_received_total", "Solicitations that passed the socket's filter, also invalid ones.", "interface", "kind"),
+		answered:   desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
+		ignored:    desc("solicitations_ignored_total", "Solicitations that passed the socket's filter and were not answered.", "interface", "reason"),
+		sent:       desc("advertisements_sent_total", "Advertisements that the kernel took.", "interface", "kind"),
+		sendErrors: desc("send_errors_total", "Advertisements that the kernel refused.", "interface"),
+		drops:      desc("socket_drops_total", "Frames that the kernel lost because the receive ring was full.", "interface"),
+		redirected: desc("lladdr_mismatches_total", "Solicitations whose source link-layer address option is not their Ethernet source.", "interface"),
+		conflicts:  desc("conflicts_total", "Signs of another station that uses an address we answer for.", "interface"),
+		duration:   desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
+		entries:    desc("table_entries", "Entries of the published table.", "source", "method"),
+		updates:    desc("table_updates_total", "Tables published."),
+		groups:     desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
+		ready:      desc("interface_ready", "Whether the uplink answers.", "interface"),
+		reloadOK:   desc("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
+		reloadTime: desc("config_last_reload_success_timestamp_seconds", "Time of the last successful load of the configuration."),
+		build:      desc("build_info", "What was built; the value is 1.", "version", "revision", "goversion"),
+	}
+}
+
+// collector makes the metrics of a daemon at each scrape.
+type collector struct {
+	d     *daemon
+	descs *descs
+}
+
+// registry returns everything that /metrics shows.
+func (d *daemon) registry() *prometheus.Registry {
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(
+		&collector{d: d, descs: newDescs()},
+		d.metrics.updateDuration,
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	return r
+}
+
+// Describe implements prometheus.Collector.
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	d := c.descs
+	for _, desc := range []*prometheus.Desc{
+		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration,
+		d.entries, d.updates, d.groups, d.ready, d.reloadOK, d.reloadTime, d.build,
+	} {
+		ch <- desc
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	c.d.supervisor.look(func(u *uplink) { c.uplink(ch, u, counter, gauge) })
+
+	byMethod := make(map[rules.Method]float64)
+	if t := c.d.supervisor.store.Load(); t != nil {
+		for _, r := range t.Rules() {
+			byMethod[r.Method]++
+		}
+	}
+	for _, m := range rules.Methods() {
+		gauge(c.descs.entries, byMethod[m], sourceConfiguration, m.String())
+	}
+	counter(c.descs.updates, c.d.supervisor.store.Updates())
+	reload := c.d.metrics.reloadStatus()
+	gauge(c.descs.reloadOK, boolValue(reload.Successful))
+	gauge(c.descs.reloadTime, float64(reload.LastSuccess.UnixMilli())/1e3)
+	v := c.d.options.Version
+	gauge(c.descs.build, 1, v.Version, v.Revision, v.Go)
+}
+
+func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
+	counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string),
+) {
+	name := u.config.Interface
+	u.countDrops()
+	for _, k := range ndp.Kinds() {
+		counter(c.descs.received, u.counters.Received[k].Load(), name, k.String())
+		counter(c.descs.answered, u.counters.Answered[k].Load(), name, k.String())
+	}
+	for _, r := range ndp.Reasons() {
+		if r != ndp.Answered {
+			counter(c.descs.ignored, u.counters.Ignored[r].Load(), name, r.String())
+		}
+	}
+	counter(c.descs.sent, u.counters.Answered[ndp.Multicast].Load()+u.counters.Answered[ndp.Unicast].Load(), name, "solicited")
+	counter(c.descs.sent, u.counters.Answered[ndp.DAD].Load(), name, "dad")
+	counter(c.descs.sendErrors, u.counters.SendErrors.Load(), name)
+	counter(c.descs.drops, u.counters.Drops.Load(), name)
+	counter(c.descs.redirected, u.counters.Redirected.Load(), name)
+	counter(c.descs.conflicts, u.counters.Ignored[ndp.Conflict].Load(), name)
+	count, sum, buckets := u.counters.Duration.Snapshot()
+	ch <- prometheus.MustNewConstHistogram(c.descs.duration, count, sum, buckets, name)
+	var m ndp.MembershipStatus
+	if u.membership != nil {
+		m = u.membership.Status()
+	}
+	gauge(c.descs.groups, float64(m.Groups), name, "join")
+	gauge(c.descs.groups, boolValue(m.AllMulti), name, "allmulti")
+	gauge(c.descs.ready, boolValue(u.state == Ready), name)
+}
+
+func boolValue(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// DefaultControl is the address of the control socket. An abstract socket
+// belongs to the network namespace, as the daemon does: the commands reach the
+// daemon that answers where they run, also from the host into a pod of the
+// host's network, and a killed daemon leaves no file behind.
+const DefaultControl = "@ndproxyd"
+
+// serveControl answers the commands until ctx ends. Without the socket the
+// daemon goes on: it is a convenience.
+func (d *daemon) serveControl(ctx context.Context) error {
+	address := d.options.Control
+	if address == "" {
+		return nil
+	}
+	err := d.claim(address)
+	if err == nil {
+		err = serve(ctx, "unix", address, d.controlHandler(), func(l net.Listener) net.Listener {
+			return &peerListener{UnixListener: l.(*net.UnixListener)}
+		})
+	}
+	if err != nil {
+		d.log.Warn("no control socket: status and explain do not reach this daemon", "address", address, "err", err)
+	}
+	return nil
+}
+
+// claim removes the file of a daemon that was killed. An abstract socket, or
+// one that somebody serves, is left alone.
+func (d *daemon) claim(address string) error {
+	if address[0] == '@' {
+		return nil
+	}
+	conn, err := net.Dial("unix", address)
+	if err == nil {
+		return errors.Join(errors.New("another process serves it"), conn.Close())
+	}
+	if errors.Is(err, unix.ECONNREFUSED) {
+		return os.Remove(address)
+	}
+	return nil
+}
+
+// peerListener lets in root and the daemon's own user, as an abstract socket
+// has no file permissions.
+type peerListener struct{ *net.UnixListener }
+
+// Accept implements net.Listener.
+func (l *peerListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		uid, err := peerUID(conn)
+		if err == nil && (uid == 0 || int64(uid) == int64(os.Getuid())) {
+			return conn, nil
+		}
+		_ = conn.Close()
+	}
+}
+
+// peerUID returns the user at the other end.
+func peerUID(conn *net.UnixConn) (uint32, error) {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return 0, err
+	}
+	var (
+		cred  *unix.Ucred
+		inner error
+	)
+	err = raw.Control(func(fd uintptr) {
+		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor
+	})
+	if err := errors.Join(err, inner); err != nil {
+		return 0, fmt.Errorf("read peer credentials: %w", err)
+	}
+	return cred.Uid, nil
+}
+
+func (d *daemon) controlHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.status()) })
+	mux.HandleFunc("GET /explain/{address}", func(w http.ResponseWriter, r *http.Request) {
+		target, err := netip.ParseAddr(r.PathValue("address"))
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		writeJSON(w, d.explain(target))
+	})
+	return mux
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(v) // the client went away
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// ErrPrivilege is wrapped by the error of a daemon that may not open packet
+// sockets.
+var ErrPrivilege = errors.New("missing CAP_NET_RAW")
+
+// Options are what a daemon runs with.
+type Options struct {
+	// Load returns the configuration. It is called at start and on each reload.
+	Load func() (*config.Config, error)
+	// Origin names where the configuration comes from, for logs and status.
+	Origin string
+	// Reload asks for a reload each time something is received.
+	Reload <-chan os.Signal
+	// Control is the address of the control socket, "" for none. A leading @
+	// stands for an abstract socket of the network namespace.
+	Control string
+	// Version is shown in status and in build_info.
+	Version Version
+	// Log receives one line for each change of state.
+	Log *slog.Logger
+}
+
+// Version tells what was built.
+type Version struct {
+	Version  string `json:"version"`
+	Revision string `json:"revision"`
+	Go       string `json:"go"`
+}
+
+// Run answers solicitations until ctx ends, and returns nil then. It fails at
+// start only: with the loader's error, or with one that wraps [ErrPrivilege].
+// An uplink that is missing or unusable is waited for.
+func Run(ctx context.Context, o Options) error {
+	cfg, err := o.Load()
+	if err != nil {
+		return err
+	}
+	if err := ndp.CheckPrivilege(); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: %w", ErrPrivilege, err)
+		}
+		return err
+	}
+	watcher, err := hostwatch.Watch()
+	if err != nil {
+		return err
+	}
+	d := &daemon{
+		options:    o,
+		log:        o.Log,
+		started:    time.Now(),
+		supervisor: newSupervisor(o.Log, new(rules.Store)),
+		metrics:    newMetrics(),
+	}
+	defer d.supervisor.close()
+	if err := d.apply(cfg, time.Now()); err != nil {
+		watcher.Close()
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return watcher.Run(ctx, d.supervisor.notify) })
+	g.Go(func() error { return d.loop(ctx) })
+	g.Go(func() error { return d.serveMetrics(ctx) })
+	g.Go(func() error { return d.serveControl(ctx) })
+	err = g.Wait()
+	d.log.Info("stopped")
+	return err
+}
+
+// daemon is one running instance.
+type daemon struct {
+	options    Options
+	log        *slog.Logger
+	started    time.Time
+	supervisor *supervisor
+	metrics    *metrics
+	listen     listenAddress
+}
+
+// loop is the supervisor's goroutine.
+func (d *daemon) loop(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case e := <-d.supervisor.events:
+			d.supervisor.handle(e)
+		case <-d.options.Reload:
+			d.reload()
+		}
+	}
+}
+
+// reload puts a new configuration in force, or keeps the old one when the new
+// one is wrong.
+func (d *daemon) reload() {
+	begin := time.Now()
+	cfg, err := d.options.Load()
+	if err == nil {
+		err = d.apply(cfg, begin)
+	}
+	if err != nil {
+		d.metrics.reloadFailed()
+		d.log.Error("reload failed, the old configuration stays in force", "config", d.options.Origin, "err", err)
+	}
+}
+
+// apply puts a configuration in force.
+func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
+	table, err := rules.Compile(cfg.Rules)
+	if err != nil {
+		return err
+	}
+	d.supervisor.apply(cfg.Uplinks, table)
+	d.listen.set(cfg.MetricsListen)
+	d.metrics.reloaded(time.Now(), time.Since(begin))
+	d.log.Info("configuration loaded", "config", d.options.Origin, "uplinks", len(cfg.Uplinks), "rules", len(cfg.Rules))
+	return nil
+}

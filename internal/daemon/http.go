@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// httpTimeout bounds how long a client may take for a request or an answer.
+const httpTimeout = 10 * time.Second
+
+// listenAddress is the configured address of the metrics endpoint. A reload may
+// change it.
+type listenAddress struct {
+	mu      sync.Mutex
+	address string
+	changed chan struct{} // closed when address is no longer right
+}
+
+func (l *listenAddress) set(address string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed != nil && l.address == address {
+		return
+	}
+	if l.changed != nil {
+		close(l.changed)
+	}
+	l.address, l.changed = address, make(chan struct{})
+}
+
+func (l *listenAddress) get() (string, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.address, l.changed
+}
+
+// serveMetrics serves HTTP until ctx ends. An address that cannot be had now is
+// tried again: metrics must not stop the answers.
+func (d *daemon) serveMetrics(ctx context.Context) error {
+	handler := d.handler()
+	var retry backoff
+	for ctx.Err() == nil {
+		address, changed := d.listen.get()
+		serveCtx, cancel := context.WithCancel(ctx)
+		go func() {
+			select {
+			case <-changed:
+			case <-serveCtx.Done():
+			}
+			cancel()
+		}()
+		var err error
+		if address == "" {
+			<-serveCtx.Done()
+		} else {
+			err = serve(serveCtx, "tcp", address, handler, func(l net.Listener) net.Listener {
+				retry.reset()
+				d.log.Info("serving metrics", "address", l.Addr().String())
+				return l
+			})
+		}
+		if err != nil {
+			wait := retry.next()
+			d.log.Warn("metrics are not served", "address", address, "err", err, "again_in", wait)
+			select {
+			case <-time.After(wait):
+			case <-serveCtx.Done():
+			}
+		}
+		cancel()
+	}
+	return nil
+}
+
+// serve serves HTTP on an address until ctx ends, and returns nil then.
+func serve(ctx context.Context, network, address string, h http.Handler, wrap func(net.Listener) net.Listener) error {
+	l, err := new(net.ListenConfig).Listen(ctx, network, address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: httpTimeout, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(wrap(l)); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// handler returns the pages of the metrics endpoint.
+func (d *daemon) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(d.registry(), promhttp.HandlerOpts{}))
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintln(w, "ok")
+	})
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		s := d.status()
+		if !s.Ready {
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+		for _, u := range s.Uplinks {
+			_, _ = fmt.Fprintln(w, u.Interface, u.State, u.Why)
+		}
+	})
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		_ = indexPage().Execute(w, d.status())
+	})
+	return mux
+}
+
+// indexPage is the page at the root.
+func indexPage() *template.Template {
+	return template.Must(template.New("index").Parse(`<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>ndproxyd</title></head><body>
+<h1>ndproxyd {{.Version.Version}}</h1>
+<p>{{.Rules}} rules from {{.Config}}, running since {{.Started.UTC.Format "2006-01-02 15:04:05 UTC"}}.</p>
+<table border="1" cellpadding="4"><tr><th>uplink<th>state<th>received<th>answered</tr>
+{{range .Uplinks}}<tr><td>{{.Interface}}<td>{{.State}} {{.Why}}<td>{{.Received}}<td>{{.Answered}}</tr>
+{{end}}</table>
+<p><a href="/metrics">metrics</a> · <a href="/readyz">ready</a> · <a href="/healthz">healthy</a></p>
+</body></html>
+`))
+}
