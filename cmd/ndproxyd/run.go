@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+)
+
+// privilegeHelp says how to grant what is missing.
+const privilegeHelp = `
+ndproxyd needs the capability CAP_NET_RAW, and nothing else. Grant it with one of
+  systemd      AmbientCapabilities=CAP_NET_RAW in the unit
+  Kubernetes   securityContext: {runAsUser: 0, capabilities: {drop: [ALL], add: [NET_RAW]}}
+  a shell      sudo setcap cap_net_raw+ep "$(command -v ndproxyd)", or run it with sudo`
+
+func newRun(e env) *cobra.Command {
+	var (
+		src       source
+		control   string
+		listen    string
+		logFormat string
+		logLevel  slog.Level
+	)
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Answer solicitations until TERM or INT; HUP reloads",
+		Long: `Answer solicitations until TERM or INT. HUP reads the configuration file again
+without closing a socket, and keeps the old rules when the new file is wrong.`,
+		Example: `  ndproxyd run --config /etc/ndproxyd/config.yaml
+  ndproxyd run --interface eth0 --rule 2001:db8:1:0:f::/80=static`,
+		Args: usageArgs(cobra.NoArgs),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := src.check(); err != nil {
+				return err
+			}
+			log, err := daemon.NewLogger(e.stderr, logFormat, logLevel, e.getenv)
+			if err != nil {
+				return usage(err)
+			}
+			load := src.load
+			if cmd.Flags().Changed("metrics-listen") {
+				if err := config.CheckListen(listen); err != nil {
+					return usage(fmt.Errorf("--metrics-listen: %w", err))
+				}
+				load = func() (*config.Config, error) {
+					c, err := src.load()
+					if err == nil {
+						c.MetricsListen = listen
+					}
+					return c, err
+				}
+			}
+			// After the first signal the second one ends the process at once.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			reload := make(chan os.Signal, 1)
+			signal.Notify(reload, syscall.SIGHUP)
+			defer signal.Stop(reload)
+			go func() {
+				<-ctx.Done()
+				stop()
+			}()
+			err = daemon.Run(ctx, daemon.Options{
+				Load: load, Origin: src.origin(), Reload: reload,
+				Control: control, Version: buildVersion(), Log: log,
+			})
+			if errors.Is(err, daemon.ErrPrivilege) {
+				return fmt.Errorf("%w%s", err, privilegeHelp)
+			}
+			return err
+		},
+	}
+	src.flags(cmd)
+	controlFlag(cmd, &control)
+	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, `address of metrics and health, "" for none; goes before the file's`)
+	cmd.Flags().StringVar(&logFormat, "log-format", daemon.LogAuto, "auto, text or json; auto is text on a terminal and in the journal")
+	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	return cmd
+}

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+)
+
+// version is set by the linker: -X main.version=1.2.3.
+var version = "devel"
+
+// buildVersion tells what this program was built from.
+func buildVersion() daemon.Version {
+	v := daemon.Version{Version: version, Revision: "unknown", Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if s.Key == "vcs.revision" {
+				v.Revision = s.Value
+			}
+		}
+	}
+	return v
+}
+
+// versionText prints a version for people.
+type versionText struct{ daemon.Version }
+
+// WriteText implements textWriter.
+func (v versionText) WriteText(w io.Writer) error {
+	_, err := fmt.Fprintf(w, "ndproxyd %s (revision %s, %s)\n", v.Version.Version, v.Revision, v.Go)
+	return err
+}
+
+func newVersion(e env) *cobra.Command {
+	var out output
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version",
+		Example: "  ndproxyd version --output json",
+		Args:    usageArgs(cobra.NoArgs),
+		RunE: func(*cobra.Command, []string) error {
+			if err := out.check(); err != nil {
+				return err
+			}
+			return out.write(e.stdout, versionText{buildVersion()})
+		},
+	}
+	out.flag(cmd)
+	return cmd
+}

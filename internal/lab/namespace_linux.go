@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package lab
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// Namespace is a network namespace that lives as long as its descriptor and
+// the processes in it.
+type Namespace struct {
+	handle netns.NsHandle
+	// Link is netlink inside of the namespace, for any goroutine.
+	Link *netlink.Handle
+}
+
+// New creates a namespace whose loopback interface is up, and in which
+// addresses are usable at once, without duplicate address detection.
+func New() (*Namespace, error) {
+	n := new(Namespace)
+	err := onThread(func() error {
+		h, err := netns.New()
+		if err != nil {
+			return fmt.Errorf("create network namespace: %w", err)
+		}
+		n.handle = h
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	if n.Link, err = netlink.NewHandleAt(n.handle); err != nil {
+		return nil, errors.Join(fmt.Errorf("open netlink: %w", err), n.handle.Close())
+	}
+	if err := errors.Join(n.Up("lo"), n.Sysctl("net/ipv6/conf/default/accept_dad", "0")); err != nil {
+		n.Close()
+		return nil, err
+	}
+	return n, nil
+}
+
+// Close gives the namespace up. Its devices vanish with the last process.
+func (n *Namespace) Close() {
+	n.Link.Close()
+	_ = n.handle.Close()
+}
+
+// Do calls f in the namespace. Sockets that f opens, and processes that it
+// starts, stay there; goroutines that it starts do not.
+func (n *Namespace) Do(f func() error) error {
+	return onThread(func() error {
+		if err := netns.Set(n.handle); err != nil {
+			return fmt.Errorf("enter network namespace: %w", err)
+		}
+		return f()
+	})
+}
+
+// onThread calls f on a thread of its own, whose namespace f may change.
+func onThread(f func() error) error {
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread()
+		home, err := netns.Get()
+		if err != nil {
+			result <- fmt.Errorf("read network namespace: %w", err)
+			return
+		}
+		defer home.Close() //nolint:errcheck // a descriptor for reading
+		err = f()
+		// A thread that cannot go home stays locked and ends with the goroutine.
+		if back := netns.Set(home); back == nil {
+			runtime.UnlockOSThread()
+		} else {
+			err = errors.Join(err, back)
+		}
+		result <- err
+	}()
+	return <-result
+}
+
+// Sysctl writes a setting of the namespace, named like net/ipv6/conf/all/forwarding.
+func (n *Namespace) Sysctl(name, value string) error {
+	return n.Do(func() error {
+		return os.WriteFile(filepath.Join("/proc/sys", name), []byte(value), 0)
+	})
+}
+
+// Veth connects a device of n to a device of the peer, and brings both up.
+func (n *Namespace) Veth(name string, mac [6]byte, peer *Namespace, peerName string, peerMAC [6]byte) error {
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = name, mac[:]
+	veth := &netlink.Veth{
+		LinkAttrs: attrs, PeerName: peerName, PeerHardwareAddr: peerMAC[:],
+		PeerNamespace: netlink.NsFd(peer.handle),
+	}
+	if err := n.Link.LinkAdd(veth); err != nil {
+		return fmt.Errorf("create veth %s: %w", name, err)
+	}
+	return errors.Join(n.Up(name), peer.Up(peerName))
+}
+
+// Up brings a device up.
+func (n *Namespace) Up(name string) error { return n.on(name, "bring up", n.Link.LinkSetUp) }
+
+// Down takes a device down.
+func (n *Namespace) Down(name string) error { return n.on(name, "take down", n.Link.LinkSetDown) }
+
+// Delete deletes a device.
+func (n *Namespace) Delete(name string) error { return n.on(name, "delete", n.Link.LinkDel) }
+
+func (n *Namespace) on(name, verb string, f func(netlink.Link) error) error {
+	link, err := n.Link.LinkByName(name)
+	if err == nil {
+		err = f(link)
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", verb, name, err)
+	}
+	return nil
+}
+
+// Address assigns an address with its prefix to a device.
+func (n *Namespace) Address(name, prefix string) error {
+	return n.on(name, "address", func(l netlink.Link) error {
+		a, err := netlink.ParseAddr(prefix)
+		if err != nil {
+			return err
+		}
+		a.Flags |= unix.IFA_F_NODAD
+		return n.Link.AddrAdd(l, a)
+	})
+}
+
+// Route sends a prefix to a device, by way of a neighbor unless via is "".
+func (n *Namespace) Route(prefix, via, name string) error {
+	return n.on(name, "route "+prefix+" to", func(l netlink.Link) error {
+		dst, err := netlink.ParseIPNet(prefix)
+		if err != nil {
+			return err
+		}
+		r := &netlink.Route{LinkIndex: l.Attrs().Index, Dst: dst}
+		if via != "" {
+			gw, err := netip.ParseAddr(via)
+			if err != nil {
+				return err
+			}
+			r.Gw = gw.AsSlice()
+		}
+		return n.Link.RouteAdd(r)
+	})
+}
+
+// Start starts a program in the namespace that dies with this process.
+func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File) (*os.Process, error) {
+	var p *os.Process
+	err := n.Do(func() error {
+		var err error
+		p, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+			Files: []*os.File{nil, stdout, stderr},
+			Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+		})
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start %s: %w", path, err)
+	}
+	return p, nil
+}
