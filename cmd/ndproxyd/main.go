@@ -7,9 +7,12 @@ package main
 import (
 	"context"
 	"os"
+	"runtime"
 )
 
 func main() {
+	// A scrape must not hold up an answer, also where one processor is all.
+	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	os.Exit(execute(context.Background(), env{
 		args:   os.Args[1:],
 		stdout: os.Stdout,

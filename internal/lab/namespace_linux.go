@@ -58,12 +58,16 @@ func (n *Namespace) Close() {
 // Do calls f in the namespace. Sockets that f opens, and processes that it
 // starts, stay there; goroutines that it starts do not.
 func (n *Namespace) Do(f func() error) error {
-	return onThread(func() error {
-		if err := netns.Set(n.handle); err != nil {
-			return fmt.Errorf("enter network namespace: %w", err)
-		}
-		return f()
-	})
+	return onThread(func() error { return n.Enter(f) })
+}
+
+// Enter calls f in the namespace on the caller's thread, which must be locked
+// and stays there.
+func (n *Namespace) Enter(f func() error) error {
+	if err := netns.Set(n.handle); err != nil {
+		return fmt.Errorf("enter network namespace: %w", err)
+	}
+	return f()
 }
 
 // onThread calls f on a thread of its own, whose namespace f may change.
@@ -176,4 +180,28 @@ func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File) (
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	return p, nil
+}
+
+// WriteSys writes a file of the namespace's own /sys, named like
+// class/net/eth0/threaded.
+func (n *Namespace) WriteSys(name, value string) error {
+	result := make(chan error, 1)
+	go func() {
+		// The thread gets a mount namespace of its own and is never unlocked,
+		// so that it ends with the goroutine.
+		runtime.LockOSThread()
+		result <- n.Enter(func() error {
+			if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+				return fmt.Errorf("create mount namespace: %w", err)
+			}
+			if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+				return fmt.Errorf("make mounts private: %w", err)
+			}
+			if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
+				return fmt.Errorf("mount sysfs: %w", err)
+			}
+			return os.WriteFile(filepath.Join("/sys", name), []byte(value), 0)
+		})
+	}()
+	return <-result
 }

@@ -57,22 +57,23 @@ func (b *batch) add(k Kind, at int64) {
 
 // send hands the answers to the bound packet socket and empties the batch. An
 // answer that the kernel refuses is counted and left behind: the solicitation
-// will be repeated (RFC 4861 §7.2.2).
+// will be repeated (RFC 4861 §7.2.2). While the send buffer stays full, that
+// becomes of all the others too.
 func (b *batch) send(fd int, c *Counters) {
 	for from := 0; from < b.n; {
 		sent, errno := b.sendmmsg(fd, from)
-		if errno == unix.EINTR {
-			continue
-		}
-		if errno == unix.EAGAIN && writable(fd) {
-			continue
-		}
 		now := time.Now().UnixNano()
 		for i := from; i < from+sent; i++ {
 			c.answered(b.kinds[i], now-b.at[i])
 		}
 		from += sent
-		if errno != 0 {
+		switch {
+		case errno == 0, errno == unix.EINTR, errno == unix.EAGAIN && writable(fd):
+		case errno == unix.EAGAIN:
+			for ; from < b.n; from++ {
+				c.sendFailed()
+			}
+		default:
 			c.sendFailed()
 			from++
 		}
@@ -81,7 +82,8 @@ func (b *batch) send(fd int, c *Counters) {
 }
 
 func (b *batch) sendmmsg(fd, from int) (int, unix.Errno) {
-	n, _, errno := unix.Syscall6(unix.SYS_SENDMMSG, uintptr(fd), //nolint:gosec // a descriptor is positive
+	// The call does not block, so the runtime need not know of it.
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), //nolint:gosec // a descriptor is positive
 		uintptr(unsafe.Pointer(&b.headers[from])), uintptr(b.n-from), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // x/sys has no sendmmsg
 	if errno != 0 {
 		return 0, errno

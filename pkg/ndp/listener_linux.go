@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
@@ -38,7 +39,6 @@ type Listener struct {
 	index    int
 	counters *Counters
 	ring     *ring
-	wake     int // eventfd that interrupts the wait for frames
 	stopping atomic.Bool
 	done     chan struct{}
 	err      error // of the loop; read it after done
@@ -64,7 +64,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	}
 	l := &Listener{
 		conn: conn, index: cfg.Interface.index, counters: cfg.Counters,
-		wake: -1, done: make(chan struct{}),
+		done: make(chan struct{}),
 	}
 	l.iface.Store(cfg.Interface)
 	l.view.Store(cfg.View)
@@ -80,9 +80,6 @@ func (l *Listener) open(early bool) error {
 	var err error
 	if l.raw, err = l.conn.SyscallConn(); err != nil {
 		return fmt.Errorf("access packet socket: %w", err)
-	}
-	if l.wake, err = unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK); err != nil {
-		return fmt.Errorf("create event descriptor: %w", err)
 	}
 	protocol := uint16(unix.ETH_P_IPV6)
 	if early {
@@ -169,8 +166,7 @@ func (l *Listener) CountDrops() error {
 // returns the error that had stopped the listener before, if one had.
 func (l *Listener) Close() error {
 	l.stopping.Store(true)
-	one := [8]byte{1, 1, 1, 1, 1, 1, 1, 1} // any number wakes
-	_, err := unix.Write(l.wake, one[:])
+	err := l.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the loop up
 	<-l.done
 	return errors.Join(l.err, err, l.CountDrops(), l.release())
 }
@@ -179,9 +175,6 @@ func (l *Listener) release() error {
 	var errs []error
 	if l.ring != nil {
 		errs = append(errs, l.ring.close())
-	}
-	if l.wake >= 0 {
-		errs = append(errs, unix.Close(l.wake))
 	}
 	return errors.Join(append(errs, l.conn.Close())...)
 }

@@ -28,41 +28,89 @@ type loop struct {
 	long    []byte
 }
 
-// run answers until the listener closes.
+// run answers until the listener closes. It sleeps in the runtime's poller,
+// which holds no processor meanwhile: while nothing arrives, nothing wakes up.
 func (l *Listener) run() {
 	defer close(l.done)
-	l.err = l.control(func(fd int) error {
-		lp := &loop{l: l, fd: fd, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
-		for !l.stopping.Load() {
-			more := lp.receive()
-			lp.sendDue()
-			lp.batch.send(fd, l.counters)
-			if more {
-				continue
+	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
+	for {
+		err := l.raw.Read(func(fd uintptr) bool {
+			lp.fd = int(fd) //nolint:gosec // a descriptor
+			l.err = lp.answer()
+			return l.err != nil || l.stopping.Load() || lp.arm()
+		})
+		switch {
+		case l.err != nil || l.stopping.Load():
+			return
+		case errors.Is(err, os.ErrDeadlineExceeded): // a delayed answer is due
+			if l.err = lp.disarm(); l.err != nil || l.stopping.Load() {
+				return
 			}
-			if err := lp.wait(); err != nil {
-				return err
-			}
+		case err != nil:
+			l.err = err
+			return
 		}
-		return nil
-	})
+	}
 }
 
-// receive answers frames until the ring is empty or the batch is full, which it
-// reports by true.
-func (lp *loop) receive() bool {
-	ring, iface, view := lp.l.ring, lp.l.iface.Load(), lp.l.view.Load()
-	for !lp.batch.full() {
-		if !ring.next(&lp.rx) {
-			return false
+// answer answers everything that is there.
+func (lp *loop) answer() error {
+	for {
+		took := lp.receive()
+		lp.sendDue()
+		lp.batch.send(lp.fd, lp.l.counters)
+		if !took {
+			return lp.checkError()
 		}
+		// The kernel may be delivering more on this very processor: let it go
+		// on before the price of a sleep and a wake-up is paid.
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
+}
+
+// arm sets the time at which the wait for frames ends, where there is one. It
+// returns true when that has come already.
+func (lp *loop) arm() bool {
+	due, waiting := lp.queue.next()
+	if !waiting {
+		return false
+	}
+	if lp.l.err = lp.l.conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
+		return true
+	}
+	// Close sets a deadline as well, and must not lose to this one.
+	return lp.l.stopping.Load() || due <= lp.now()
+}
+
+// disarm takes the deadline back that arm has set.
+func (lp *loop) disarm() error { return lp.l.conn.SetReadDeadline(time.Time{}) }
+
+// checkError takes the error off the socket that has none to read. A link that
+// goes down says so once, and the socket works again when it is up.
+func (lp *loop) checkError() error {
+	code, err := unix.GetsockoptInt(lp.fd, unix.SOL_SOCKET, unix.SO_ERROR)
+	if err != nil {
+		return os.NewSyscallError("getsockopt", err)
+	}
+	if errno := unix.Errno(code); errno != 0 && errno != unix.ENETDOWN { //nolint:gosec // an errno
+		return fmt.Errorf("packet socket: %w", errno)
+	}
+	return nil
+}
+
+// receive answers frames until the ring is empty or the batch is full, and
+// reports whether there were any.
+func (lp *loop) receive() (took bool) {
+	ring, iface, view := lp.l.ring, lp.l.iface.Load(), lp.l.view.Load()
+	for !lp.batch.full() && ring.next(&lp.rx) {
 		if frame, ok := lp.frame(); ok {
 			res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
 			lp.account(res)
 		}
 		ring.release(&lp.rx)
+		took = true
 	}
-	return true
+	return took
 }
 
 // frame returns all octets of the received frame. A frame that the socket had
@@ -127,39 +175,5 @@ func (lp *loop) sendDue() {
 		default:
 			lp.l.counters.ignored(reason)
 		}
-	}
-}
-
-// wait sleeps until there is a frame, a delayed answer is due, or Close wakes
-// it. It does not wake up otherwise.
-func (lp *loop) wait() error {
-	fds := [2]unix.PollFd{
-		{Fd: int32(lp.fd), Events: unix.POLLIN},     //nolint:gosec // a descriptor
-		{Fd: int32(lp.l.wake), Events: unix.POLLIN}, //nolint:gosec // a descriptor
-	}
-	var timeout *unix.Timespec
-	if due, waiting := lp.queue.next(); waiting {
-		t := unix.NsecToTimespec(max(0, due-lp.now()))
-		timeout = &t
-	}
-	if _, err := unix.Ppoll(fds[:], timeout, nil); err != nil && !errors.Is(err, unix.EINTR) {
-		return fmt.Errorf("wait for frames: %w", err)
-	}
-	if fds[0].Revents&(unix.POLLERR|unix.POLLHUP|unix.POLLNVAL) == 0 {
-		return nil
-	}
-	// A link that goes down says so once, and the socket works again when it
-	// is up. Anything that cannot be cleared would make the loop spin.
-	code, err := unix.GetsockoptInt(lp.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	switch errno := unix.Errno(code); errno { //nolint:gosec // an errno
-	case 0:
-		return fmt.Errorf("packet socket reports event %#x", fds[0].Revents)
-	case unix.ENETDOWN:
-		return nil
-	default:
-		return fmt.Errorf("packet socket: %w", errno)
 	}
 }

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package conformance is the protocol as a table: one readable frame for each
+// rule of docs/conformance.md, with the answer or the reason for silence.
+//
+// The tests run the table three ways: through the pure function, on the wire
+// between network namespaces against the running daemon, and against the
+// kernel's own proxy wherever the table says that the kernel is right. Other
+// packages take the frames as seeds for fuzzing.
+package conformance

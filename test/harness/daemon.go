@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+)
+
+// patience bounds every wait for the daemon. It is no claim about speed.
+const patience = 20 * time.Second
+
+// Daemon is a running daemon in a namespace.
+type Daemon struct {
+	tb      testing.TB
+	ns      *lab.Namespace
+	Process *os.Process
+	Client  *daemon.Client
+	log     string
+	exited  chan *os.ProcessState
+}
+
+// Start starts the daemon in a namespace and does not wait for it.
+func Start(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
+	tb.Helper()
+	return StartProgram(tb, ns, Binary(tb), append([]string{"run"}, args...)...)
+}
+
+// StartProgram starts a program as a daemon.
+func StartProgram(tb testing.TB, ns *lab.Namespace, path string, args ...string) *Daemon {
+	tb.Helper()
+	d := &Daemon{tb: tb, ns: ns, log: filepath.Join(tb.TempDir(), "log"), exited: make(chan *os.ProcessState, 1)}
+	out, err := os.Create(d.log)
+	Must(tb, err)
+	defer out.Close()
+	d.Process, err = ns.Start(path, args, out, out)
+	Must(tb, err)
+	go func() {
+		state, _ := d.Process.Wait()
+		d.exited <- state
+	}()
+	d.Client = daemon.NewClientFunc(daemon.DefaultControl, func(ctx context.Context) (net.Conn, error) {
+		return d.dial(ctx, "unix", daemon.DefaultControl)
+	})
+	tb.Cleanup(func() {
+		_ = d.Process.Kill()
+		state := <-d.exited
+		d.exited <- state
+		if log := d.Log(); strings.Contains(log, "DATA RACE") || strings.Contains(log, "panic:") || tb.Failed() {
+			tb.Errorf("daemon's log:\n%s", log)
+		}
+	})
+	return d
+}
+
+// Run starts the daemon with flags and waits until it is ready.
+func Run(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
+	tb.Helper()
+	d := Start(tb, ns, args...)
+	d.WaitReady()
+	return d
+}
+
+func (d *Daemon) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	var conn net.Conn
+	return conn, d.ns.Do(func() error {
+		var err error
+		conn, err = new(net.Dialer).DialContext(ctx, network, address)
+		return err
+	})
+}
+
+// WaitReady waits until an uplink answers.
+func (d *Daemon) WaitReady() {
+	d.tb.Helper()
+	d.Wait("a ready uplink", func(s daemon.Status) bool { return s.Ready })
+}
+
+// WaitState waits until the first uplink is in a state.
+func (d *Daemon) WaitState(state daemon.State) {
+	d.tb.Helper()
+	d.Wait("state "+state.String(), func(s daemon.Status) bool {
+		return len(s.Uplinks) > 0 && s.Uplinks[0].State == state.String()
+	})
+}
+
+// Wait waits until the status is as wanted.
+func (d *Daemon) Wait(what string, wanted func(daemon.Status) bool) {
+	d.tb.Helper()
+	Eventually(d.tb, what, func() bool {
+		select {
+		case state := <-d.exited:
+			d.exited <- state
+			d.tb.Fatalf("daemon ended: %s\n%s", state, d.Log())
+		default:
+		}
+		s, err := d.Client.Status(context.Background())
+		return err == nil && wanted(s)
+	})
+}
+
+// Eventually waits until f returns true.
+func Eventually(tb testing.TB, what string, f func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	tb.Fatalf("no %s after %s", what, patience)
+}
+
+// Status returns the daemon's status.
+func (d *Daemon) Status() daemon.Status {
+	d.tb.Helper()
+	s, err := d.Client.Status(context.Background())
+	Must(d.tb, err)
+	return s
+}
+
+// Get fetches a page of the metrics endpoint.
+func (d *Daemon) Get(path string) (int, string) {
+	d.tb.Helper()
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: d.dial, DisableKeepAlives: true}}
+	resp, err := client.Get("http://[::1]:9972" + path)
+	Must(d.tb, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	Must(d.tb, err)
+	return resp.StatusCode, string(body)
+}
+
+// Signal sends a signal.
+func (d *Daemon) Signal(s os.Signal) {
+	d.tb.Helper()
+	Must(d.tb, d.Process.Signal(s))
+}
+
+// Reload sends HUP and waits until the daemon has taken or refused the file.
+func (d *Daemon) Reload() {
+	d.tb.Helper()
+	lines := func() int {
+		return strings.Count(d.Log(), "configuration loaded") + strings.Count(d.Log(), "reload failed")
+	}
+	before := lines()
+	d.Signal(syscall.SIGHUP)
+	Eventually(d.tb, "reload", func() bool { return lines() > before })
+}
+
+// Exit waits for the end of the process and returns its exit code.
+func (d *Daemon) Exit() int {
+	d.tb.Helper()
+	select {
+	case state := <-d.exited:
+		d.exited <- state
+		return state.ExitCode()
+	case <-time.After(patience):
+		d.tb.Fatalf("daemon did not end; its log:\n%s", d.Log())
+		return -1
+	}
+}
+
+// Log returns what the daemon wrote so far.
+func (d *Daemon) Log() string {
+	b, err := os.ReadFile(d.log)
+	if err != nil {
+		d.tb.Error(err)
+	}
+	return string(bytes.TrimSpace(b))
+}
+
+// WriteConfig writes a configuration file for the test and returns its path.
+func WriteConfig(tb testing.TB, content string) string {
+	tb.Helper()
+	path := filepath.Join(tb.TempDir(), "config.yaml")
+	Rewrite(tb, path, content)
+	return path
+}
+
+// Rewrite replaces the content of a configuration file.
+func Rewrite(tb testing.TB, path, content string) {
+	tb.Helper()
+	Must(tb, os.WriteFile(path, []byte(content), 0o600))
+}
