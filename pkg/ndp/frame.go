@@ -89,7 +89,12 @@ func groupOf(a netip.Addr) uint32 {
 // sum adds the 16-bit words of b to an unfolded Internet checksum (RFC 1071).
 // Sums of up to 2³² octets cannot overflow.
 func sum(s uint64, b []byte) uint64 {
-	for len(b) >= 4 {
+	for len(b) >= 8 {
+		v := binary.BigEndian.Uint64(b)
+		s += v>>32 + v&0xffffffff
+		b = b[8:]
+	}
+	if len(b) >= 4 {
 		s += uint64(binary.BigEndian.Uint32(b))
 		b = b[4:]
 	}

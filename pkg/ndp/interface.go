@@ -16,7 +16,7 @@ type Interface struct {
 	index    int
 	mac      [6]byte
 	uplink   rules.Uplink
-	own      []netip.Addr // every address of the link, sorted
+	own      []netip.Addr // every address of the link
 	onLink   []netip.Prefix
 	sources  []netip.Prefix // usable global addresses with their prefixes
 	fallback netip.Addr     // the source without a better one; may be invalid
@@ -46,7 +46,6 @@ func NewInterface(link rules.Link, uplink rules.Uplink) *Interface {
 			i.sources = append(i.sources, a.Prefix)
 		}
 	}
-	slices.SortFunc(i.own, netip.Addr.Compare)
 	i.sources = append(i.sources, deprecated...)
 	if !i.fallback.IsValid() && uplink.Source == rules.SourceAuto && len(i.sources) > 0 {
 		i.fallback = i.sources[0].Addr()
@@ -93,8 +92,7 @@ func (i *Interface) Source(asker, target netip.Addr) netip.Addr {
 
 // Owns reports whether the address is assigned to the interface.
 func (i *Interface) Owns(a netip.Addr) bool {
-	_, found := slices.BinarySearchFunc(i.own, a, netip.Addr.Compare)
-	return found
+	return slices.Contains(i.own, a) // an uplink has few
 }
 
 // isOnLink reports whether the address is link-local, or in a prefix of an

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// fakeGroups is a device's groups without a device.
+type fakeGroups struct {
+	in    map[uint32]bool
+	left  int
+	limit int // joins beyond it fail; 0 is none
+}
+
+func (f *fakeGroups) join(g uint32) error {
+	if f.limit > 0 && len(f.in) >= f.limit {
+		return errors.New("no room")
+	}
+	if f.in[g] {
+		return errors.New("joined twice")
+	}
+	f.in[g] = true
+	return nil
+}
+
+func (f *fakeGroups) leave(g uint32) error {
+	if !f.in[g] {
+		return errors.New("left without joining")
+	}
+	delete(f.in, g)
+	f.left++
+	return nil
+}
+
+func (f *fakeGroups) close() error { return nil }
+
+func decisions(prefixes ...string) []rules.Decision {
+	var ds []rules.Decision
+	for _, p := range prefixes {
+		ds = append(ds, rules.Decision{Prefix: netip.MustParsePrefix(p), Verdict: rules.Verdict{Answer: true}})
+	}
+	return ds
+}
+
+func denied(p string) []rules.Decision {
+	return []rules.Decision{{Prefix: netip.MustParsePrefix(p)}}
+}
+
+func TestMembership(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		added, removed []rules.Decision
+		groups         int
+		allMulti       bool
+		unjoined       int
+		left           int
+		fails          bool
+	}
+	tests := []struct {
+		name  string
+		mode  rules.MembershipMode
+		limit int
+		steps []step
+	}{
+		{name: "one address", steps: []step{
+			{added: decisions("2001:db8::5/128"), groups: 1},
+			{removed: decisions("2001:db8::5/128"), left: 1},
+		}},
+		{name: "addresses with equal low 24 bits share a group", steps: []step{
+			{added: decisions("2001:db8::5/128", "2001:db8:1::5/128"), groups: 1},
+			{removed: decisions("2001:db8::5/128"), groups: 1},
+			{removed: decisions("2001:db8:1::5/128"), left: 1},
+		}},
+		{name: "a group that is needed before and after is not left", steps: []step{
+			{added: decisions("2001:db8::5/128"), groups: 1},
+			{added: decisions("2001:db8:1::5/128"), removed: decisions("2001:db8::5/128"), groups: 1},
+		}},
+		{name: "auto joins a /120 and not a /119", steps: []step{
+			{added: decisions("2001:db8::/120"), groups: 256},
+			{added: decisions("2001:db8:1::/119"), groups: 256, allMulti: true, unjoined: 1},
+			{removed: decisions("2001:db8:1::/119"), groups: 256},
+		}},
+		{name: "all-multicast ends with the last wide prefix", steps: []step{
+			{added: decisions("2001:db8::/64", "2001:db8:1::/64"), allMulti: true, unjoined: 2},
+			{removed: decisions("2001:db8::/64"), allMulti: true, unjoined: 1},
+			{removed: decisions("2001:db8:1::/64")},
+		}},
+		{name: "join takes a /112 and is deaf for more", mode: rules.MembershipJoin, steps: []step{
+			{added: decisions("2001:db8::/112"), groups: 65536},
+			{added: decisions("2001:db8:1::/104"), groups: 65536, unjoined: 1},
+			{removed: decisions("2001:db8:1::/104"), groups: 65536},
+		}},
+		{name: "allmulti joins nothing", mode: rules.MembershipAllMulti, steps: []step{
+			{added: decisions("2001:db8::5/128"), allMulti: true},
+			{removed: decisions("2001:db8::5/128")},
+		}},
+		{name: "none does nothing", mode: rules.MembershipNone, steps: []step{{added: decisions("2001:db8::/64")}}},
+		{name: "deny needs no group", steps: []step{{added: denied("2001:db8::5/128")}}},
+		{name: "answer that becomes deny", steps: []step{
+			{added: decisions("2001:db8::5/128"), groups: 1},
+			{added: denied("2001:db8::5/128"), removed: decisions("2001:db8::5/128"), left: 1},
+			{added: decisions("2001:db8::5/128"), removed: denied("2001:db8::5/128"), groups: 1, left: 1},
+		}},
+		{name: "answer that changes otherwise", steps: []step{
+			{added: decisions("2001:db8::5/128"), groups: 1},
+			{added: decisions("2001:db8::5/128"), removed: decisions("2001:db8::5/128"), groups: 1},
+			{removed: decisions("2001:db8::5/128"), left: 1},
+		}},
+		{name: "no room for the groups of a prefix", limit: 100, steps: []step{
+			{added: decisions("2001:db8::/120"), allMulti: true, unjoined: 1, left: 100, fails: true},
+			{removed: decisions("2001:db8::/120"), left: 100},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			groups := &fakeGroups{in: make(map[uint32]bool), limit: tt.limit}
+			on := false
+			m := newMembership(tt.mode, groups, func(b bool) error {
+				if b == on {
+					t.Errorf("all-multicast is %t already", b)
+				}
+				on = b
+				return nil
+			})
+			for i, s := range tt.steps {
+				if err := m.Apply(s.added, s.removed); (err != nil) != s.fails {
+					t.Fatalf("step %d: %v", i, err)
+				}
+				st := m.Status()
+				if st.Groups != s.groups || len(groups.in) != s.groups || st.AllMulti != s.allMulti || on != s.allMulti ||
+					len(st.Unjoined) != s.unjoined || groups.left != s.left {
+					t.Errorf("step %d: %+v, %d groups, %d left, all-multicast %t, want %+v", i, st, len(groups.in), groups.left, on, s)
+				}
+			}
+		})
+	}
+}
+
+// TestMembershipTotal keeps auto from more groups than the kernel can search.
+func TestMembershipTotal(t *testing.T) {
+	t.Parallel()
+	groups := &fakeGroups{in: make(map[uint32]bool)}
+	m := newMembership(rules.MembershipAuto, groups, func(bool) error { return nil })
+	var ds []rules.Decision
+	for i := range autoTotal + 10 {
+		a := netip.AddrFrom16([16]byte{0x20, 1, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)})
+		ds = append(ds, rules.Decision{Prefix: netip.PrefixFrom(a, 128), Verdict: rules.Verdict{Answer: true}})
+	}
+	if err := m.Apply(ds, nil); err != nil {
+		t.Fatal(err)
+	}
+	if st := m.Status(); st.Groups != autoTotal || !st.AllMulti || len(st.Unjoined) != 10 {
+		t.Errorf("%d groups, all-multicast %t, %d not joined", st.Groups, st.AllMulti, len(st.Unjoined))
+	}
+}
+
+func TestGroupRange(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		prefix   string
+		first, n uint32
+	}{
+		{"2001:db8::12:3456/128", 0x123456, 1},
+		{"2001:db8::12:3400/120", 0x123400, 256},
+		{"2001:db8::12:0/112", 0x120000, 65536},
+		{"2001:db8::/104", 0, 1 << 24},
+		{"::/0", 0, 1 << 24},
+	}
+	for _, tt := range tests {
+		if first, n := groupRange(netip.MustParsePrefix(tt.prefix)); first != tt.first || n != tt.n {
+			t.Errorf("%s: %#x, %d, want %#x, %d", tt.prefix, first, n, tt.first, tt.n)
+		}
+	}
+	if got := SolicitedNode(0x123456).String(); got != "ff02::1:ff12:3456" {
+		t.Errorf("group is %s", got)
+	}
+}
+
+func TestAnswerable(t *testing.T) {
+	t.Parallel()
+	table, err := rules.Compile([]rules.Rule{
+		{Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Static},
+		{Prefix: netip.MustParsePrefix("2001:db8:2::1/128"), Method: rules.Deny},
+		{Prefix: netip.MustParsePrefix("2001:db8:2::2/128"), Method: rules.Static},
+		{Prefix: netip.MustParsePrefix("2001:db8:1::/80"), Method: rules.Static},
+		{Prefix: netip.MustParsePrefix("2001:db8:3::/80"), Method: rules.Deny},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/80"), netip.MustParsePrefix("2001:db8:2::/64")}
+	if got := answerable(table.View("")); !slices.Equal(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	if got := answerable(nil); got != nil {
+		t.Errorf("without a view: %s", got)
+	}
+}
