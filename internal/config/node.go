@@ -12,21 +12,26 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxNodes bounds what a document may expand to through aliases.
-const maxNodes = 4 << 20
+const (
+	// maxAliased bounds what a document may expand to through aliases.
+	maxAliased = 100_000
+	// maxFaults bounds the faults that are reported.
+	maxFaults = 100
+)
 
 // reader walks a YAML document, and collects faults on the way.
 type reader struct {
-	file   string
-	errors Errors
-	nodes  int
+	file    string
+	errors  Errors
+	aliased int // values read below aliases
 }
 
 // value is a node of the document with the path that leads to it.
 type value struct {
 	*reader
-	node *yaml.Node
-	path string
+	node    *yaml.Node
+	path    string
+	aliased bool // stands below an alias
 }
 
 // field is a key that a mapping may have.
@@ -37,6 +42,9 @@ type field struct {
 
 // fail records a fault at the value's place.
 func (v value) fail(format string, args ...any) {
+	if len(v.errors) >= maxFaults {
+		return
+	}
 	v.errors = append(v.errors, &Error{
 		File: v.file, Line: v.node.Line, Column: v.node.Column,
 		Path: v.path, Message: fmt.Sprintf(format, args...),
@@ -45,20 +53,24 @@ func (v value) fail(format string, args ...any) {
 
 // child returns the value for a node below v; an alias stands for its anchor.
 func (v value) child(n *yaml.Node, path string) value {
+	aliased := v.aliased
 	if n.Kind == yaml.AliasNode {
-		n = n.Alias
+		n, aliased = n.Alias, true
 	}
-	v.nodes++
-	return value{reader: v.reader, node: n, path: path}
+	if aliased {
+		v.reader.aliased++
+	}
+	return value{reader: v.reader, node: n, path: path, aliased: aliased}
 }
 
-// tooLarge reports, once, that aliases make the document explode.
-func (v value) tooLarge() bool {
-	if v.nodes == maxNodes {
-		v.nodes++
-		v.fail("the file expands to more than %d values", maxNodes)
+// tooMuch reports whether to stop: after too many faults, or, with a fault,
+// where aliases make the document explode.
+func (v value) tooMuch() bool {
+	if v.reader.aliased == maxAliased {
+		v.reader.aliased++
+		v.fail("aliases expand to more than %d values", maxAliased)
 	}
-	return v.nodes > maxNodes
+	return v.reader.aliased > maxAliased || len(v.errors) >= maxFaults
 }
 
 // mapping reads the keys of a mapping. Unknown and doubled keys are faults.
@@ -72,7 +84,7 @@ func (v value) mapping(fields ...field) {
 		names[i] = f.name
 	}
 	seen := make(map[string]int)
-	for i := 0; i+1 < len(v.node.Content) && !v.tooLarge(); i += 2 {
+	for i := 0; i+1 < len(v.node.Content) && !v.tooMuch(); i += 2 {
 		k := v.child(v.node.Content[i], v.path)
 		name := k.node.Value
 		if k.node.Kind != yaml.ScalarNode {
@@ -104,7 +116,7 @@ func (v value) list(read func(value)) {
 		return
 	}
 	for i, n := range v.node.Content {
-		if v.tooLarge() {
+		if v.tooMuch() {
 			return
 		}
 		read(v.child(n, v.path+"["+strconv.Itoa(i)+"]"))

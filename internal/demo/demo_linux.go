@@ -148,7 +148,7 @@ func (d *demo) ping(ctx context.Context, times int, wanted bool) error {
 // start starts the daemon on the node and waits until it is ready.
 func (d *demo) start(ctx context.Context, path string, args []string) error {
 	var err error
-	if d.process, err = d.node.Start(path, args, d.out, d.out); err != nil {
+	if d.process, err = d.node.Start(path, args, d.out, d.out, nil); err != nil {
 		return err
 	}
 	d.client = daemon.NewClientFunc(daemon.DefaultControl, func(ctx context.Context) (net.Conn, error) {

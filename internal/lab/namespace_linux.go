@@ -165,18 +165,30 @@ func (n *Namespace) Route(prefix, via, name string) error {
 	})
 }
 
-// Start starts a program in the namespace that dies with this process.
-func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File) (*os.Process, error) {
+// Start starts a program in the namespace that dies with this process. A sys
+// that is not nil gives it another user and capabilities.
+func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File, sys *syscall.SysProcAttr) (*os.Process, error) {
+	if sys == nil {
+		sys = new(syscall.SysProcAttr)
+	}
+	sys.Pdeathsig = syscall.SIGKILL
 	var p *os.Process
-	err := n.Do(func() error {
-		var err error
-		p, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
-			Files: []*os.File{nil, stdout, stderr},
-			Sys:   &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
+	result := make(chan error, 1)
+	go func() {
+		// The signal comes with the end of the thread that started the program,
+		// so this one stays.
+		runtime.LockOSThread()
+		result <- n.Enter(func() error {
+			var err error
+			p, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
+				Files: []*os.File{nil, stdout, stderr},
+				Sys:   sys,
+			})
+			return err
 		})
-		return err
-	})
-	if err != nil {
+		select {}
+	}()
+	if err := <-result; err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	return p, nil
@@ -185,6 +197,22 @@ func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File) (
 // WriteSys writes a file of the namespace's own /sys, named like
 // class/net/eth0/threaded.
 func (n *Namespace) WriteSys(name, value string) error {
+	return n.withSys(func() error { return os.WriteFile(filepath.Join("/sys", name), []byte(value), 0) })
+}
+
+// ReadSys reads a file of the namespace's own /sys.
+func (n *Namespace) ReadSys(name string) (string, error) {
+	var b []byte
+	err := n.withSys(func() error {
+		var err error
+		b, err = os.ReadFile(filepath.Join("/sys", name))
+		return err
+	})
+	return string(b), err
+}
+
+// withSys calls f where /sys is the namespace's.
+func (n *Namespace) withSys(f func() error) error {
 	result := make(chan error, 1)
 	go func() {
 		// The thread gets a mount namespace of its own and is never unlocked,
@@ -200,7 +228,7 @@ func (n *Namespace) WriteSys(name, value string) error {
 			if err := unix.Mount("sysfs", "/sys", "sysfs", 0, ""); err != nil {
 				return fmt.Errorf("mount sysfs: %w", err)
 			}
-			return os.WriteFile(filepath.Join("/sys", name), []byte(value), 0)
+			return f()
 		})
 	}()
 	return <-result

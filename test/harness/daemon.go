@@ -41,11 +41,40 @@ func Start(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
 // StartProgram starts a program as a daemon.
 func StartProgram(tb testing.TB, ns *lab.Namespace, path string, args ...string) *Daemon {
 	tb.Helper()
+	return start(tb, ns, nil, path, args)
+}
+
+// StartAs starts a program as another user, with no more than some
+// capabilities.
+func StartAs(tb testing.TB, ns *lab.Namespace, uid uint32, caps []uintptr, path string, args ...string) *Daemon {
+	tb.Helper()
+	return start(tb, ns, &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: uid, Gid: uid},
+		AmbientCaps: caps,
+	}, Public(tb, path), args)
+}
+
+// Public returns a copy of a program that every user can run.
+func Public(tb testing.TB, path string) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "ndproxyd-test")
+	Must(tb, err)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	Must(tb, os.Chmod(dir, 0o755))
+	b, err := os.ReadFile(path)
+	Must(tb, err)
+	public := filepath.Join(dir, "ndproxyd")
+	Must(tb, os.WriteFile(public, b, 0o755))
+	return public
+}
+
+func start(tb testing.TB, ns *lab.Namespace, sys *syscall.SysProcAttr, path string, args []string) *Daemon {
+	tb.Helper()
 	d := &Daemon{tb: tb, ns: ns, log: filepath.Join(tb.TempDir(), "log"), exited: make(chan *os.ProcessState, 1)}
 	out, err := os.Create(d.log)
 	Must(tb, err)
 	defer out.Close()
-	d.Process, err = ns.Start(path, args, out, out)
+	d.Process, err = ns.Start(path, args, out, out, sys)
 	Must(tb, err)
 	go func() {
 		state, _ := d.Process.Wait()

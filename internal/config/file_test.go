@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config_test
+
+import (
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := config.Parse("config.yaml", []byte(`
+version: 1
+uplinks:
+  - interface: eth0
+  - interface: eth1
+    source: target
+    membership: join
+    router: true
+    socket: early
+    require_onlink_source: true
+rules:
+  - prefix: 2001:db8:1::/64
+    method: static
+    uplinks: [eth0]
+    delay: 500ms
+    dad: ignore
+  - {prefix: "2001:db8:1::5", method: deny, uplinks: [eth0, eth1]}
+metrics:
+  listen: "[::]:9000"
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Uplinks: []rules.Uplink{
+			{Interface: "eth0"},
+			{
+				Interface: "eth1", Source: rules.SourceTarget, Membership: rules.MembershipJoin,
+				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true,
+			},
+		},
+		Rules: []rules.Rule{
+			{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Static, Uplinks: []string{"eth0"}, Delay: 500 * time.Millisecond, IgnoreDAD: true},
+			{Prefix: netip.MustParsePrefix("2001:db8:1::5/128"), Method: rules.Deny, Uplinks: []string{"eth0", "eth1"}},
+		},
+		MetricsListen: "[::]:9000",
+	}
+	if d := cmp.Diff(want, got, comparePrefixes); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// head is a valid beginning of four lines.
+const head = "version: 1\nuplinks:\n  - interface: eth0\nrules:\n"
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		want     []string
+	}{
+		{"empty", "", []string{`c.yaml:1:1: the file is empty: begin with "version: 1"`}},
+		{"only a comment", "# nothing\n", []string{`c.yaml:1:1: the file is empty`}},
+		{"not YAML", "version: [1\n", []string{`c.yaml:1:1: not valid YAML: `}},
+		{"tab", "version: 1\nrules:\n\t- a\n", []string{`c.yaml:3:1: not valid YAML: found character that cannot start any token`}},
+		{"a list", "- 1\n", []string{`c.yaml:1:1: is a list, want a mapping with keys like "version:"`}},
+		{"nothing but the version", "version: 1\n", []string{
+			`c.yaml:1:1: the key "uplinks" is missing`, `c.yaml:1:1: the key "rules" is missing`,
+		}},
+		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
+		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
+		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, delay, dad`,
+		}},
+		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
+		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, metrics`}},
+		{"doubled key", "version: 1\nversion: 1\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:2:1: key "version" is already on line 1: remove one`}},
+		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
+		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
+		{"no prefix", head + "  - {method: static}\n", []string{`c.yaml:5:5: rules[0]: the key "prefix" is missing`}},
+		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, deny`}},
+		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, deny (did you mean "static"?)`}},
+		{"empty value", head + "  - prefix:\n    method: static\n", []string{`rules[0].prefix: is empty, want a word`}},
+		{"list for a word", head + "  - {prefix: [a], method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: is a list, want a word`}},
+		{"word for a list", "version: 1\nuplinks: eth0\nrules: []\n", []string{`c.yaml:2:10: uplinks: is "eth0", want a list (lines that start with "- ")`}},
+		{"no uplinks", "version: 1\nuplinks: []\nrules: []\n", []string{`c.yaml:2:10: uplinks: the list is empty: name the interface`}},
+		{"uplink without interface", "version: 1\nuplinks: [{source: auto}]\nrules: []\n", []string{`c.yaml:2:11: uplinks[0]: the key "interface" is missing`}},
+		{"loopback", "version: 1\nuplinks: [{interface: lo}]\nrules: []\n", []string{`c.yaml:2:23: uplinks[0].interface: "lo" is the loopback interface`}},
+		{"long name", "version: 1\nuplinks: [{interface: a234567890123456}]\nrules: []\n", []string{`is longer than the 15 octets of an interface name`}},
+		{"path as name", "version: 1\nuplinks: [{interface: ../x}]\nrules: []\n", []string{`"../x" is not the name of an interface`}},
+		{"uplink twice", "version: 1\nuplinks: [{interface: eth0}, {interface: eth0}]\nrules: []\n", []string{`c.yaml:2:42: uplinks[1].interface: "eth0" is already uplinks[0]`}},
+		{"source", "version: 1\nuplinks: [{interface: eth0, source: linklocal}]\nrules: []\n", []string{`uplinks[0].source: "linklocal" is not one of auto, link-local, target (did you mean "link-local"?)`}},
+		{"membership", "version: 1\nuplinks: [{interface: eth0, membership: mld}]\nrules: []\n", []string{`uplinks[0].membership: "mld" is not one of auto, join, allmulti, none`}},
+		{"router", "version: 1\nuplinks: [{interface: eth0, router: yes}]\nrules: []\n", []string{`uplinks[0].router: "yes" is not one of auto, true, false`}},
+		{"socket", "version: 1\nuplinks: [{interface: eth0, socket: erly}]\nrules: []\n", []string{`uplinks[0].socket: "erly" is not one of normal, early (did you mean "early"?)`}},
+		{"boolean", "version: 1\nuplinks: [{interface: eth0, require_onlink_source: 1}]\nrules: []\n", []string{`"1" is neither true nor false`}},
+		{"unknown uplink of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: [eth1]}\n", []string{`c.yaml:5:55: rules[0].uplinks[0]: "eth1" is not the interface of an uplink (did you mean "eth0"?)`}},
+		{"empty uplinks of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: []}\n", []string{`rules[0].uplinks: the list is empty: leave the key out for all uplinks`}},
+		{"delay", head + "  - {prefix: 2001:db8::/64, method: static, delay: 2s}\n", []string{`rules[0].delay: 2s is outside 0s to 1s`}},
+		{"delay without unit", head + "  - {prefix: 2001:db8::/64, method: static, delay: 5}\n", []string{`rules[0].delay: "5" is not a duration (examples: 500ms, 1s)`}},
+		{"dad", head + "  - {prefix: 2001:db8::/64, method: static, dad: no}\n", []string{`rules[0].dad: "no" is not one of defend, ignore`}},
+		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
+		{"listen", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 9972}\n", []string{`metrics.listen: "9972" is not an address with a port (example: "[::1]:9972")`}},
+		{"listen port", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: '[::1]:99999'}\n", []string{`"99999" is not a port number`}},
+		{"listen host", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 'localhost:9972'}\n", []string{`"localhost" is not an IP address`}},
+		{"all at once, in order", "version: 3\nuplinks: [{interface: lo}]\nrules:\n  - {prefix: nonsense, method: static}\n  - {prefix: 2001:db8::/64, method: what}\n", []string{
+			`c.yaml:1:10: version:`, `c.yaml:2:23: uplinks[0].interface:`, `c.yaml:4:14: rules[0].prefix:`, `c.yaml:5:37: rules[1].method:`,
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Parse("c.yaml", []byte(tt.in))
+			var faults config.Errors
+			if !errors.As(err, &faults) {
+				t.Fatalf("error is %v", err)
+			}
+			lines := strings.Split(err.Error(), "\n")
+			if len(lines) != len(tt.want) {
+				t.Fatalf("%d faults, want %d:\n%v", len(lines), len(tt.want), err)
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(lines[i], want) {
+					t.Errorf("fault %d is\n%s\nwant\n%s", i, lines[i], want)
+				}
+			}
+		})
+	}
+}
+
+func TestParseAliases(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("c.yaml", []byte("version: 1\nuplinks: [{interface: &up eth0}]\nrules:\n  - {prefix: 2001:db8::/64, method: static, uplinks: [*up]}\n"))
+	if err != nil || !slices.Equal(c.Rules[0].Uplinks, []string{"eth0"}) {
+		t.Errorf("got %+v, %v", c, err)
+	}
+	// A file of a few lines that stands for billions of values.
+	bomb := "version: 1\nuplinks: [{interface: eth0}]\na: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c < 'j'; c++ {
+		bomb += string(c) + ": &" + string(c) + " [" + strings.Repeat("*"+string(c-1)+",", 9) + "]\n"
+	}
+	begin := time.Now()
+	if _, err := config.Parse("c.yaml", []byte(bomb+"rules: *i\n")); err == nil {
+		t.Error("no error")
+	}
+	if took := time.Since(begin); took > time.Minute {
+		t.Errorf("took %s", took)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Parallel()
+	missing := filepath.Join(t.TempDir(), "none.yaml")
+	if _, err := config.Load(missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--interface") {
+		t.Errorf("missing file: %v", err)
+	}
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(head+"  - {prefix: 2001:db8::/64, method: static}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load(path)
+	if err != nil || len(c.Rules) != 1 || c.MetricsListen != config.DefaultMetricsListen {
+		t.Errorf("got %+v, %v", c, err)
+	}
+}
+
+func TestFromFlags(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name              string
+		interfaces, rules []string
+		want              []string
+	}{
+		{"valid", []string{"eth0", "eth1"}, []string{"2001:db8::/64=static", "2001:db8::1=deny"}, nil},
+		{"no interface", nil, []string{"2001:db8::/64=static"}, []string{"--interface is missing"}},
+		{"no rule", []string{"eth0"}, nil, []string{"--rule is missing"}},
+		{"loopback", []string{"lo"}, []string{"2001:db8::/64=static"}, []string{"loopback"}},
+		{"twice", []string{"eth0", "eth0"}, []string{"2001:db8::/64=static", "2001:db8::/64=deny"}, []string{`"eth0" is given twice`, "2001:db8::/64 is given twice"}},
+		{"no method", []string{"eth0"}, []string{"2001:db8::/64"}, []string{"want PREFIX=METHOD"}},
+		{"unknown method", []string{"eth0"}, []string{"2001:db8::/64=statik"}, []string{`did you mean "static"?`}},
+		{"host bits", []string{"eth0"}, []string{"2001:db8::1/64=static"}, []string{`did you mean "2001:db8::/64"?`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c, err := config.FromFlags(tt.interfaces, tt.rules)
+			if tt.want == nil {
+				if err != nil || len(c.Uplinks) != len(tt.interfaces) || len(c.Rules) != len(tt.rules) {
+					t.Errorf("got %+v, %v", c, err)
+				}
+				return
+			}
+			for _, want := range tt.want {
+				if err == nil || !strings.Contains(err.Error(), want) {
+					t.Errorf("error is %v, want one with %q", err, want)
+				}
+			}
+		})
+	}
+}
+
+// FuzzParse looks for panics, and for configurations that pass and cannot be
+// compiled.
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(head + "  - {prefix: 2001:db8::/64, method: static, delay: 1s, dad: ignore}\nmetrics: {listen: ''}\n"))
+	f.Add([]byte("version: 1\nuplinks: [{interface: &a eth0}, *a]\nrules: [{prefix: *a}]\n"))
+	f.Add([]byte("? [a]\n: b\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := config.Parse("c.yaml", data)
+		if (c == nil) == (err == nil) {
+			t.Fatalf("got %v, %v", c, err)
+		}
+		if err != nil {
+			var faults config.Errors
+			if !errors.As(err, &faults) || len(faults) == 0 {
+				t.Fatalf("error without a place: %v", err)
+			}
+			for _, e := range faults {
+				if e.Line < 1 || e.Column < 1 || e.Message == "" {
+					t.Fatalf("fault without a place: %+v", e)
+				}
+			}
+			return
+		}
+		if _, err := rules.Compile(c.Rules); err != nil {
+			t.Fatalf("a valid configuration does not compile: %v", err)
+		}
+	})
+}

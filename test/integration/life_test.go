@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+)
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
+// answers asks on a new port until an answer comes, and returns its MAC.
+func answers(t *testing.T, n *harness.Network) [6]byte {
+	t.Helper()
+	p := harness.OpenPort(t, n.Router, harness.RouterPort)
+	var mac [6]byte
+	harness.Eventually(t, "answer", func() bool {
+		p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+		got := p.Advertisements(100*time.Millisecond, func(f []byte) bool { return [16]byte(f[62:78]) == conformance.Pod.As16() })
+		if len(got) == 0 {
+			return false
+		}
+		a := got[len(got)-1]
+		if mac = [6]byte(a[6:12]); mac != [6]byte(a[80:86]) {
+			t.Errorf("answer from %x names %x", mac, a[80:86])
+		}
+		return true
+	})
+	return mac
+}
+
+// TestLife takes an uplink through everything that can become of it.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	harness.Must(t, n.Router.Delete(harness.RouterPort))
+	d := harness.Start(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	create := func() {
+		t.Helper()
+		harness.Must(t, n.Router.Veth(harness.RouterPort, conformance.RouterMAC, n.Node, harness.Uplink, conformance.NodeMAC))
+		n.Address(t)
+	}
+	steps := []struct {
+		name  string
+		do    func()
+		state daemon.State
+	}{
+		{"not there yet", func() {}, daemon.Absent},
+		{"created", create, daemon.Ready},
+		{"down", func() { harness.Must(t, n.Node.Down(harness.Uplink)) }, daemon.Down},
+		{"up", func() { harness.Must(t, n.Node.Up(harness.Uplink)); n.AddressNode(t) }, daemon.Ready},
+		{"no carrier", func() { harness.Must(t, n.Router.Down(harness.RouterPort)) }, daemon.Down},
+		{"carrier", func() { harness.Must(t, n.Router.Up(harness.RouterPort)) }, daemon.Ready},
+		{"deleted", func() { harness.Must(t, n.Node.Delete(harness.Uplink)) }, daemon.Absent},
+		{"created again", create, daemon.Ready},
+		{"renamed", func() { rename(t, n, harness.Uplink, "other") }, daemon.Ready},
+		{"renamed back", func() { rename(t, n, "other", harness.Uplink) }, daemon.Ready},
+		{"without addresses", func() { flush(t, n) }, daemon.NoAddress},
+		{"with an address", func() { n.AddressNode(t) }, daemon.Ready},
+	}
+	for _, s := range steps {
+		s.do()
+		d.WaitState(s.state)
+		if s.state == daemon.Ready {
+			if mac := answers(t, n); mac != conformance.NodeMAC {
+				t.Errorf("%s: answered with %x", s.name, mac)
+			}
+		}
+		code, body := d.Get("/readyz")
+		if ready := code == 200; ready != (s.state == daemon.Ready) {
+			t.Errorf("%s: /readyz is %d %s", s.name, code, body)
+		}
+		_, metrics := d.Get("/metrics")
+		if v := metric(t, metrics, `ndproxyd_interface_ready{interface="uplink"}`); (v == 1) != (s.state == daemon.Ready) {
+			t.Errorf("%s: interface_ready is %g", s.name, v)
+		}
+	}
+}
+
+func rename(t *testing.T, n *harness.Network, from, to string) {
+	t.Helper()
+	link, err := n.Node.Link.LinkByName(from)
+	harness.Must(t, err)
+	harness.Must(t, n.Node.Link.LinkSetName(link, to))
+}
+
+// flush takes all addresses off the uplink.
+func flush(t *testing.T, n *harness.Network) {
+	t.Helper()
+	link, err := n.Node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	list, err := n.Node.Link.AddrList(link, netlink.FAMILY_V6)
+	harness.Must(t, err)
+	for i := range list {
+		harness.Must(t, n.Node.Link.AddrDel(link, &list[i]))
+	}
+}
+
+// TestChangedMAC never answers with the old address once the new one is known.
+func TestChangedMAC(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	if mac := answers(t, n); mac != conformance.NodeMAC {
+		t.Errorf("answered with %x", mac)
+	}
+	link, err := n.Node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	harness.Must(t, n.Node.Link.LinkSetHardwareAddr(link, conformance.OtherMAC[:]))
+	d.Wait("new MAC", func(s daemon.Status) bool {
+		return s.Uplinks[0].MAC == net.HardwareAddr(conformance.OtherMAC[:]).String()
+	})
+	if mac := answers(t, n); mac != conformance.OtherMAC {
+		t.Errorf("answered with %x", mac)
+	}
+}
+
+// TestRouterFlag follows the forwarding setting of the uplink.
+func TestRouterFlag(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	for _, forwarding := range []string{"0", "1"} {
+		harness.Must(t, n.Node.Sysctl("net/ipv6/conf/"+harness.Uplink+"/forwarding", forwarding))
+		d.Wait("R flag", func(s daemon.Status) bool { return s.Uplinks[0].Router == (forwarding == "1") })
+	}
+}
+
+// TestUnusable names what an uplink can not be, and recovers from it.
+func TestUnusable(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "br7"
+	harness.Must(t, n.Node.Link.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	link, err := n.Node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	bridge, err := n.Node.Link.LinkByName("br7")
+	harness.Must(t, err)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	harness.Must(t, n.Node.Link.LinkSetMaster(link, bridge))
+	d.WaitState(daemon.BridgePort)
+	if why := d.Status().Uplinks[0].Why; !strings.Contains(why, "use br7") {
+		t.Errorf("the reason is %q", why)
+	}
+	harness.Must(t, n.Node.Link.LinkSetNoMaster(link))
+	d.WaitReady()
+	answers(t, n)
+}
+
+// TestNotEthernet waits for a better interface, and says so.
+func TestNotEthernet(t *testing.T) {
+	t.Parallel()
+	node := harness.Namespace(t)
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "tun7"
+	harness.Must(t, node.Do(func() error {
+		return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TUN})
+	}))
+	d := harness.Start(t, node, "--interface", "tun7", "--rule", podRule)
+	d.WaitState(daemon.NotEthernet)
+}
