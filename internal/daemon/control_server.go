@@ -86,7 +86,7 @@ func peerUID(conn *net.UnixConn) (uint32, error) {
 		inner error
 	)
 	err = raw.Control(func(fd uintptr) {
-		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) //nolint:gosec // a descriptor
+		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err := errors.Join(err, inner); err != nil {
 		return 0, fmt.Errorf("read peer credentials: %w", err)

@@ -64,7 +64,7 @@ func (s *supervisor) apply(configs []rules.Uplink, table *rules.Table) {
 		s.uplinks = append(s.uplinks, u)
 	}
 	for _, u := range kept {
-		u.close()
+		u.report(u.close())
 		u.log.Info("uplink removed")
 	}
 	s.store.Publish(table)

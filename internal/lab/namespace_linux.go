@@ -80,7 +80,7 @@ func onThread(f func() error) error {
 			result <- fmt.Errorf("read network namespace: %w", err)
 			return
 		}
-		defer home.Close() //nolint:errcheck // a descriptor for reading
+		defer home.Close()
 		err = f()
 		// A thread that cannot go home stays locked and ends with the goroutine.
 		if back := netns.Set(home); back == nil {

@@ -83,12 +83,12 @@ func (b *batch) send(fd int, c *Counters) {
 
 func (b *batch) sendmmsg(fd, from int) (int, unix.Errno) {
 	// The call does not block, so the runtime need not know of it.
-	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd), //nolint:gosec // a descriptor is positive
-		uintptr(unsafe.Pointer(&b.headers[from])), uintptr(b.n-from), unix.MSG_DONTWAIT, 0, 0) //nolint:gosec // x/sys has no sendmmsg
+	n, _, errno := unix.RawSyscall6(unix.SYS_SENDMMSG, uintptr(fd),
+		uintptr(unsafe.Pointer(&b.headers[from])), uintptr(b.n-from), unix.MSG_DONTWAIT, 0, 0)
 	if errno != 0 {
 		return 0, errno
 	}
-	return int(n), 0 //nolint:gosec // at most batchSize
+	return int(n), 0
 }
 
 // writable waits a moment for room in the send buffer.

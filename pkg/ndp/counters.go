@@ -50,7 +50,7 @@ type Histogram struct {
 }
 
 func (h *Histogram) observe(nanoseconds int64) {
-	ns := uint64(max(nanoseconds, 0)) //nolint:gosec // a clock that was set back counts as 0
+	ns := uint64(max(nanoseconds, 0)) // a clock that was set back counts as 0
 	i := 0
 	if ns > 1000 {
 		i = bits.Len64((ns - 1) / 1000)

@@ -88,7 +88,7 @@ func matchTarget(p netip.Prefix) []bpf.Instruction {
 	b := p.Addr().As16()
 	var compare [][]bpf.Instruction
 	for word, bits := 0, p.Bits(); bits > 0; word, bits = word+1, bits-32 {
-		part := []bpf.Instruction{bpf.LoadAbsolute{Off: uint32(offTarget + 4*word), Size: 4}} //nolint:gosec // at most 4 words
+		part := []bpf.Instruction{bpf.LoadAbsolute{Off: uint32(offTarget + 4*word), Size: 4}}
 		if bits < 32 {
 			part = append(part, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(0) << (32 - bits)})
 		}

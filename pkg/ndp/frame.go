@@ -76,7 +76,7 @@ func isSolicitedNode(dst netip.Addr) bool {
 // whose low 24 bits are group (RFC 4291 §2.7.1).
 func SolicitedNode(group uint32) netip.Addr {
 	b := [16]byte{0: 0xff, 1: 0x02, 11: 1, 12: 0xff}
-	b[13], b[14], b[15] = byte(group>>16), byte(group>>8), byte(group)
+	b[13], b[14], b[15] = byte(group>>16), byte(group>>8), byte(group) //nolint:gosec // octet by octet
 	return netip.AddrFrom16(b)
 }
 

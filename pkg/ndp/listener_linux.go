@@ -101,13 +101,14 @@ func (l *Listener) open(early bool) error {
 
 // htons returns the value in network byte order, as sll_protocol wants it.
 func htons(v uint16) uint16 {
-	b := [2]byte{byte(v >> 8), byte(v)}
+	var b [2]byte
+	binary.BigEndian.PutUint16(b[:], v)
 	return binary.NativeEndian.Uint16(b[:])
 }
 
 func (l *Listener) control(f func(fd int) error) error {
 	var inner error
-	err := l.raw.Control(func(fd uintptr) { inner = f(int(fd)) }) //nolint:gosec // a descriptor
+	err := l.raw.Control(func(fd uintptr) { inner = f(int(fd)) })
 	return errors.Join(err, inner)
 }
 

@@ -35,7 +35,7 @@ func (l *Listener) run() {
 	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
 	for {
 		err := l.raw.Read(func(fd uintptr) bool {
-			lp.fd = int(fd) //nolint:gosec // a descriptor
+			lp.fd = int(fd)
 			l.err = lp.answer()
 			return l.err != nil || l.stopping.Load() || lp.arm()
 		})
@@ -92,7 +92,7 @@ func (lp *loop) checkError() error {
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	if errno := unix.Errno(code); errno != 0 && errno != unix.ENETDOWN { //nolint:gosec // an errno
+	if errno := unix.Errno(code); errno != 0 && errno != unix.ENETDOWN {
 		return fmt.Errorf("packet socket: %w", errno)
 	}
 	return nil

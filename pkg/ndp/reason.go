@@ -156,7 +156,7 @@ func (r Reason) String() string {
 func Reasons() []Reason {
 	rs := make([]Reason, reasonCount)
 	for i := range rs {
-		rs[i] = Reason(i) //nolint:gosec // bounded by reasonCount
+		rs[i] = Reason(i)
 	}
 	return rs
 }

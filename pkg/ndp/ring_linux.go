@@ -77,12 +77,12 @@ type received struct {
 func (r *ring) next(rx *received) bool {
 	off := r.slot/slotsPerBlock*ringBlock + r.slot%slotsPerBlock*ringSlot
 	slot := r.memory[off : off+ringSlot : off+ringSlot]
-	h := (*unix.Tpacket2Hdr)(unsafe.Pointer(&slot[0])) //nolint:gosec // the kernel's layout of a slot
+	h := (*unix.Tpacket2Hdr)(unsafe.Pointer(&slot[0]))
 	status := atomic.LoadUint32(&h.Status)
 	if status&unix.TP_STATUS_USER == 0 {
 		return false
 	}
-	sll := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&slot[slotAddress])) //nolint:gosec // as above
+	sll := (*unix.RawSockaddrLinklayer)(unsafe.Pointer(&slot[slotAddress]))
 	rx.header = h
 	rx.frame = slot[h.Mac : uint32(h.Mac)+h.Snaplen]
 	rx.copied = status&unix.TP_STATUS_COPY != 0

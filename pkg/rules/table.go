@@ -78,7 +78,7 @@ func (t *Table) view(uplink string) (*View, error) {
 			Answer:    r.Method == Static,
 			IgnoreDAD: r.IgnoreDAD,
 			Delay:     r.Delay,
-			Rule:      int32(i), //nolint:gosec // a table of 2³¹ rules does not fit into memory
+			Rule:      int32(i),
 		})
 	}
 	return v, nil

@@ -105,5 +105,5 @@ func ParseName[T SourcePolicy | RouterFlag | MembershipMode](name string, names 
 	if i < 0 {
 		return 0, fmt.Errorf("%q is not one of %s", name, strings.Join(names, ", "))
 	}
-	return T(i), nil //nolint:gosec // an index of a short list
+	return T(i), nil
 }

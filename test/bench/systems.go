@@ -74,7 +74,7 @@ func (s system) round() (result, error) {
 	if r.judge, err = newJudge(t.router, t.port, s.single); err != nil {
 		return res, err
 	}
-	defer r.close() //nolint:errcheck // the namespaces end as well
+	defer r.close()
 	if err := t.receiveInThreads(); err != nil {
 		return res, err
 	}

@@ -23,9 +23,9 @@ const (
 	Batch = 256
 
 	frameLen = 86
-	// spread maps sequence numbers to the low 64 bits of targets one to one;
-	// Unspread is its inverse modulo 2⁶⁴.
-	spread   = 0x9e3779b97f4a7c15
+	// spread maps sequence numbers to the low 64 bits of targets one to one.
+	spread = 0x9e3779b97f4a7c15
+	// Unspread is the inverse of spread modulo 2⁶⁴.
 	Unspread = 0xf1de83e19937733d
 )
 

@@ -1,0 +1,69 @@
+# Commands of the project. "make demo" and "make test" are all that a newcomer
+# needs; the demonstration, the tests and the measurements need root.
+.POSIX:
+.PHONY: all build demo test bench fuzz lint clean help
+
+GO      = go
+CACHE   = .cache
+VERSION = devel
+FUZZ    = 30s
+
+all: build
+
+help:
+	@echo 'make demo    show the main job on a network of its own (root)'
+	@echo 'make test    run the whole suite (root)'
+	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
+	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
+	@echo 'make lint    run the linters'
+	@echo 'make build   build bin/ndproxyd'
+
+build:
+	@echo '== building bin/ndproxyd'
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ndproxyd ./cmd/ndproxyd
+
+demo: build
+	@bin/ndproxyd demo
+
+# The race detector needs a C compiler; the tests run without it, too.
+test:
+	@test "$$(id -u)" = 0 || { echo 'make test: the tests build network namespaces, which takes root: run it with sudo' >&2; exit 3; }
+	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
+	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
+	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; \
+	$(GO) test $$race -timeout 20m ./...
+	@echo '== testing the measurements: they compile'
+	@cd test/bench && $(GO) vet ./...
+	@echo '== fuzzing for a moment'
+	@$(MAKE) -s fuzz FUZZ=5s
+
+fuzz:
+	@$(GO) test -run '^$$' -fuzz '^FuzzRespond$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/ndp
+	@$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./internal/config
+
+bench: build $(CACHE)/ndppd/usr/sbin/ndppd
+	@echo '== the responder alone'
+	@$(GO) test -run '^$$' -bench . -count 5 ./pkg/ndp
+	@echo '== side by side with ndppd and the kernel'
+	@cd test/bench && $(GO) build -o ../../bin/bench .
+	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd
+
+# Debian's package is unpacked here and not installed: nothing of the host changes.
+$(CACHE)/ndppd/usr/sbin/ndppd:
+	@echo '== fetching the Debian package ndppd'
+	@mkdir -p $(CACHE) && cd $(CACHE) && \
+	{ apt-get download ndppd >/dev/null 2>&1 || { apt-get update >/dev/null && apt-get download ndppd >/dev/null; }; } && \
+	dpkg -x ndppd_*.deb ndppd
+
+$(CACHE)/golangci-lint: tools/go.mod tools/go.sum
+	@echo '== building golangci-lint'
+	@mkdir -p $(CACHE)
+	@cd tools && $(GO) build -o ../$(CACHE)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: $(CACHE)/golangci-lint
+	@echo '== linting'
+	@$(CACHE)/golangci-lint run ./...
+	@cd test/bench && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
+
+clean:
+	rm -rf bin $(CACHE)

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// call runs a command line and returns its exit code and what it wrote.
+func call(t *testing.T, vars map[string]string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	files := make([]*os.File, 2)
+	for i := range files {
+		f, err := os.CreateTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		files[i] = f
+	}
+	code = execute(context.Background(), env{
+		args: args, stdout: files[0], stderr: files[1],
+		getenv: func(name string) string { return vars[name] },
+	})
+	text := make([]string, 2)
+	for i, f := range files {
+		b, err := os.ReadFile(f.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		text[i] = string(b)
+	}
+	return code, text[0], text[1]
+}
+
+func write(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	valid := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::/64', method: static}]\n")
+	wrong := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
+	tests := []struct {
+		name           string
+		args           []string
+		vars           map[string]string
+		code           int
+		stdout, stderr string
+	}{
+		{name: "no command", code: 2, stderr: "a command is missing"},
+		{name: "help", args: []string{"--help"}, stdout: "ndproxyd run --interface eth0"},
+		{name: "unknown command", args: []string{"ran"}, code: 2, stderr: `unknown command "ran"`},
+		{name: "unknown flag", args: []string{"run", "--uplnk", "eth0"}, code: 2, stderr: `unknown flag: --uplnk (see "ndproxyd run --help")`},
+		{name: "argument too many", args: []string{"run", "eth0"}, code: 2, stderr: "unknown command"},
+		{name: "valid file", args: []string{"check", "--config", valid}, stdout: "valid, 1 uplinks, 1 rules"},
+		{name: "valid flags", args: []string{"check", "-i", "eth0", "-r", "2001:db8::/64=static"}, stdout: "valid, 1 uplinks, 1 rules"},
+		{name: "valid file as JSON", args: []string{"check", "--config", valid, "--output", "json"}, stdout: `"rules": 1`},
+		{name: "wrong file", args: []string{"check", "--config", wrong}, code: 2, stderr: wrong + ":3:18: rules[0].prefix: "},
+		{name: "wrong file, second fault", args: []string{"check", "--config", wrong}, code: 2, stderr: `did you mean "static"?`},
+		{name: "wrong file to run", args: []string{"run", "--config", wrong}, code: 2, stderr: `did you mean "2001:db8::/64"?`},
+		{name: "missing file", args: []string{"run", "--config", "/nonexistent/config.yaml"}, code: 2, stderr: "no such file"},
+		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "eth0"}, code: 2, stderr: "--config goes without --interface"},
+		{name: "loopback", args: []string{"run", "-i", "lo", "-r", "2001:db8::/64=static"}, code: 2, stderr: "loopback"},
+		{name: "rule without interface", args: []string{"run", "-r", "2001:db8::/64=static"}, code: 2, stderr: "--interface is missing"},
+		{name: "file by variable", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid}, stdout: "valid"},
+		{name: "flag before variable", args: []string{"check", "--config", valid}, vars: map[string]string{"NDPROXYD_CONFIG": wrong}, stdout: "valid"},
+		{name: "wrong variable", args: []string{"run", "-i", "eth0"}, vars: map[string]string{"NDPROXYD_LOG_LEVEL": "loud"}, code: 2, stderr: "NDPROXYD_LOG_LEVEL"},
+		{name: "log format", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--log-format", "xml"}, code: 2, stderr: `"xml" is not one of auto, text, json`},
+		{name: "metrics address", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
+		{name: "output format", args: []string{"status", "--output", "yaml"}, code: 2, stderr: `"yaml" is not one of text, json`},
+		{name: "no daemon", args: []string{"status", "--control", "@ndproxyd-test-nobody"}, code: 1, stderr: `start one with "ndproxyd run"`},
+		{name: "no daemon at a path", args: []string{"explain", "2001:db8::1", "--control", "/nonexistent/sock"}, code: 1, stderr: "no daemon serves /nonexistent/sock"},
+		{name: "no address", args: []string{"explain"}, code: 2, stderr: "accepts 1 arg"},
+		{name: "IPv4 address", args: []string{"explain", "192.0.2.1"}, code: 2, stderr: "is not an IPv6 address"},
+		{name: "version", args: []string{"version"}, stdout: "ndproxyd devel"},
+		{name: "completion", args: []string{"completion", "bash"}, stdout: "bash completion"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			code, stdout, stderr := call(t, tt.vars, tt.args...)
+			if code != tt.code {
+				t.Errorf("exit code is %d, want %d", code, tt.code)
+			}
+			if !strings.Contains(stdout, tt.stdout) || !strings.Contains(stderr, tt.stderr) {
+				t.Errorf("wrote %q and %q, want %q and %q", stdout, stderr, tt.stdout, tt.stderr)
+			}
+		})
+	}
+}
+
+func TestVersionJSON(t *testing.T) {
+	t.Parallel()
+	_, stdout, _ := call(t, nil, "version", "--output", "json")
+	var v map[string]string
+	if err := json.Unmarshal([]byte(stdout), &v); err != nil || v["version"] != "devel" || v["go"] == "" {
+		t.Errorf("got %q, %v", stdout, err)
+	}
+}
+
+// TestHelp wants an example in the help of every command.
+func TestHelp(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"run", "check", "explain", "status", "demo", "version"} {
+		code, stdout, _ := call(t, nil, name, "--help")
+		if code != 0 || !strings.Contains(stdout, "Examples:\n  ") {
+			t.Errorf("%s --help ends with %d:\n%s", name, code, stdout)
+		}
+	}
+}
