@@ -30,9 +30,9 @@ func (d *daemon) serveControl(ctx context.Context) error {
 	}
 	err := d.claim(address)
 	if err == nil {
-		err = serve(ctx, "unix", address, d.controlHandler(), func(l net.Listener) net.Listener {
-			return &peerListener{UnixListener: l.(*net.UnixListener)}
-		})
+		server := newServer(d.controlHandler())
+		server.ConnContext = withPeer
+		err = serve(ctx, "unix", address, server, nil)
 	}
 	if err != nil {
 		d.log.Warn("no control socket: status and explain do not reach this daemon", "address", address, "err", err)
@@ -56,23 +56,29 @@ func (d *daemon) claim(address string) error {
 	return nil
 }
 
-// peerListener lets in root and the daemon's own user, as an abstract socket
-// has no file permissions.
-type peerListener struct{ *net.UnixListener }
+// peerKey is the key of the peer's user in the context of a request.
+type peerKey struct{}
 
-// Accept implements net.Listener.
-func (l *peerListener) Accept() (net.Conn, error) {
-	for {
-		conn, err := l.AcceptUnix()
-		if err != nil {
-			return nil, err
-		}
-		uid, err := peerUID(conn)
-		if err == nil && (uid == 0 || int64(uid) == int64(os.Getuid())) {
-			return conn, nil
-		}
-		_ = conn.Close()
+// withPeer notes who is at the other end of a connection.
+func withPeer(ctx context.Context, conn net.Conn) context.Context {
+	uid, err := peerUID(conn.(*net.UnixConn))
+	if err != nil {
+		return ctx // nobody
 	}
+	return context.WithValue(ctx, peerKey{}, uid)
+}
+
+// trusted lets root and the daemon's own user through, as an abstract socket
+// has no file permissions.
+func trusted(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		uid, ok := r.Context().Value(peerKey{}).(uint32)
+		if !ok || uid != 0 && int64(uid) != int64(os.Getuid()) {
+			http.Error(w, "the daemon talks to root and to its own user only", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // peerUID returns the user at the other end.
@@ -105,7 +111,7 @@ func (d *daemon) controlHandler() http.Handler {
 		}
 		writeJSON(w, d.explain(target))
 	})
-	return mux
+	return trusted(mux)
 }
 
 func writeJSON(w http.ResponseWriter, v any) {

@@ -63,10 +63,9 @@ func (d *daemon) serveMetrics(ctx context.Context) error {
 		if address == "" {
 			<-serveCtx.Done()
 		} else {
-			err = serve(serveCtx, "tcp", address, handler, func(l net.Listener) net.Listener {
+			err = serve(serveCtx, "tcp", address, newServer(handler), func(a net.Addr) {
 				retry.reset()
-				d.log.Info("serving metrics", "address", l.Addr().String())
-				return l
+				d.log.Info("serving metrics", "address", a.String())
 			})
 		}
 		if err != nil {
@@ -82,15 +81,22 @@ func (d *daemon) serveMetrics(ctx context.Context) error {
 	return nil
 }
 
-// serve serves HTTP on an address until ctx ends, and returns nil then.
-func serve(ctx context.Context, network, address string, h http.Handler, wrap func(net.Listener) net.Listener) error {
+func newServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, ReadHeaderTimeout: httpTimeout, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
+}
+
+// serve serves HTTP on an address until ctx ends, and returns nil then. It
+// calls listening, unless that is nil, once the address is open.
+func serve(ctx context.Context, network, address string, server *http.Server, listening func(net.Addr)) error {
 	l, err := new(net.ListenConfig).Listen(ctx, network, address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: httpTimeout, ReadTimeout: httpTimeout, WriteTimeout: httpTimeout}
+	if listening != nil {
+		listening(l.Addr())
+	}
 	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
-	if err := server.Serve(wrap(l)); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil

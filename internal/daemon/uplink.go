@@ -195,7 +195,7 @@ func (u *uplink) set(s State, why string) {
 		u.log.Info("uplink ready", "mac", macString(u.link.MAC), "router", u.iface.Router())
 		return
 	}
-	u.log.Warn("uplink not ready", "state", s, "why", why)
+	u.log.Warn("uplink not ready", "state", s.String(), "why", why)
 }
 
 // again asks for another refresh after a while.

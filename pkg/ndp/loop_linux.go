@@ -53,9 +53,9 @@ func (l *Listener) run() {
 	}
 }
 
-// answer answers everything that is there.
+// answer answers everything that is there. A flood does not keep it from ending.
 func (lp *loop) answer() error {
-	for {
+	for !lp.l.stopping.Load() {
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
@@ -66,6 +66,7 @@ func (lp *loop) answer() error {
 		// on before the price of a sleep and a wake-up is paid.
 		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 	}
+	return nil
 }
 
 // arm sets the time at which the wait for frames ends, where there is one. It

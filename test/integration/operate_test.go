@@ -328,3 +328,32 @@ func TestEarlySocket(t *testing.T) {
 		t.Errorf("%d answers, want 1", len(got))
 	}
 }
+
+// TestStopInFlood ends in the middle of a flood.
+func TestStopInFlood(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", prefix64.String()+"=static")
+	s, err := load.NewSender(n.Router, harness.RouterPort, load.Options{Prefixes: []netip.Prefix{prefix64}})
+	harness.Must(t, err)
+	defer s.Close()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for seq := uint64(0); ; seq += load.Batch {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = s.Send(seq, load.Batch)
+			}
+		}
+	}()
+	d.Wait("flood", func(st daemon.Status) bool { return st.Uplinks[0].Received > 10_000 })
+	d.Signal(syscall.SIGTERM)
+	if code := d.Exit(); code != 0 {
+		t.Errorf("exit code is %d", code)
+	}
+	close(stop)
+	<-done
+}
