@@ -31,6 +31,9 @@ is touched, and nothing is left when the program ends.`,
 				return fmt.Errorf("find this program: %w", err)
 			}
 			err = demo.Run(ctx, path, e.stdout)
+			if ctx.Err() != nil {
+				return errors.New("interrupted; nothing is left of the demonstration")
+			}
 			if errors.Is(err, os.ErrPermission) {
 				return &exitError{code: exitPrivilege, err: fmt.Errorf("%w\nThe demonstration builds network namespaces, which takes root (CAP_SYS_ADMIN and CAP_NET_ADMIN): run it with sudo", err)}
 			}

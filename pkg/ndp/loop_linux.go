@@ -55,18 +55,31 @@ func (l *Listener) run() {
 
 // answer answers everything that is there. A flood does not keep it from ending.
 func (lp *loop) answer() error {
-	for !lp.l.stopping.Load() {
+	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
 		if !took {
 			return lp.checkError()
 		}
-		// The kernel may be delivering more on this very processor: let it go
-		// on before the price of a sleep and a wake-up is paid.
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		yield(rounds%longWork == 0)
 	}
 	return nil
+}
+
+// longWork is how many rounds without a sleep are long work: up to 4096 frames.
+const longWork = 64
+
+// yield lets other work of this processor go on before the price of a sleep and
+// a wake-up is paid: the kernel may be delivering more frames here. In long work
+// it makes the call known to the runtime, whose monitor otherwise sleeps on and
+// gives no other goroutine a turn; in short work it spares waking that monitor.
+func yield(long bool) {
+	if long {
+		_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		return
+	}
+	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 }
 
 // arm sets the time at which the wait for frames ends, where there is one. It

@@ -128,16 +128,20 @@ func (d *Daemon) WaitState(state daemon.State) {
 // Wait waits until the status is as wanted.
 func (d *Daemon) Wait(what string, wanted func(daemon.Status) bool) {
 	d.tb.Helper()
-	Eventually(d.tb, what, func() bool {
+	var last daemon.Status
+	var err error
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
 		case state := <-d.exited:
 			d.exited <- state
 			d.tb.Fatalf("daemon ended: %s\n%s", state, d.Log())
 		default:
 		}
-		s, err := d.Client.Status(context.Background())
-		return err == nil && wanted(s)
-	})
+		if last, err = d.Client.Status(context.Background()); err == nil && wanted(last) {
+			return
+		}
+	}
+	d.tb.Fatalf("no %s after %s; the last status is %+v, %v", what, patience, last, err)
 }
 
 // Eventually waits until f returns true.
@@ -163,8 +167,12 @@ func (d *Daemon) Status() daemon.Status {
 func (d *Daemon) Get(path string) (int, string) {
 	d.tb.Helper()
 	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: d.dial, DisableKeepAlives: true}}
-	resp, err := client.Get("http://[::1]:9972" + path)
-	Must(d.tb, err)
+	var resp *http.Response
+	Eventually(d.tb, "metrics endpoint", func() bool { // it opens beside the control socket
+		var err error
+		resp, err = client.Get("http://[::1]:9972" + path)
+		return err == nil
+	})
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	Must(d.tb, err)

@@ -329,7 +329,8 @@ func TestEarlySocket(t *testing.T) {
 	}
 }
 
-// TestStopInFlood ends in the middle of a flood.
+// TestStopInFlood asks for the status in the middle of a flood, and ends there:
+// the receive loop leaves the rest of the daemon its turn.
 func TestStopInFlood(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
