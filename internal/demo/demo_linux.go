@@ -31,6 +31,11 @@ const (
 	uplink     = "uplink"
 
 	startTimeout = 5 * time.Second
+	// silence is how long the ping waits that gets no reply, and patience that
+	// of the others. The router repeats a solicitation after a second, and
+	// gives up after three (RFC 4861 §10).
+	silence  = time.Second
+	patience = 5 * time.Second
 )
 
 // Run plays the demonstration with the daemon at path, and writes it to out.
@@ -128,11 +133,15 @@ func (d *demo) ping(ctx context.Context, times int, wanted bool) error {
 		return err
 	}
 	defer p.Close() //nolint:errcheck // a socket for reading
+	timeout := silence
+	if wanted {
+		timeout = patience
+	}
 	for i := range times {
-		took, err := p.Ping(ctx, time.Second)
+		took, err := p.Ping(ctx, timeout)
 		switch {
 		case errors.Is(err, lab.ErrNoReply):
-			d.say("   ping %s: no reply within 1s\n", podAddr)
+			d.say("   ping %s: no reply within %s\n", podAddr, timeout)
 		case err != nil:
 			return err
 		default:
