@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -11,6 +12,9 @@ import (
 
 // loopback is the one name that is known to be no uplink on every host.
 const loopback = "lo"
+
+// maxLimit is the largest limit of answers a second, beyond any link.
+const maxLimit = 10_000_000
 
 func (f *fileReader) uplinks(v value) {
 	f.hasUplinks = true
@@ -42,6 +46,30 @@ func (f *fileReader) uplinks(v value) {
 				}
 			}},
 			field{"require_onlink_source", func(v value) { v.boolean(&u.RequireOnLinkSource) }},
+			field{"ignore_sources", func(v value) {
+				v.list(func(v value) {
+					s, ok := v.text()
+					if !ok {
+						return
+					}
+					a, err := rules.ParseAsker(s)
+					if err != nil {
+						v.fail("%v", err)
+					}
+					u.IgnoreSources = append(u.IgnoreSources, a)
+				})
+			}},
+			field{"limit_per_asker", func(v value) {
+				s, ok := v.text()
+				if !ok {
+					return
+				}
+				n, err := strconv.Atoi(s)
+				if err != nil || n < 0 || n > maxLimit {
+					v.fail("%q is not a number of answers a second, 0 (no limit) to %d", s, maxLimit)
+				}
+				u.LimitPerAsker = n
+			}},
 		)
 		if !named {
 			v.fail(`the key "interface" is missing`)

@@ -32,6 +32,8 @@ uplinks:
     router: true
     socket: early
     require_onlink_source: true
+    ignore_sources: [2001:db8:bad::/48, 2001:db8::bad, "02:00:00:00:00:99"]
+    limit_per_asker: 2000
 rules:
   - prefix: 2001:db8:1::/64
     method: static
@@ -50,7 +52,11 @@ metrics:
 			{Interface: "eth0"},
 			{
 				Interface: "eth1", Source: rules.SourceTarget, Membership: rules.MembershipJoin,
-				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true,
+				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true, LimitPerAsker: 2000,
+				IgnoreSources: []rules.Asker{
+					{Prefix: netip.MustParsePrefix("2001:db8:bad::/48")}, {Prefix: netip.MustParsePrefix("2001:db8::bad/128")},
+					{MAC: [6]byte{2, 0, 0, 0, 0, 0x99}},
+				},
 			},
 		},
 		Rules: []rules.Rule{
@@ -107,6 +113,12 @@ func TestParseErrors(t *testing.T) {
 		{"membership", "version: 1\nuplinks: [{interface: eth0, membership: mld}]\nrules: []\n", []string{`uplinks[0].membership: "mld" is not one of auto, join, allmulti, none`}},
 		{"router", "version: 1\nuplinks: [{interface: eth0, router: yes}]\nrules: []\n", []string{`uplinks[0].router: "yes" is not one of auto, true, false`}},
 		{"socket", "version: 1\nuplinks: [{interface: eth0, socket: erly}]\nrules: []\n", []string{`uplinks[0].socket: "erly" is not one of normal, early (did you mean "early"?)`}},
+		{"ignored source", "version: 1\nuplinks: [{interface: eth0, ignore_sources: [x, 192.0.2.1, 2001:db8::1/64]}]\nrules: []\n", []string{
+			`uplinks[0].ignore_sources[0]: "x" is neither an IPv6 prefix nor a MAC address`,
+			`uplinks[0].ignore_sources[1]: "192.0.2.1" is neither`,
+			`uplinks[0].ignore_sources[2]: "2001:db8::1/64" has host bits set (did you mean "2001:db8::/64"?)`,
+		}},
+		{"limit", "version: 1\nuplinks: [{interface: eth0, limit_per_asker: -1}]\nrules: []\n", []string{`uplinks[0].limit_per_asker: "-1" is not a number of answers a second`}},
 		{"boolean", "version: 1\nuplinks: [{interface: eth0, require_onlink_source: 1}]\nrules: []\n", []string{`"1" is neither true nor false`}},
 		{"unknown uplink of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: [eth1]}\n", []string{`c.yaml:5:55: rules[0].uplinks[0]: "eth1" is not the interface of an uplink (did you mean "eth0"?)`}},
 		{"empty uplinks of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: []}\n", []string{`rules[0].uplinks: the list is empty: leave the key out for all uplinks`}},

@@ -4,6 +4,7 @@ package ndp
 
 import (
 	"fmt"
+	"hash/maphash"
 	"net/netip"
 	"testing"
 
@@ -74,7 +75,7 @@ func TestBucket(t *testing.T) {
 	const second = int64(1e9)
 	take := func(now int64) (n int) {
 		for range 10 * multicastRate {
-			if b.take(now) {
+			if b.take(now, multicastRate) {
 				n++
 			}
 		}
@@ -161,5 +162,30 @@ func TestReasonNames(t *testing.T) {
 		if s := k.String(); s[0] < 'a' || s[0] > 'z' {
 			t.Errorf("kind %d is called %q", k, s)
 		}
+	}
+}
+
+// TestAskers lets one asker use up its own answers alone.
+func TestAskers(t *testing.T) {
+	const rate, now = 10, int64(1e15)
+	a := newAskers()
+	loud, quiet := [6]byte{2, 0, 0, 0, 0, 1}, [6]byte{2, 0, 0, 0, 0, 2}
+	for maphash.Bytes(a.seed, loud[:])%askerBuckets == maphash.Bytes(a.seed, quiet[:])%askerBuckets {
+		quiet[5]++
+	}
+	passed := 0
+	for range 1000 {
+		if a.take(loud, now, rate) {
+			passed++
+		}
+	}
+	if passed != rate {
+		t.Errorf("%d answers passed, want %d", passed, rate)
+	}
+	if !a.take(quiet, now, rate) {
+		t.Error("another asker got no answer")
+	}
+	if n := testing.AllocsPerRun(100, func() { a.take(loud, now, rate) }); n != 0 {
+		t.Errorf("%g allocations", n)
 	}
 }

@@ -104,6 +104,16 @@ func (i *Interface) isOnLink(a netip.Addr) bool {
 	return slices.ContainsFunc(i.onLink, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
+// ignores reports whether the operator wants no answer for the asker.
+func (i *Interface) ignores(s *solicitation) bool {
+	for _, a := range i.uplink.IgnoreSources {
+		if a.Matches(s.source, s.ether) || a.Matches(s.source, s.asker) {
+			return true
+		}
+	}
+	return false
+}
+
 // newTemplate returns the octets that all advertisements of an interface share
 // (RFC 4861 §4.4), and their share of the checksum.
 func newTemplate(mac [6]byte, router bool) (Advertisement, uint64) {

@@ -2,7 +2,10 @@
 
 package ndp
 
-import "time"
+import (
+	"hash/maphash"
+	"time"
+)
 
 // multicastRate is how many answers a second may go to all nodes, and how many
 // at once. Answers to duplicate address detection do; each costs every station
@@ -10,23 +13,41 @@ import "time"
 // honest stations need and far below what disturbs them.
 const multicastRate = 100
 
-// bucket is a token bucket that refills with multicastRate a second. The zero
-// bucket is full.
+// bucket is a token bucket that holds a second's tokens. The zero bucket is
+// full.
 type bucket struct {
 	level int64 // nanoseconds of refilling that were used up
 	last  int64
 }
 
-// take reports whether one more may pass at the time, in nanoseconds.
-func (b *bucket) take(now int64) bool {
-	const cost = int64(time.Second / multicastRate)
+// take reports whether one more may pass at the time, in nanoseconds, where rate
+// may pass in a second.
+func (b *bucket) take(now int64, rate int) bool {
+	cost := int64(time.Second) / int64(rate)
 	if now > b.last {
 		b.level = max(0, b.level-(now-b.last))
 		b.last = now
 	}
-	if b.level+cost > multicastRate*cost {
+	if b.level+cost > int64(rate)*cost {
 		return false
 	}
 	b.level += cost
 	return true
+}
+
+// askerBuckets is how many buckets the askers of an uplink share, so that a
+// flood of made-up MAC addresses costs no memory.
+const askerBuckets = 4096
+
+// askers limits the answers to each asker. Askers whose hashes are equal share a
+// bucket; the seed keeps others from choosing whose.
+type askers struct {
+	seed    maphash.Seed
+	buckets [askerBuckets]bucket
+}
+
+func newAskers() *askers { return &askers{seed: maphash.MakeSeed()} }
+
+func (a *askers) take(mac [6]byte, now int64, rate int) bool {
+	return a.buckets[maphash.Bytes(a.seed, mac[:])%askerBuckets].take(now, rate)
 }

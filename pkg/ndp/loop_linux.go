@@ -22,7 +22,8 @@ type loop struct {
 	rx      received
 	s       solicitation
 	batch   *batch
-	limit   bucket
+	limit   bucket  // of answers to all nodes
+	askers  *askers // nil until there is a limit
 	queue   delayQueue
 	started time.Time // zero of the clock that delays use
 	long    []byte
@@ -119,7 +120,7 @@ func (lp *loop) receive() (took bool) {
 	for !lp.batch.full() && ring.next(&lp.rx) {
 		if frame, ok := lp.frame(); ok {
 			res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
-			lp.account(res)
+			lp.account(res, iface.uplink.LimitPerAsker)
 		}
 		ring.release(&lp.rx)
 		took = true
@@ -141,8 +142,8 @@ func (lp *loop) frame() ([]byte, bool) {
 }
 
 // account counts the result, and keeps the answer that was written or puts it
-// off.
-func (lp *loop) account(res Result) {
+// off. limit is that of one asker.
+func (lp *loop) account(res Result, limit int) {
 	c := lp.l.counters
 	c.Received[res.Kind].Add(1)
 	if res.Redirected {
@@ -151,7 +152,7 @@ func (lp *loop) account(res Result) {
 	switch {
 	case res.Reason != Answered:
 		c.ignored(res.Reason)
-	case res.Kind == DAD && !lp.limit.take(lp.rx.at):
+	case res.Kind == DAD && !lp.limit.take(lp.rx.at, multicastRate), limit > 0 && !lp.allow(limit):
 		c.ignored(RateLimited)
 	case res.Delay > 0:
 		if lp.queue.add(lp.now(), res.Delay, res.Kind, &lp.s) {
@@ -160,6 +161,14 @@ func (lp *loop) account(res Result) {
 	default:
 		lp.batch.add(res.Kind, lp.rx.at)
 	}
+}
+
+// allow reports whether the asker may have another answer.
+func (lp *loop) allow(limit int) bool {
+	if lp.askers == nil {
+		lp.askers = newAskers()
+	}
+	return lp.askers.take(lp.s.asker, lp.rx.at, limit)
 }
 
 // now is the clock of delayed answers, in nanoseconds.

@@ -64,11 +64,13 @@ const (
 	Conflict
 	// OffLinkSource: the source is off-link and the uplink asks for on-link.
 	OffLinkSource
+	// IgnoredSource: the uplink's settings leave this asker unanswered.
+	IgnoredSource
 	// DADIgnored: the rule leaves duplicate address detection alone.
 	DADIgnored
 	// NoSourceAddress: the interface has no address to answer from.
 	NoSourceAddress
-	// RateLimited: too many answers would go to all nodes.
+	// RateLimited: too many answers would go to all nodes, or to one asker.
 	RateLimited
 	// Displaced from the full queue of delayed answers by a newer one.
 	Displaced
@@ -135,6 +137,8 @@ func (r Reason) String() string {
 		return "conflict"
 	case OffLinkSource:
 		return "off_link_source"
+	case IgnoredSource:
+		return "ignored_source"
 	case DADIgnored:
 		return "dad_ignored"
 	case NoSourceAddress:

@@ -43,7 +43,7 @@ func (s *solicitation) respond(reply *Advertisement, frame []byte, meta Meta, i 
 	if res.Reason = s.parse(frame, meta.ChecksumPartial); res.Reason != Answered {
 		return res
 	}
-	res.Redirected = s.redirected
+	res.Redirected = s.asker != s.ether
 	var verdict rules.Verdict
 	verdict, res.Reason = s.answer(reply, i, view)
 	if s.dest.IsMulticast() { // RFC 4861 §7.2.8: only these need spreading
@@ -115,6 +115,8 @@ func (s *solicitation) checkAsker(i *Interface, v rules.Verdict) Reason {
 		return Conflict
 	case !s.dest.IsMulticast() && s.dest != s.target && !i.Owns(s.dest): // RFC 4861 §7.2.2
 		return Destination
+	case len(i.uplink.IgnoreSources) > 0 && i.ignores(s):
+		return IgnoredSource
 	case v.IgnoreDAD && s.source.IsUnspecified():
 		return DADIgnored
 	case i.uplink.RequireOnLinkSource && !s.source.IsUnspecified() && !i.isOnLink(s.source): // RFC 5942 §4

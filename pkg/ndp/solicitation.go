@@ -40,8 +40,8 @@ type solicitation struct {
 	// asker is where the answer goes: the source link-layer address option, or
 	// the Ethernet source where there is none (RFC 4861 §7.2.4).
 	asker [6]byte
-	// redirected is true when asker is not the Ethernet source.
-	redirected bool
+	// ether is the Ethernet source.
+	ether [6]byte
 }
 
 // kindOf classifies a frame as far as it can be read, also when it is invalid.
@@ -142,8 +142,8 @@ func proxyable(t netip.Addr) bool {
 // parseOptions walks the options. It takes the first source link-layer address
 // and skips every option that a solicitation does not define (RFC 4861 §7.1.1).
 func (s *solicitation) parseOptions(frame, opts []byte) Reason {
-	ether := macAt(frame, offEtherSrc)
-	s.asker = ether
+	s.ether = macAt(frame, offEtherSrc)
+	s.asker = s.ether
 	found, badLength := false, false
 	for len(opts) > 0 {
 		if len(opts) < 2 || opts[1] == 0 { // RFC 4861 §4.6: discard
@@ -167,6 +167,5 @@ func (s *solicitation) parseOptions(frame, opts []byte) Reason {
 	if badLength || s.asker[0]&1 != 0 || s.asker == [6]byte{} {
 		return LinkAddress
 	}
-	s.redirected = s.asker != ether
 	return Answered
 }

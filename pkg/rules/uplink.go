@@ -4,6 +4,8 @@ package rules
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"slices"
 	"strings"
 )
@@ -24,6 +26,44 @@ type Uplink struct {
 	// RequireOnLinkSource ignores askers whose address is in none of the
 	// uplink's on-link prefixes.
 	RequireOnLinkSource bool
+	// IgnoreSources are askers that get no answer.
+	IgnoreSources []Asker
+	// LimitPerAsker is how many answers a second one asker's MAC address gets,
+	// and how many at once; 0 is no limit.
+	LimitPerAsker int
+}
+
+// Asker names stations by their IPv6 addresses, or one by its MAC address.
+type Asker struct {
+	// Prefix is invalid where MAC counts.
+	Prefix netip.Prefix
+	MAC    [6]byte
+}
+
+// ParseAsker reads a prefix, an address or a MAC address.
+func ParseAsker(s string) (Asker, error) {
+	if mac, err := net.ParseMAC(s); err == nil && len(mac) == 6 {
+		return Asker{MAC: [6]byte(mac)}, nil
+	}
+	if a, err := netip.ParseAddr(s); err == nil && a.Is6() && a.Zone() == "" {
+		return Asker{Prefix: netip.PrefixFrom(a, 128)}, nil
+	}
+	p, err := netip.ParsePrefix(s)
+	switch {
+	case err != nil || !p.Addr().Is6():
+		return Asker{}, fmt.Errorf("%q is neither an IPv6 prefix nor a MAC address", s)
+	case p != p.Masked():
+		return Asker{}, fmt.Errorf("%q has host bits set (did you mean %q?)", s, p.Masked())
+	}
+	return Asker{Prefix: p}, nil
+}
+
+// Matches reports whether it is the asker with that address or MAC address.
+func (a Asker) Matches(source netip.Addr, mac [6]byte) bool {
+	if a.Prefix.IsValid() {
+		return a.Prefix.Contains(source)
+	}
+	return a.MAC == mac
 }
 
 // SourcePolicy chooses the IPv6 source address of our advertisements.

@@ -58,6 +58,10 @@ func policyCases() []policyCase {
 		{name: "V20 on-link sources only, on-link source", frame: fromGlobal, uplink: onLinkOnly, source: NodeAddr, router: true},
 		{name: "V20 on-link sources only, link-local source", frame: fromLinkLocal, uplink: onLinkOnly, source: NodeLinkLocal, router: true},
 		{name: "V20 on-link sources only, duplicate address detection", frame: probe, uplink: onLinkOnly, source: NodeLinkLocal, router: true},
+		{name: "L13 ignored source address", frame: fromGlobal, uplink: ignoring(rules.Asker{Prefix: netip.PrefixFrom(RouterAddr, 64).Masked()}), want: ndp.IgnoredSource},
+		{name: "L13 ignored Ethernet source", frame: pod(options(sourceLink(OtherMAC))), uplink: ignoring(rules.Asker{MAC: RouterMAC}), want: ndp.IgnoredSource},
+		{name: "L13 ignored source link-layer address", frame: pod(options(sourceLink(OtherMAC))), uplink: ignoring(rules.Asker{MAC: OtherMAC}), want: ndp.IgnoredSource},
+		{name: "L13 another asker", frame: fromGlobal, uplink: ignoring(rules.Asker{MAC: OtherMAC}, rules.Asker{Prefix: PodPrefix}), source: NodeAddr, router: true},
 		{name: "V3 partial checksum of this host", frame: pod(func(f *Frame) { f.Corrupt = true }), source: NodeAddr, router: true, meta: func(m *ndp.Meta) { m.ChecksumPartial = true }},
 		{name: "L3 frame of another interface", frame: fromGlobal, want: ndp.OtherInterface, meta: func(m *ndp.Meta) { m.Index = 99 }},
 		{name: "L1 outgoing frame", frame: fromGlobal, want: ndp.NotForUs, meta: func(m *ndp.Meta) { m.Type = ndp.PacketOutgoing }},
@@ -66,6 +70,8 @@ func policyCases() []policyCase {
 		{name: "D3 no delay of a unicast solicitation", frame: solicitation(addr("2001:db8:2::1"), unicast(addr("2001:db8:2::1"))), source: NodeAddr, router: true},
 	}
 }
+
+func ignoring(askers ...rules.Asker) rules.Uplink { return rules.Uplink{IgnoreSources: askers} }
 
 func TestPolicy(t *testing.T) {
 	t.Parallel()

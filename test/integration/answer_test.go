@@ -213,3 +213,26 @@ func TestStop(t *testing.T) {
 		})
 	}
 }
+
+// TestLimitPerAsker lets a loud asker use up its own answers and nobody else's.
+func TestLimitPerAsker(t *testing.T) {
+	t.Parallel()
+	net := harness.NewNetwork(t)
+	const limit, asked = 50, 2000
+	d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t,
+		"version: 1\nuplinks: [{interface: uplink, limit_per_asker: 50}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: static}]\n"))
+	p := harness.OpenPort(t, net.Router, harness.RouterPort)
+	for range asked {
+		p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+	}
+	quiet := conformance.Solicitation(conformance.Pod)
+	quiet.EtherSrc, quiet.Options = conformance.OtherMAC, nil
+	p.Send(quiet.Bytes())
+	if got := p.Advertisements(5*time.Second, func(f []byte) bool { return [6]byte(f) == conformance.OtherMAC }); len(got) == 0 || [6]byte(got[len(got)-1]) != conformance.OtherMAC {
+		t.Error("the quiet asker got no answer")
+	}
+	d.Wait("all solicitations", func(s daemon.Status) bool { return s.Uplinks[0].Received == asked+1 })
+	if u := d.Status().Uplinks[0]; u.Answered < limit || u.Answered > asked/2 {
+		t.Errorf("%d of %d were answered, with a limit of %d a second", u.Answered, asked, limit)
+	}
+}
