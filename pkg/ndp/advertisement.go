@@ -41,6 +41,3 @@ func (a *Advertisement) fill(i *Interface, s *solicitation, source netip.Addr) {
 	c = sum(sum(c, s16[:]), d16[:])
 	binary.BigEndian.PutUint16(a[offChecksum:], ^fold(c))
 }
-
-// Target returns the address that the advertisement is for.
-func (a *Advertisement) Target() netip.Addr { return ipAt(a[:], offTarget) }

@@ -236,3 +236,20 @@ func TestLimitPerAsker(t *testing.T) {
 		t.Errorf("%d of %d were answered, with a limit of %d a second", u.Answered, asked, limit)
 	}
 }
+
+// TestEarlySocket hears what nftables or tc would hide from a later one; here
+// it has to answer once, and on the uplink alone.
+func TestEarlySocket(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
+		"version: 1\nuplinks: [{interface: uplink, socket: early}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: static}]\n"))
+	p := harness.OpenPort(t, n.Router, harness.RouterPort)
+	f := conformance.Solicitation(conformance.Pod)
+	f.Tags = []conformance.Tag{{TPID: 0x8100, VID: 100}}
+	p.Send(f.Bytes())
+	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+	if got := p.Advertisements(500*time.Millisecond, harness.Never); len(got) != 1 {
+		t.Errorf("%d answers, want 1", len(got))
+	}
+}

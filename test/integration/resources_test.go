@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/load"
+)
+
+// TestIdle counts how often any thread of an idle daemon wakes up.
+func TestIdle(t *testing.T) {
+	n := harness.NewNetwork(t)
+	d := harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--interface", harness.Uplink, "--rule", podRule)
+	d.WaitReady()
+	answers(t, n)
+	time.Sleep(3 * time.Second) // the runtime comes to rest, the router's too
+	before := wakeUps(t, d.Process.Pid)
+	time.Sleep(5 * time.Second)
+	// The runtime's own housekeeping is a handful a minute.
+	if got := wakeUps(t, d.Process.Pid) - before; got > 5 {
+		t.Errorf("%d wake-ups in five idle seconds", got)
+	}
+}
+
+// wakeUps returns the voluntary context switches of all threads.
+func wakeUps(t *testing.T, pid int) int {
+	t.Helper()
+	files, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/status", pid))
+	harness.Must(t, err)
+	sum := 0
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		harness.Must(t, err)
+		for line := range strings.Lines(string(b)) {
+			if rest, ok := strings.CutPrefix(line, "voluntary_ctxt_switches:"); ok {
+				v, err := strconv.Atoi(strings.TrimSpace(rest))
+				harness.Must(t, err)
+				sum += v
+			}
+		}
+	}
+	return sum
+}
+
+// TestMemory takes ten million solicitations of random targets and sources, and
+// looks at the resident memory.
+func TestMemory(t *testing.T) {
+	n := harness.NewNetwork(t)
+	d := harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--interface", harness.Uplink, "--rule", prefix64.String()+"=static")
+	d.WaitReady()
+	s, err := load.NewSender(n.Router, harness.RouterPort, load.Options{Prefixes: []netip.Prefix{prefix64}, RandomSource: true})
+	harness.Must(t, err)
+	defer s.Close()
+	var seq uint64
+	blast := func(until uint64) {
+		for {
+			for range 2000 {
+				sent, err := s.Send(seq, load.Batch)
+				harness.Must(t, err)
+				seq += uint64(sent)
+			}
+			if d.Status().Uplinks[0].Received >= until {
+				return
+			}
+		}
+	}
+	const warm, all, mib = 500_000, 10_000_000, 1024
+	blast(warm)
+	before := residentMemory(t, d.Process.Pid)
+	blast(all)
+	after := residentMemory(t, d.Process.Pid)
+	t.Logf("%d KiB after %d solicitations, %d KiB after %d", before, warm, after, all)
+	if after > before+2*mib {
+		t.Errorf("%d KiB grew to %d KiB", before, after)
+	}
+	if after > 20*mib {
+		t.Errorf("%d KiB are more than 20 MiB", after)
+	}
+}
+
+// residentMemory returns VmRSS in KiB.
+func residentMemory(t *testing.T, pid int) int {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	harness.Must(t, err)
+	_, rest, ok := strings.Cut(string(b), "VmRSS:")
+	if !ok {
+		t.Fatal("no VmRSS")
+	}
+	kib, err := strconv.Atoi(strings.Fields(rest)[0])
+	harness.Must(t, err)
+	return kib
+}
+
+// TestStopInFlood asks for the status in the middle of a flood, and ends there:
+// the receive loop leaves the rest of the daemon its turn.
+func TestStopInFlood(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", prefix64.String()+"=static")
+	s, err := load.NewSender(n.Router, harness.RouterPort, load.Options{Prefixes: []netip.Prefix{prefix64}})
+	harness.Must(t, err)
+	defer s.Close()
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for seq := uint64(0); ; seq += load.Batch {
+			select {
+			case <-stop:
+				return
+			default:
+				_, _ = s.Send(seq, load.Batch)
+			}
+		}
+	}()
+	d.Wait("flood", func(st daemon.Status) bool { return st.Uplinks[0].Received > 10_000 })
+	d.Signal(syscall.SIGTERM)
+	if code := d.Exit(); code != 0 {
+		t.Errorf("exit code is %d", code)
+	}
+	close(stop)
+	<-done
+}
