@@ -3,8 +3,10 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -33,8 +35,15 @@ func Load(path string) (*Config, error) {
 // errors give it.
 func Parse(file string, data []byte) (*Config, error) {
 	r := &reader{file: file}
-	var doc yaml.Node
-	if err := yaml.Unmarshal(data, &doc); err != nil {
+	var doc, more yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	if err := decoder.Decode(&doc); err != nil && !errors.Is(err, io.EOF) {
+		return nil, syntaxErrors(file, err)
+	}
+	switch err := decoder.Decode(&more); {
+	case err == nil:
+		return nil, Errors{{File: file, Line: more.Line, Column: more.Column, Message: `a second document begins here: remove the "---" before it`}}
+	case !errors.Is(err, io.EOF):
 		return nil, syntaxErrors(file, err)
 	}
 	if len(doc.Content) == 0 {
@@ -143,9 +152,9 @@ func (f *fileReader) finish(root value) {
 		names = append(names, u.Interface)
 	}
 	for i, v := range f.interfaces {
-		for j, other := range f.interfaces[:i] {
+		for _, other := range f.interfaces[:i] {
 			if v.node.Value == other.node.Value {
-				v.fail("%q is already uplinks[%d]", v.node.Value, j)
+				v.fail("%q is already %s", v.node.Value, other.path)
 				break
 			}
 		}

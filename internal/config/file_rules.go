@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -150,7 +152,7 @@ func (f *fileReader) rules(v value) {
 						uplinks = append(uplinks, v)
 					}
 				})
-				if v.node.Content == nil {
+				if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
 					v.fail("the list is empty: leave the key out for all uplinks")
 				}
 			}},

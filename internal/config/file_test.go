@@ -83,6 +83,9 @@ func TestParseErrors(t *testing.T) {
 		{"only a comment", "# nothing\n", []string{`c.yaml:1:1: the file is empty`}},
 		{"not YAML", "version: [1\n", []string{`c.yaml:1:1: not valid YAML: `}},
 		{"tab", "version: 1\nrules:\n\t- a\n", []string{`c.yaml:3:1: not valid YAML: found character that cannot start any token`}},
+		{"two documents", "version: 1\nuplinks: [{interface: eth0}]\nrules: []\n---\nrules: [{method: nonsense}]\n", []string{`c.yaml:4:1: a second document begins here`}},
+		{"garbage behind the document", "version: 1\nuplinks: [{interface: eth0}]\nrules: []\n---\n[\n", []string{`not valid YAML`}},
+		{"word for the uplinks of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: eth0}\n", []string{`rules[0].uplinks: is "eth0", want a list`}},
 		{"a list", "- 1\n", []string{`c.yaml:1:1: is a list, want a mapping with keys like "version:"`}},
 		{"nothing but the version", "version: 1\n", []string{
 			`c.yaml:1:1: the key "uplinks" is missing`, `c.yaml:1:1: the key "rules" is missing`,

@@ -50,10 +50,17 @@ func (d *daemon) claim(address string) error {
 	if err == nil {
 		return errors.Join(errors.New("another process serves it"), conn.Close())
 	}
-	if errors.Is(err, unix.ECONNREFUSED) {
-		return os.Remove(address)
+	if !errors.Is(err, unix.ECONNREFUSED) {
+		return nil
 	}
-	return nil
+	info, err := os.Lstat(address)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != os.ModeSocket {
+		return fmt.Errorf("%s exists and is not a socket", address)
+	}
+	return os.Remove(address)
 }
 
 // peerKey is the key of the peer's user in the context of a request.

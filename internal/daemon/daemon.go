@@ -98,6 +98,7 @@ type daemon struct {
 
 // loop is the supervisor's goroutine.
 func (d *daemon) loop(ctx context.Context) error {
+	defer d.supervisor.stop()
 	for {
 		select {
 		case <-ctx.Done():

@@ -123,7 +123,7 @@ func TestUnusable(t *testing.T) {
 	}{
 		{rules.Link{Name: "eth0", Ethernet: true}, Ready, ""},
 		{rules.Link{Name: "wg0"}, NotEthernet, "not Ethernet"},
-		{rules.Link{Name: "eth0", Ethernet: true, Bridge: "br0"}, BridgePort, "eth0 is a port of br0 and hears nothing by itself: use br0"},
+		{rules.Link{Name: "eth0", Ethernet: true, Master: "br0"}, Port, "eth0 is a port of br0 and hears nothing by itself: use br0"},
 	}
 	for _, tt := range tests {
 		if got, why := unusable(tt.link); got != tt.want || !strings.Contains(why, tt.why) {
@@ -252,9 +252,29 @@ func TestControl(t *testing.T) {
 	if err := d.claim(path); err == nil {
 		t.Error("a socket that is served was claimed")
 	}
+	file := filepath.Join(t.TempDir(), "config.yaml")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.claim(file); err == nil || !strings.Contains(err.Error(), "is not a socket") {
+		t.Errorf("claiming a file: %v", err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error(err)
+	}
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestNotifyEnds lets the watcher go that waits for a loop that has ended.
+func TestNotifyEnds(t *testing.T) {
+	t.Parallel()
+	s := newSupervisor(slog.New(slog.NewTextHandler(io.Discard, nil)), new(rules.Store))
+	s.stop()
+	for range 2 * eventQueue {
+		s.notify(hostwatch.Event{Name: "eth0"})
 	}
 }
 

@@ -56,7 +56,7 @@ func (s Status) WriteText(w io.Writer) error {
 		}
 		row("uplink "+u.Interface, "%s%s, for %s", u.State, why, time.Since(u.Since).Round(time.Second))
 		if u.Name != "" {
-			row("  renamed to", "%s", u.Name)
+			row("  device", "%s", u.Name)
 		}
 		if u.MAC != "" {
 			row("  answers with", "%s, router %s, source %s", u.MAC, yesNo(u.Router), u.Source)

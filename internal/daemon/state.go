@@ -23,8 +23,10 @@ const (
 	Down
 	// NotEthernet: the interface can have no neighbors.
 	NotEthernet
-	// BridgePort: the interface belongs to a bridge, which is the one to name.
-	BridgePort
+	// Port: the interface belongs to a bridge or a bond, which is the one to name.
+	Port
+	// NoIPv6: the interface has no IPv6.
+	NoIPv6
 	// NoAddress: there is no address to answer from (RFC 4861 §4.4).
 	NoAddress
 	// Failed: the socket could not be opened; it is tried again.
@@ -42,8 +44,10 @@ func (s State) String() string {
 		return "down"
 	case NotEthernet:
 		return "not_ethernet"
-	case BridgePort:
-		return "bridge_port"
+	case Port:
+		return "port"
+	case NoIPv6:
+		return "no_ipv6"
 	case NoAddress:
 		return "no_address"
 	case Failed:

@@ -92,7 +92,7 @@ func (u *uplink) status() UplinkStatus {
 	if u.iface != nil {
 		s.Router = u.iface.Router()
 	}
-	if u.listener != nil {
+	if u.membership != nil {
 		m := u.membership.Status()
 		s.Membership.Groups, s.Membership.AllMulti, s.Membership.Unjoined = m.Groups, m.AllMulti, m.Unjoined
 	}
@@ -156,8 +156,9 @@ type AdvertisementStatus struct {
 
 func (d *daemon) explain(target netip.Addr) Explanation {
 	e := Explanation{Target: target}
-	table := d.supervisor.store.Load()
-	d.supervisor.look(func(u *uplink) { e.Answers = append(e.Answers, u.explain(target, table)) })
+	d.supervisor.look(func(u *uplink) { // under the lock that also publishes
+		e.Answers = append(e.Answers, u.explain(target, d.supervisor.store.Load()))
+	})
 	return e
 }
 

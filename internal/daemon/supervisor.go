@@ -5,6 +5,7 @@ package daemon
 import (
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -21,7 +22,7 @@ type supervisor struct {
 	log    *slog.Logger
 	store  *rules.Store
 	events chan hostwatch.Event
-	done   chan struct{}
+	done   chan struct{} // closed when the loop has ended
 
 	mu      sync.Mutex
 	uplinks []*uplink
@@ -57,7 +58,7 @@ func (s *supervisor) apply(configs []rules.Uplink, table *rules.Table) {
 	for _, c := range configs {
 		u, ok := kept[c.Interface]
 		if !ok {
-			u = newUplink(s.log, c, s.notify)
+			u = newUplink(s.log, c, s.notify, s.configured)
 		}
 		delete(kept, c.Interface)
 		u.configure(c)
@@ -85,10 +86,15 @@ func (s *supervisor) handle(e hostwatch.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, u := range s.uplinks {
-		if e.Index == 0 && e.Name == "" || e.Name == u.config.Interface || e.Index != 0 && u.concerns(e.Index) {
+		if u.concerns(e) {
 			u.refresh()
 		}
 	}
+}
+
+// configured reports whether an uplink has that interface.
+func (s *supervisor) configured(name string) bool {
+	return slices.ContainsFunc(s.uplinks, func(u *uplink) bool { return u.config.Interface == name })
 }
 
 // look calls f for every uplink while nothing changes.
@@ -100,9 +106,11 @@ func (s *supervisor) look(f func(*uplink)) {
 	}
 }
 
+// stop lets those go who wait to notify. The loop calls it when it ends.
+func (s *supervisor) stop() { close(s.done) }
+
 // close releases everything. The loop must have ended.
 func (s *supervisor) close() {
-	close(s.done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error

@@ -23,14 +23,15 @@ type uplink struct {
 	config   rules.Uplink
 	log      *slog.Logger
 	notify   func(hostwatch.Event)
+	claimed  func(name string) bool // whether another uplink has that interface
 	counters *ndp.Counters
 
 	link       rules.Link
 	iface      *ndp.Interface
-	listener   *ndp.Listener // nil while there is no socket
-	membership *ndp.Membership
-	view       *rules.View // what holds
-	joined     *rules.View // what the membership was told of
+	listener   *ndp.Listener   // nil while there is no socket
+	membership *ndp.Membership // nil while there is no socket or no IPv6
+	view       *rules.View     // what holds
+	joined     *rules.View     // what the membership was told of
 	unjoined   []netip.Prefix
 	wideFor    []string // the warnings about wide rules that were logged
 
@@ -38,6 +39,8 @@ type uplink struct {
 	why   string // one sentence for people
 	since time.Time
 	retry backoff
+	timer *time.Timer // of the next attempt
+	fault string      // what was reported last
 }
 
 // wideHelp says what can be done for prefixes whose groups cannot be joined.
@@ -45,16 +48,25 @@ const wideHelp = "prefixes are too wide to join the multicast groups of their ad
 	"behind a switch with MLD snooping, solicitations for them may not arrive: " +
 	"turn snooping off for this VLAN, make the switch port a static multicast router port, or use rules of /120 and longer"
 
-func newUplink(log *slog.Logger, c rules.Uplink, notify func(hostwatch.Event)) *uplink {
+func newUplink(log *slog.Logger, c rules.Uplink, notify func(hostwatch.Event), claimed func(string) bool) *uplink {
 	return &uplink{
-		config: c, log: log.With("interface", c.Interface), notify: notify,
+		config: c, log: log.With("interface", c.Interface), notify: notify, claimed: claimed,
 		counters: new(ndp.Counters), since: time.Now(),
 	}
 }
 
-// concerns reports whether an event for the device with that index matters.
-// While there is none, only a name can tell.
-func (u *uplink) concerns(index int) bool { return u.link.Index == index }
+// concerns reports whether an event matters: it is about the uplink's name or
+// device, or about all. While there is no device any new link may be it, since a
+// link may have further names.
+func (u *uplink) concerns(e hostwatch.Event) bool {
+	switch {
+	case e.Name == u.config.Interface, e == hostwatch.Event{}:
+		return true
+	case u.link.Index == 0:
+		return e.Name != ""
+	}
+	return e.Index == u.link.Index
+}
 
 // configure takes new settings over. The next refresh applies them; what only
 // a new socket can do closes the old one.
@@ -70,9 +82,12 @@ func (u *uplink) refresh() {
 	link, err := hostwatch.ReadLink(u.config.Interface, u.link.Index)
 	switch {
 	case errors.Is(err, hostwatch.ErrNoLink):
-		u.report(u.close())
-		u.link, u.iface = rules.Link{}, nil
-		u.set(Absent, "the interface does not exist yet")
+		u.lose("the interface does not exist yet")
+		return
+	case err == nil && link.Name != u.config.Interface && u.claimed(link.Name):
+		// Renamed to what another uplink waits for: two answers to each
+		// solicitation would follow.
+		u.lose(fmt.Sprintf("its device is %s now, which is an uplink of its own", link.Name))
 		return
 	case err != nil: // keep what works, and look again
 		u.report(err)
@@ -95,6 +110,8 @@ func (u *uplink) refresh() {
 	}
 	u.warnWide()
 	switch {
+	case !link.IPv6:
+		u.set(NoIPv6, "the interface has no IPv6: its MTU may be below 1280")
 	case !link.Up:
 		u.set(Down, "the link is down")
 	case !u.iface.HasSource():
@@ -104,13 +121,20 @@ func (u *uplink) refresh() {
 	}
 }
 
+// lose gives the device up.
+func (u *uplink) lose(why string) {
+	u.report(u.close())
+	u.link, u.iface = rules.Link{}, nil
+	u.set(Absent, why)
+}
+
 // unusable tells why no socket can work on a link, or Ready.
 func unusable(l rules.Link) (State, string) {
 	if !l.Ethernet {
 		return NotEthernet, "the interface is not Ethernet, so nobody sends it solicitations"
 	}
-	if l.Bridge != "" {
-		return BridgePort, fmt.Sprintf("%s is a port of %s and hears nothing by itself: use %s", l.Name, l.Bridge, l.Bridge)
+	if l.Master != "" {
+		return Port, fmt.Sprintf("%s is a port of %s and hears nothing by itself: use %s", l.Name, l.Master, l.Master)
 	}
 	return Ready, ""
 }
@@ -130,6 +154,7 @@ func (u *uplink) open() error {
 			u.report(u.close())
 		default:
 			u.listener.SetInterface(u.iface)
+			u.join()
 			return nil
 		}
 	}
@@ -137,7 +162,7 @@ func (u *uplink) open() error {
 	if err != nil {
 		return err
 	}
-	u.listener, u.membership, u.joined = l, ndp.NewMembership(u.config.Membership, l), nil
+	u.listener = l
 	u.join()
 	index := l.Index()
 	go func() { // a socket that fails by itself is replaced
@@ -153,13 +178,29 @@ func (u *uplink) setView(v *rules.View) {
 	if u.listener == nil {
 		return
 	}
-	u.report(u.listener.SetView(v))
+	if err := u.listener.SetView(v); err != nil { // a new socket begins with it
+		u.report(errors.Join(err, u.close()))
+		u.again()
+		return
+	}
 	u.join()
 }
 
-// join brings the memberships into line with the view.
+// join brings the memberships into line with the view. What failed is tried
+// again from the beginning, and so is what the kernel forgot with its IPv6.
 func (u *uplink) join() {
-	u.report(u.membership.Apply(rules.Diff(u.joined, u.view)))
+	if !u.link.IPv6 {
+		u.report(u.leave())
+		return
+	}
+	if u.membership == nil {
+		u.membership = ndp.NewMembership(u.config.Membership, u.listener)
+	}
+	if err := u.membership.Apply(rules.Diff(u.joined, u.view)); err != nil {
+		u.report(errors.Join(err, u.leave()))
+		u.again()
+		return
+	}
 	u.joined = u.view
 	status := u.membership.Status()
 	if !slices.Equal(status.Unjoined, u.unjoined) && len(status.Unjoined) > 0 {
@@ -177,14 +218,24 @@ func (u *uplink) close() error {
 	if u.listener == nil {
 		return nil
 	}
-	err := errors.Join(u.membership.Close(), u.listener.Close())
-	u.listener, u.membership, u.joined = nil, nil, nil
+	err := errors.Join(u.leave(), u.listener.Close())
+	u.listener = nil
+	return err
+}
+
+// leave gives the memberships up.
+func (u *uplink) leave() error {
+	if u.membership == nil {
+		return nil
+	}
+	err := u.membership.Close()
+	u.membership, u.joined = nil, nil
 	return err
 }
 
 // set changes the state and says so once.
 func (u *uplink) set(s State, why string) {
-	if s != Failed {
+	if s == Ready && u.membership != nil {
 		u.retry.reset()
 	}
 	if s == u.state && why == u.why {
@@ -200,12 +251,18 @@ func (u *uplink) set(s State, why string) {
 
 // again asks for another refresh after a while.
 func (u *uplink) again() {
+	if u.timer != nil {
+		u.timer.Stop()
+	}
 	name := u.config.Interface
-	time.AfterFunc(u.retry.next(), func() { u.notify(hostwatch.Event{Name: name}) })
+	u.timer = time.AfterFunc(u.retry.next(), func() { u.notify(hostwatch.Event{Name: name}) })
 }
 
+// report says what went wrong, once until something else does.
 func (u *uplink) report(err error) {
-	if err != nil {
-		u.log.Warn("uplink trouble", "err", err)
+	if err == nil || err.Error() == u.fault {
+		return
 	}
+	u.fault = err.Error()
+	u.log.Warn("uplink trouble", "err", err)
 }

@@ -48,10 +48,10 @@ func ReadLink(name string, index int) (rules.Link, error) {
 	if l.Ethernet {
 		l.MAC = [6]byte(attrs.HardwareAddr)
 	}
-	if l.Bridge, err = bridgeOf(attrs); err != nil {
+	if l.Master, err = masterOf(attrs); err != nil {
 		return rules.Link{}, err
 	}
-	if l.Forwarding, err = forwarding(attrs.Name); err != nil {
+	if l.IPv6, l.Forwarding, err = settings(attrs.Name); err != nil {
 		return rules.Link{}, err
 	}
 	if l.Addresses, err = addresses(link); err != nil {
@@ -65,9 +65,10 @@ func isNotFound(err error) bool {
 	return errors.As(err, &notFound) || errors.Is(err, unix.ENODEV)
 }
 
-// bridgeOf returns the name of the bridge that a link is a port of. A packet
-// socket for IPv6 on a port hears nothing; other masters let it.
-func bridgeOf(attrs *netlink.LinkAttrs) (string, error) {
+// masterOf returns the name of the link that takes over what a port receives,
+// as bridges, bonds and teams do: a packet socket on the port hears nothing, or
+// what its master does not want. A VRF leaves its links their frames.
+func masterOf(attrs *netlink.LinkAttrs) (string, error) {
 	if attrs.MasterIndex == 0 {
 		return "", nil
 	}
@@ -77,7 +78,7 @@ func bridgeOf(attrs *netlink.LinkAttrs) (string, error) {
 		return "", nil
 	case err != nil:
 		return "", fmt.Errorf("read master of %s: %w", attrs.Name, err)
-	case master.Type() != "bridge":
+	case master.Type() == "vrf":
 		return "", nil
 	}
 	return master.Attrs().Name, nil
@@ -115,15 +116,14 @@ func toPrefix(n *net.IPNet) (netip.Prefix, bool) {
 	return netip.PrefixFrom(addr, ones), ok
 }
 
-// forwarding reads the interface's IPv6 forwarding setting. A link without
-// IPv6 forwards nothing.
-func forwarding(name string) (bool, error) {
+// settings tells whether an interface has IPv6, and whether it forwards.
+func settings(name string) (ipv6, forwarding bool, err error) {
 	b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", filepath.Base(name), "forwarding"))
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read forwarding of %s: %w", name, err)
+		return false, false, fmt.Errorf("read forwarding of %s: %w", name, err)
 	}
-	return strings.TrimSpace(string(b)) != "0", nil
+	return true, strings.TrimSpace(string(b)) != "0", nil
 }

@@ -33,9 +33,14 @@ func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
 	drop(bpf.JumpGreaterThan, uint32(PacketMulticast))
 	p = append(p, bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
 	drop(bpf.JumpNotEqual, uint32(index)) //nolint:gosec // an index is positive
-	// The tag is read as 0 where there is none. Only the identifier counts: a
-	// priority tag is no VLAN (IEEE 802.1Q).
-	p = append(p, bpf.LoadExtension{Num: bpf.ExtVLANTag}, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfff})
+	// Before Linux 6.2 the tag keeps its value after the kernel took it off, so
+	// it counts only where there is one. Of the tag only the identifier counts:
+	// a priority tag is no VLAN (IEEE 802.1Q).
+	p = append(p,
+		bpf.LoadExtension{Num: bpf.ExtVLANTagPresent},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 4},
+		bpf.LoadExtension{Num: bpf.ExtVLANTag},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfff})
 	drop(bpf.JumpNotEqual, 0)
 	p = append(p, bpf.LoadAbsolute{Off: offEtherType, Size: 2})
 	drop(bpf.JumpNotEqual, etherTypeIPv6)

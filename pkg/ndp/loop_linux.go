@@ -25,7 +25,9 @@ type loop struct {
 	limit   bucket  // of answers to all nodes
 	askers  *askers // nil until there is a limit
 	queue   delayQueue
-	started time.Time // zero of the clock that delays use
+	started time.Time // zero of the clock that delays and limits use
+	clock   int64     // that clock's time at the beginning of the round
+	failed  error     // of a read
 	long    []byte
 }
 
@@ -60,6 +62,9 @@ func (lp *loop) answer() error {
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
+		if lp.failed != nil {
+			return lp.failed
+		}
 		if !took {
 			return lp.checkError()
 		}
@@ -107,8 +112,25 @@ func (lp *loop) checkError() error {
 	if err != nil {
 		return os.NewSyscallError("getsockopt", err)
 	}
-	if errno := unix.Errno(code); errno != 0 && errno != unix.ENETDOWN {
+	switch errno := unix.Errno(code); errno {
+	case 0:
+		return nil
+	case unix.ENETDOWN:
+		return lp.checkDevice()
+	default:
 		return fmt.Errorf("packet socket: %w", errno)
+	}
+}
+
+// checkDevice fails when the socket has lost its device for good. One that comes
+// back, even with the same index, is another one to the socket.
+func (lp *loop) checkDevice() error {
+	name, err := unix.Getsockname(lp.fd)
+	if err != nil {
+		return os.NewSyscallError("getsockname", err)
+	}
+	if sll, ok := name.(*unix.SockaddrLinklayer); !ok || sll.Ifindex != lp.l.index {
+		return fmt.Errorf("packet socket: %w", unix.ENODEV)
 	}
 	return nil
 }
@@ -117,6 +139,7 @@ func (lp *loop) checkError() error {
 // reports whether there were any.
 func (lp *loop) receive() (took bool) {
 	ring, iface, view := lp.l.ring, lp.l.iface.Load(), lp.l.view.Load()
+	lp.clock = lp.now()
 	for !lp.batch.full() && ring.next(&lp.rx) {
 		if frame, ok := lp.frame(); ok {
 			res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
@@ -131,14 +154,18 @@ func (lp *loop) receive() (took bool) {
 // frame returns all octets of the received frame. A frame that the socket had
 // no room for either is cut short, and fails validation as such.
 func (lp *loop) frame() ([]byte, bool) {
-	if lp.rx.copied {
-		n, err := unix.Read(lp.fd, lp.long)
-		if err != nil {
-			return nil, false
-		}
-		return lp.long[:n], true
+	if !lp.rx.copied {
+		return lp.rx.frame, true
 	}
-	return lp.rx.frame, true
+	n, err := unix.Read(lp.fd, lp.long)
+	if err != nil { // that of the link, which had to be taken off first
+		n, err = unix.Read(lp.fd, lp.long)
+	}
+	if err != nil { // copies and slots no longer go together
+		lp.failed = os.NewSyscallError("read", err)
+		return nil, false
+	}
+	return lp.long[:n], true
 }
 
 // account counts the result, and keeps the answer that was written or puts it
@@ -152,7 +179,8 @@ func (lp *loop) account(res Result, limit int) {
 	switch {
 	case res.Reason != Answered:
 		c.ignored(res.Reason)
-	case res.Kind == DAD && !lp.limit.take(lp.rx.at, multicastRate), limit > 0 && !lp.allow(limit):
+	// An asker over its own limit uses nothing of what all share.
+	case limit > 0 && !lp.allow(limit), res.Kind == DAD && !lp.limit.take(lp.clock, multicastRate):
 		c.ignored(RateLimited)
 	case res.Delay > 0:
 		if lp.queue.add(lp.now(), res.Delay, res.Kind, &lp.s) {
@@ -168,7 +196,7 @@ func (lp *loop) allow(limit int) bool {
 	if lp.askers == nil {
 		lp.askers = newAskers()
 	}
-	return lp.askers.take(lp.s.asker, lp.rx.at, limit)
+	return lp.askers.take(lp.s.ether, lp.clock, limit)
 }
 
 // now is the clock of delayed answers, in nanoseconds.

@@ -69,7 +69,7 @@ func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool)
 
 // Apply follows a difference between two views. Additions come first, so that
 // a group that is needed before and after is never left (RFC 4861 §7.2.1).
-// What failed is not retried before the next Apply for the same prefix.
+// After an error the state is not what it should be: close it and begin anew.
 func (m *Membership) Apply(added, removed []rules.Decision) error {
 	if m.mode == rules.MembershipNone {
 		return nil
@@ -78,6 +78,7 @@ func (m *Membership) Apply(added, removed []rules.Decision) error {
 	for _, d := range removed {
 		gone[d.Prefix] = d.Verdict.Answer
 	}
+	slices.SortFunc(added, func(a, b rules.Decision) int { return a.Prefix.Compare(b.Prefix) })
 	var errs []error
 	for _, d := range added {
 		was := gone[d.Prefix]
@@ -89,18 +90,56 @@ func (m *Membership) Apply(added, removed []rules.Decision) error {
 			gone[d.Prefix] = true
 		}
 	}
+	before := len(m.groups)
 	for p, answered := range gone {
 		if answered {
 			errs = append(errs, m.remove(p))
 		}
 	}
+	if len(m.groups) < before {
+		errs = append(errs, m.promote())
+	}
 	return errors.Join(errs...)
+}
+
+// promote joins the groups of prefixes for which there was no room before.
+func (m *Membership) promote() error {
+	if m.mode != rules.MembershipAuto || m.wide == 0 {
+		return nil
+	}
+	var errs []error
+	for _, p := range m.unjoined() {
+		if !m.fits(p) {
+			continue
+		}
+		// The groups come before all-multicast goes: nothing is missed.
+		errs = append(errs, m.add(p), m.dropWide())
+	}
+	return errors.Join(errs...)
+}
+
+// fits reports whether the mode allows to join the groups of a prefix now.
+func (m *Membership) fits(p netip.Prefix) bool {
+	_, n := groupRange(p)
+	return m.mode == rules.MembershipJoin && n <= joinGroups ||
+		m.mode == rules.MembershipAuto && n <= autoGroups && len(m.groups)+int(n) <= autoTotal
+}
+
+// unjoined returns the prefixes without joined groups, in order.
+func (m *Membership) unjoined() []netip.Prefix {
+	var out []netip.Prefix
+	for p, byGroups := range m.joined {
+		if !byGroups {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, netip.Prefix.Compare)
+	return out
 }
 
 func (m *Membership) add(p netip.Prefix) error {
 	first, n := groupRange(p)
-	byGroups := m.mode == rules.MembershipJoin && n <= joinGroups ||
-		m.mode == rules.MembershipAuto && n <= autoGroups && len(m.groups)+int(n) <= autoTotal
+	byGroups := m.fits(p)
 	m.joined[p] = byGroups
 	if !byGroups {
 		return m.addWide()
@@ -131,6 +170,14 @@ func (m *Membership) addWide() error {
 	return m.allMulti(true)
 }
 
+// dropWide takes one prefix off all-multicast, and turns that off with the last.
+func (m *Membership) dropWide() error {
+	if m.wide--; m.wide > 0 || m.mode == rules.MembershipJoin {
+		return nil
+	}
+	return m.allMulti(false)
+}
+
 func (m *Membership) remove(p netip.Prefix) error {
 	byGroups, known := m.joined[p]
 	if !known {
@@ -138,10 +185,7 @@ func (m *Membership) remove(p netip.Prefix) error {
 	}
 	delete(m.joined, p)
 	if !byGroups {
-		if m.wide--; m.wide > 0 || m.mode == rules.MembershipJoin {
-			return nil
-		}
-		return m.allMulti(false)
+		return m.dropWide()
 	}
 	var errs []error
 	first, n := groupRange(p)
@@ -164,18 +208,19 @@ func (m *Membership) drop(g uint32) error {
 func (m *Membership) Status() MembershipStatus {
 	s := MembershipStatus{Groups: len(m.groups), AllMulti: m.wide > 0 && m.mode != rules.MembershipJoin}
 	if m.mode == rules.MembershipAuto || m.mode == rules.MembershipJoin {
-		for p, byGroups := range m.joined {
-			if !byGroups {
-				s.Unjoined = append(s.Unjoined, p)
-			}
-		}
-		slices.SortFunc(s.Unjoined, netip.Prefix.Compare)
+		s.Unjoined = m.unjoined()
 	}
 	return s
 }
 
-// Close leaves all groups. All-multicast ends with the listener.
-func (m *Membership) Close() error { return m.joiner.close() }
+// Close leaves all groups and ends all-multicast.
+func (m *Membership) Close() error {
+	err := m.joiner.close()
+	if m.wide > 0 && m.mode != rules.MembershipJoin {
+		err = errors.Join(err, m.allMulti(false))
+	}
+	return err
+}
 
 // groupRange returns the solicited-node groups of a prefix's addresses: the
 // first one's low 24 bits and how many follow from there.

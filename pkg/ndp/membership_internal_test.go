@@ -156,8 +156,37 @@ func TestMembershipTotal(t *testing.T) {
 	if err := m.Apply(ds, nil); err != nil {
 		t.Fatal(err)
 	}
-	if st := m.Status(); st.Groups != autoTotal || !st.AllMulti || len(st.Unjoined) != 10 {
-		t.Errorf("%d groups, all-multicast %t, %d not joined", st.Groups, st.AllMulti, len(st.Unjoined))
+	check := func(n, unjoined int) {
+		t.Helper()
+		if st := m.Status(); st.Groups != n || st.AllMulti != (unjoined > 0) || len(st.Unjoined) != unjoined {
+			t.Errorf("%d groups, all-multicast %t, %d not joined", st.Groups, st.AllMulti, len(st.Unjoined))
+		}
+	}
+	check(autoTotal, 10)
+	// With room again, what stood outside comes in.
+	if err := m.Apply(nil, ds[:7]); err != nil {
+		t.Fatal(err)
+	}
+	check(autoTotal, 3)
+	if err := m.Apply(nil, ds[7:20]); err != nil {
+		t.Fatal(err)
+	}
+	check(autoTotal-10, 0)
+	if err := m.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestMembershipClose ends all-multicast, as the listener may go on.
+func TestMembershipClose(t *testing.T) {
+	t.Parallel()
+	on := false
+	m := newMembership(rules.MembershipAuto, &fakeGroups{in: make(map[uint32]bool)}, func(b bool) error { on = b; return nil })
+	if err := m.Apply(decisions("2001:db8::/64"), nil); err != nil || !on {
+		t.Fatalf("all-multicast is %t, %v", on, err)
+	}
+	if err := m.Close(); err != nil || on {
+		t.Errorf("all-multicast is %t, %v", on, err)
 	}
 }
 

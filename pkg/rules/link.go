@@ -16,8 +16,12 @@ type Link struct {
 	Ethernet bool
 	// Up is true when the interface is up and has a carrier.
 	Up bool
-	// Bridge is the name of the bridge that the interface is a port of.
-	Bridge string
+	// IPv6 is false while the interface has no IPv6 at all, as with an MTU
+	// below 1280 (RFC 8200 §5). The kernel forgets its multicast groups then.
+	IPv6 bool
+	// Master is the name of the bridge, bond or the like that the interface is
+	// a port of, and that its frames are delivered to.
+	Master string
 	// Forwarding is the interface's IPv6 forwarding setting.
 	Forwarding bool
 	// Addresses are the IPv6 addresses assigned to the interface.

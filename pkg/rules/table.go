@@ -106,9 +106,6 @@ func (v *View) Decisions() iter.Seq2[netip.Prefix, Verdict] {
 	return v.decisions.All6()
 }
 
-// Len returns the number of decisions.
-func (v *View) Len() int { return v.decisions.Size6() }
-
 // Diff returns what has to be added to and removed from before to get to after.
 // A decision whose verdict changed is in both. A nil view is an empty one.
 func Diff(before, after *View) (added, removed []Decision) {

@@ -228,6 +228,12 @@ func Link(index int) rules.Link {
 // Solicitation returns a good solicitation of the router for a target.
 func Solicitation(target netip.Addr) Frame { return solicitation(target) }
 
+// Long returns a good solicitation for a target with an option that makes it too
+// long for most buffers.
+func Long(target netip.Addr) Frame {
+	return solicitation(target, options(sourceLink(RouterMAC), option(253, 100)))
+}
+
 // Probe returns the duplicate address detection of another station for a target.
 func Probe(target netip.Addr) Frame { return solicitation(target, dad) }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,7 +149,7 @@ func TestUnusable(t *testing.T) {
 	harness.Must(t, err)
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 	harness.Must(t, n.Node.Link.LinkSetMaster(link, bridge))
-	d.WaitState(daemon.BridgePort)
+	d.WaitState(daemon.Port)
 	if why := d.Status().Uplinks[0].Why; !strings.Contains(why, "use br7") {
 		t.Errorf("the reason is %q", why)
 	}
@@ -168,4 +169,107 @@ func TestNotEthernet(t *testing.T) {
 	}))
 	d := harness.Start(t, node, "--interface", "tun7", "--rule", podRule)
 	d.WaitState(daemon.NotEthernet)
+}
+
+// TestSwappedNames has two uplinks, of which one takes the other's name: the
+// device has one socket all the same.
+func TestSwappedNames(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	other := harness.Namespace(t)
+	harness.Must(t, other.Veth("link", [6]byte{2, 0, 0, 0, 3, 1}, n.Node, "uplink2", conformance.OtherMAC))
+	harness.Must(t, n.Node.Address("uplink2", "2001:db8:7::1/64"))
+	d := harness.Start(t, n.Node, "--interface", harness.Uplink, "--interface", "uplink2", "--rule", podRule)
+	states := func(first, second string) {
+		t.Helper()
+		d.Wait("states "+first+" and "+second, func(s daemon.Status) bool {
+			return s.Uplinks[0].State == first && s.Uplinks[1].State == second
+		})
+	}
+	states("ready", "ready")
+	harness.Must(t, n.Router.Delete(harness.RouterPort))
+	states("absent", "ready")
+	rename(t, n, "uplink2", harness.Uplink)
+	states("ready", "absent")
+	p := harness.OpenPort(t, other, "link")
+	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+	if got := p.Advertisements(500*time.Millisecond, harness.Never); len(got) != 1 {
+		t.Errorf("%d answers, want 1", len(got))
+	}
+}
+
+// TestForgottenGroups joins again what the kernel forgets when an interface
+// loses its IPv6 for a while.
+func TestForgottenGroups(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	const group = "ff02::1:ff00:77"
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", "2001:db8:1::77=static")
+	mtu := func(v int) {
+		t.Helper()
+		link, err := n.Node.Link.LinkByName(harness.Uplink)
+		harness.Must(t, err)
+		harness.Must(t, n.Node.Link.LinkSetMTU(link, v))
+	}
+	for range 2 {
+		if !hasGroup(t, n.Node, harness.Uplink, group) {
+			t.Error("not in the group")
+		}
+		mtu(1200)
+		d.WaitState(daemon.NoIPv6)
+		mtu(1500)
+		n.AddressNode(t)
+		d.WaitReady()
+	}
+}
+
+// TestAlternativeName finds an uplink by another name of its link, also after
+// the link was created again.
+func TestAlternativeName(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	alias := func() {
+		t.Helper()
+		link, err := n.Node.Link.LinkByName(harness.Uplink)
+		harness.Must(t, err)
+		harness.Must(t, n.Node.Link.LinkAddAltName(link, "enp1s0"))
+	}
+	alias()
+	d := harness.Run(t, n.Node, "--interface", "enp1s0", "--rule", podRule)
+	harness.Must(t, n.Router.Delete(harness.RouterPort))
+	d.WaitState(daemon.Absent)
+	harness.Must(t, n.Router.Veth(harness.RouterPort, conformance.RouterMAC, n.Node, harness.Uplink, conformance.NodeMAC))
+	n.Address(t)
+	alias()
+	d.WaitReady()
+	answers(t, n)
+}
+
+// TestLongAfterDown answers long solicitations each by itself, also those that
+// wait while the link goes down.
+func TestLongAfterDown(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	p := harness.OpenPort(t, n.Router, harness.RouterPort)
+	long := func(a netip.Addr) []byte { return conformance.Long(a).Bytes() }
+	d.Signal(syscall.SIGSTOP)
+	p.Send(long(addr("2001:db8:1:0:f::7")))
+	harness.Must(t, n.Node.Down(harness.Uplink))
+	harness.Must(t, n.Node.Up(harness.Uplink))
+	n.AddressNode(t)
+	d.Signal(syscall.SIGCONT)
+	d.WaitReady()
+	for _, target := range []string{"2001:db8:1:0:f::8", "2001:db8:1:0:f::9"} {
+		harness.Eventually(t, "answer", func() bool {
+			p.Send(long(addr(target)))
+			got := p.Advertisements(200*time.Millisecond, func(f []byte) bool { return [16]byte(f[62:78]) == addr(target).As16() })
+			for _, f := range got[:max(0, len(got)-1)] {
+				if a := netip.AddrFrom16([16]byte(f[62:78])); a != addr("2001:db8:1:0:f::7") {
+					t.Errorf("asked for %s, answered for %s", target, a)
+				}
+			}
+			return len(got) > 0
+		})
+	}
 }
