@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -108,11 +109,7 @@ func (lp *loop) disarm() error { return lp.l.conn.SetReadDeadline(time.Time{}) }
 // checkError takes the error off the socket that has none to read. A link that
 // goes down says so once, and the socket works again when it is up.
 func (lp *loop) checkError() error {
-	code, err := unix.GetsockoptInt(lp.fd, unix.SOL_SOCKET, unix.SO_ERROR)
-	if err != nil {
-		return os.NewSyscallError("getsockopt", err)
-	}
-	switch errno := unix.Errno(code); errno {
+	switch errno := socketError(lp.fd); errno {
 	case 0:
 		return nil
 	case unix.ENETDOWN:
@@ -120,6 +117,19 @@ func (lp *loop) checkError() error {
 	default:
 		return fmt.Errorf("packet socket: %w", errno)
 	}
+}
+
+// socketError takes the pending error off a socket. Like all of the calls that
+// each solicitation costs it stays hidden from the runtime, see yield.
+func socketError(fd int) unix.Errno {
+	var code int32
+	size := uint32(unsafe.Sizeof(code))
+	_, _, errno := unix.RawSyscall6(unix.SYS_GETSOCKOPT, uintptr(fd), unix.SOL_SOCKET, unix.SO_ERROR,
+		uintptr(unsafe.Pointer(&code)), uintptr(unsafe.Pointer(&size)), 0)
+	if errno != 0 {
+		return errno
+	}
+	return unix.Errno(code) //nolint:gosec // an errno
 }
 
 // checkDevice fails when the socket has lost its device for good. One that comes

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
 )
@@ -30,6 +31,25 @@ func TestIdle(t *testing.T) {
 	// The runtime's own housekeeping is a handful a minute.
 	if got := wakeUps(t, d.Process.Pid) - before; got > 5 {
 		t.Errorf("%d wake-ups in five idle seconds", got)
+	}
+}
+
+// TestWakeUps counts them while solicitations come one by one: one for each, and
+// no thread of the runtime beside it.
+func TestWakeUps(t *testing.T) {
+	n := harness.NewNetwork(t)
+	d := harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--interface", harness.Uplink, "--rule", podRule)
+	d.WaitReady()
+	p := harness.OpenPort(t, n.Router, harness.RouterPort)
+	time.Sleep(2 * time.Second) // the runtime comes to rest
+	const asked = 1000
+	before := wakeUps(t, d.Process.Pid)
+	for range asked {
+		p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+		time.Sleep(2 * time.Millisecond)
+	}
+	if got := wakeUps(t, d.Process.Pid) - before; got > asked*3/2 {
+		t.Errorf("%d wake-ups for %d solicitations", got, asked)
 	}
 }
 
