@@ -49,6 +49,7 @@ func (l *listenAddress) get() (string, <-chan struct{}) {
 func (d *daemon) serveMetrics(ctx context.Context) error {
 	handler := d.handler()
 	var retry backoff
+	var said string // the last trouble, which is logged once
 	for ctx.Err() == nil {
 		address, changed := d.listen.get()
 		serveCtx, cancel := context.WithCancel(ctx)
@@ -65,14 +66,17 @@ func (d *daemon) serveMetrics(ctx context.Context) error {
 		} else {
 			err = serve(serveCtx, "tcp", address, newServer(handler), func(a net.Addr) {
 				retry.reset()
+				said = ""
 				d.log.Info("serving metrics", "address", a.String())
 			})
 		}
 		if err != nil {
-			wait := retry.next()
-			d.log.Warn("metrics are not served", "address", address, "err", err, "again_in", wait)
+			if said != err.Error() {
+				said = err.Error()
+				d.log.Warn("metrics are not served, which is tried again", "address", address, "err", err)
+			}
 			select {
-			case <-time.After(wait):
+			case <-time.After(retry.next()):
 			case <-serveCtx.Done():
 			}
 		}
