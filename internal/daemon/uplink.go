@@ -150,8 +150,8 @@ func noAddress(p rules.SourcePolicy) string {
 func (u *uplink) open() error {
 	if u.listener != nil {
 		select {
-		case <-u.listener.Done():
-			u.report(u.close())
+		case <-u.listener.Done(): // replaced after a while, should that one fail too
+			return fmt.Errorf("listen: %w", u.close())
 		default:
 			u.listener.SetInterface(u.iface)
 			u.join()

@@ -123,6 +123,11 @@ func (n *Namespace) Down(name string) error { return n.on(name, "take down", n.L
 // Delete deletes a device.
 func (n *Namespace) Delete(name string) error { return n.on(name, "delete", n.Link.LinkDel) }
 
+// Move gives a device to another namespace.
+func (n *Namespace) Move(name string, to *Namespace) error {
+	return n.on(name, "move", func(l netlink.Link) error { return n.Link.LinkSetNsFd(l, int(to.handle)) })
+}
+
 func (n *Namespace) on(name, verb string, f func(netlink.Link) error) error {
 	link, err := n.Link.LinkByName(name)
 	if err == nil {

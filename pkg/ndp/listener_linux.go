@@ -31,8 +31,8 @@ type ListenConfig struct {
 	Counters *Counters
 }
 
-// Listener answers on one device. Close ends it; when the device is deleted it
-// goes deaf for good and must be closed.
+// Listener answers on one device until Close. When the device is gone it ends
+// by itself, as Done tells, or stays deaf; it must be closed all the same.
 type Listener struct {
 	conn     *packet.Conn
 	raw      syscall.RawConn

@@ -209,7 +209,7 @@ func (lp *loop) allow(limit int) bool {
 	return lp.askers.take(lp.s.ether, lp.clock, limit)
 }
 
-// now is the clock of delayed answers, in nanoseconds.
+// now is the clock of delays and limits, in nanoseconds.
 func (lp *loop) now() int64 { return int64(time.Since(lp.started)) }
 
 // sendDue answers the delayed solicitations whose time has come by the rules

@@ -273,3 +273,21 @@ func TestLongAfterDown(t *testing.T) {
 		})
 	}
 }
+
+// TestDeviceAwayAndBack replaces the socket of a device that left and came back
+// with the same index before the daemon looked.
+func TestDeviceAwayAndBack(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	elsewhere := harness.Namespace(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+	answers(t, n)
+	d.Signal(syscall.SIGSTOP)
+	harness.Must(t, n.Node.Move(harness.Uplink, elsewhere))
+	harness.Must(t, elsewhere.Move(harness.Uplink, n.Node))
+	harness.Must(t, n.Node.Up(harness.Uplink))
+	n.AddressNode(t)
+	d.Signal(syscall.SIGCONT)
+	answers(t, n)
+	d.WaitReady()
+}
