@@ -98,7 +98,7 @@ variable: --log-level is NDPROXYD_LOG_LEVEL.`,
 		return usage(fmt.Errorf("%w (see \"%s --help\")", err, cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newRun(e), newCheck(e), newExplain(e), newStatus(e), newDemo(e), newVersion(e),
+		newRun(e), newCheck(e), newExplain(e), newStatus(e), newWatch(e), newDemo(e), newVersion(e),
 	)
 	for _, c := range root.Commands() {
 		c.PreRunE = func(cmd *cobra.Command, _ []string) error { return usage(fromEnvironment(cmd, e)) }
@@ -160,6 +160,14 @@ func (o *output) write(w io.Writer, v textWriter) error {
 		j := json.NewEncoder(w)
 		j.SetIndent("", "  ")
 		return j.Encode(v)
+	}
+	return v.WriteText(w)
+}
+
+// line writes one of many facts: JSON takes one line each.
+func (o *output) line(w io.Writer, v textWriter) error {
+	if o.format == "json" {
+		return json.NewEncoder(w).Encode(v)
 	}
 	return v.WriteText(w)
 }

@@ -72,13 +72,15 @@ func TestCommandLine(t *testing.T) {
 		{name: "missing file", args: []string{"run", "--config", "/nonexistent/config.yaml"}, code: 2, stderr: "no such file"},
 		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "eth0"}, code: 2, stderr: "--config goes without --interface"},
 		{name: "loopback", args: []string{"run", "-i", "lo", "-r", "2001:db8::/64=static"}, code: 2, stderr: "loopback"},
-		{name: "rule without interface", args: []string{"run", "-r", "2001:db8::/64=static"}, code: 2, stderr: "--interface is missing"},
+		{name: "no configuration", args: []string{"check"}, stdout: "the kernel's routes alone: valid"},
 		{name: "file by variable", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid}, stdout: "valid"},
 		{name: "flag before variable", args: []string{"check", "--config", valid}, vars: map[string]string{"NDPROXYD_CONFIG": wrong}, stdout: "valid"},
 		{name: "wrong variable", args: []string{"run", "-i", "eth0"}, vars: map[string]string{"NDPROXYD_LOG_LEVEL": "loud"}, code: 2, stderr: "NDPROXYD_LOG_LEVEL"},
 		{name: "log format", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--log-format", "xml"}, code: 2, stderr: `"xml" is not one of auto, text, json`},
 		{name: "metrics address", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
 		{name: "output format", args: []string{"status", "--output", "yaml"}, code: 2, stderr: `"yaml" is not one of text, json`},
+		{name: "unknown reason", args: []string{"watch", "--reason", "tired"}, code: 2, stderr: `--reason "tired" is not one of answered`},
+		{name: "wrong prefix to watch", args: []string{"watch", "--prefix", "x"}, code: 2, stderr: "--prefix"},
 		{name: "no daemon", args: []string{"status", "--control", "@ndproxyd-test-nobody"}, code: 1, stderr: `start one with "ndproxyd run"`},
 		{name: "no daemon at a path", args: []string{"explain", "2001:db8::1", "--control", "/nonexistent/sock"}, code: 1, stderr: "no daemon serves /nonexistent/sock"},
 		{name: "no address", args: []string{"explain"}, code: 2, stderr: "accepts 1 arg"},
@@ -112,7 +114,7 @@ func TestVersionJSON(t *testing.T) {
 // TestHelp wants an example in the help of every command.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"run", "check", "explain", "status", "demo", "version"} {
+	for _, name := range []string{"run", "check", "explain", "status", "watch", "demo", "version"} {
 		code, stdout, _ := call(t, nil, name, "--help")
 		if code != 0 || !strings.Contains(stdout, "Examples:\n  ") {
 			t.Errorf("%s --help ends with %d:\n%s", name, code, stdout)

@@ -35,8 +35,13 @@ func newRun(e env) *cobra.Command {
 		Use:   "run",
 		Short: "Answer solicitations until TERM or INT; HUP reloads",
 		Long: `Answer solicitations until TERM or INT. HUP reads the configuration file again
-without closing a socket, and keeps the old rules when the new file is wrong.`,
-		Example: `  ndproxyd run --config /etc/ndproxyd/config.yaml
+without closing a socket, and keeps the old rules when the new file is wrong.
+
+Without a file and without flags, the uplinks are the interfaces with an IPv6
+default route, and every address of their on-link prefixes is answered for that
+the kernel has a route for to a device behind this node.`,
+		Example: `  ndproxyd run
+  ndproxyd run --config /etc/ndproxyd/config.yaml
   ndproxyd run --interface eth0 --rule 2001:db8:1:0:f::/80=static`,
 		Args: usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

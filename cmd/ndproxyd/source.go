@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -20,9 +21,9 @@ type source struct {
 }
 
 func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration file (default "+config.DefaultPath+")")
-	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink, instead of a file; repeat for several")
-	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "PREFIX=METHOD to answer for, instead of a file; repeat for several")
+	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration file (default "+config.DefaultPath+", if it is there)")
+	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
+	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "PREFIX=METHOD to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
 }
 
 func (s *source) fromFlags() bool { return len(s.interfaces) > 0 || len(s.rules) > 0 }
@@ -40,8 +41,21 @@ func (s *source) load() (*config.Config, error) {
 		c, err := config.FromFlags(s.interfaces, s.rules)
 		return c, usage(err)
 	}
+	if s.discovers() {
+		return config.Discovery(), nil
+	}
 	c, err := config.Load(s.file())
 	return c, usage(err)
+}
+
+// discovers reports whether there is nothing to load: no flags, no file named,
+// and none at the default place.
+func (s *source) discovers() bool {
+	if s.fromFlags() || s.path != "" {
+		return false
+	}
+	_, err := os.Stat(config.DefaultPath)
+	return errors.Is(err, os.ErrNotExist)
 }
 
 func (s *source) file() string {
@@ -54,7 +68,17 @@ func (s *source) file() string {
 // origin names the source in logs and status.
 func (s *source) origin() string {
 	if s.fromFlags() {
-		return "--interface " + strings.Join(s.interfaces, ",") + " --rule " + strings.Join(s.rules, ",")
+		var parts []string
+		for _, i := range s.interfaces {
+			parts = append(parts, "--interface "+i)
+		}
+		for _, r := range s.rules {
+			parts = append(parts, "--rule "+r)
+		}
+		return strings.Join(parts, " ")
+	}
+	if s.discovers() {
+		return "none: the kernel's routes alone"
 	}
 	return s.file()
 }

@@ -14,12 +14,22 @@ const (
 	Version = 1
 )
 
+// Discovery is the configuration without a file and without flags: it follows
+// the kernel's routes alone.
+func Discovery() *Config {
+	return &Config{DiscoverRules: true, MetricsListen: DefaultMetricsListen}
+}
+
 // Config is a valid configuration.
 type Config struct {
-	// Uplinks has at least one element, each with another interface.
+	// Uplinks each have another interface. Without any, the uplinks are the
+	// interfaces with an IPv6 default route.
 	Uplinks []rules.Uplink
 	// Rules are ready to be compiled.
 	Rules []rules.Rule
+	// DiscoverRules asks for the method route on the uplinks' on-link prefixes
+	// instead.
+	DiscoverRules bool
 	// MetricsListen is the address of the metrics endpoint, "" for none.
 	MetricsListen string
 }

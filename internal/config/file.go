@@ -23,7 +23,7 @@ import (
 func Load(path string) (*Config, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("read configuration: %w (write one, or name another with --config, or start with --interface and --rule)", err)
+		return nil, fmt.Errorf("read configuration: %w (write one, or name another with --config, or leave --config out)", err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
@@ -141,12 +141,7 @@ func (f *fileReader) finish(root value) {
 	if !f.hasVersion {
 		root.fail(`the key "version" is missing: write "version: %d"`, Version)
 	}
-	if !f.hasUplinks {
-		root.fail(`the key "uplinks" is missing: write "uplinks: [{interface: eth0}]" with the interface that faces the router`)
-	}
-	if !f.hasRules {
-		root.fail(`the key "rules" is missing: write "rules: [{prefix: \"2001:db8:1::/80\", method: static}]" with what to answer for`)
-	}
+	f.config.DiscoverRules = !f.hasRules
 	var names []string
 	for _, u := range f.config.Uplinks {
 		names = append(names, u.Interface)
@@ -165,7 +160,7 @@ func (f *fileReader) finish(root value) {
 	}
 	for _, uplinks := range f.ruleUplinks {
 		for _, v := range uplinks {
-			if !known[v.node.Value] {
+			if f.hasUplinks && !known[v.node.Value] {
 				v.fail("%q is not the interface of an uplink%s", v.node.Value, didYouMean(v.node.Value, names))
 			}
 		}

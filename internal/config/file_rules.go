@@ -38,6 +38,8 @@ func (f *fileReader) uplinks(v value) {
 			field{"source", func(v value) { readName(v, &u.Source, rules.SourcePolicyNames()) }},
 			field{"membership", func(v value) { readName(v, &u.Membership, rules.MembershipModeNames()) }},
 			field{"router", func(v value) { readName(v, &u.Router, rules.RouterFlagNames()) }},
+			field{"gratuitous", func(v value) { readName(v, &u.Gratuitous, rules.GratuitousModeNames()) }},
+			field{"prime", func(v value) { readName(v, &u.Prime, rules.PrimeModeNames()) }},
 			field{"socket", func(v value) {
 				switch s, ok := v.text(); {
 				case !ok:
@@ -79,7 +81,7 @@ func (f *fileReader) uplinks(v value) {
 		f.config.Uplinks = append(f.config.Uplinks, u)
 	})
 	if len(f.config.Uplinks) == 0 && len(v.errors) == before {
-		v.fail("the list is empty: name the interface that faces the router")
+		v.fail("the list is empty: name the interface that faces the router, or leave the key out for those with a default route")
 	}
 }
 
@@ -99,7 +101,7 @@ func CheckInterface(name string) error {
 }
 
 // readName reads the name of an enumerated value.
-func readName[T rules.SourcePolicy | rules.RouterFlag | rules.MembershipMode](v value, into *T, names []string) {
+func readName[T ~uint8](v value, into *T, names []string) {
 	s, ok := v.text()
 	if !ok {
 		return
@@ -156,6 +158,22 @@ func (f *fileReader) rules(v value) {
 					v.fail("the list is empty: leave the key out for all uplinks")
 				}
 			}},
+			field{"devices", func(v value) {
+				v.list(func(v value) {
+					s, ok := v.text()
+					if !ok {
+						return
+					}
+					if err := CheckInterface(s); err != nil {
+						v.fail("%v", err)
+					}
+					r.Devices = append(r.Devices, s)
+				})
+			}},
+			field{"timeout", func(v value) { v.duration(&r.Timing.Timeout) }},
+			field{"ttl", func(v value) { v.duration(&r.Timing.TTL) }},
+			field{"deadtime", func(v value) { v.duration(&r.Timing.Deadtime) }},
+			field{"retries", func(v value) { readRetries(v, &r.Timing.Retries) }},
 			field{"delay", func(v value) {
 				v.duration(&r.Delay)
 				if r.Delay < 0 || r.Delay > rules.MaxDelay {
@@ -178,12 +196,33 @@ func (f *fileReader) rules(v value) {
 		if !hasMethod && len(v.errors) == before {
 			v.fail(`the key "method" is missing: one of %s`, strings.Join(methodNames(), ", "))
 		}
+		if len(v.errors) == before {
+			if err := r.Validate(); err != nil {
+				v.fail("%v", err)
+			}
+		}
 		f.ruleUplinks = append(f.ruleUplinks, uplinks)
 		if len(v.errors) == before {
 			f.config.Rules = append(f.config.Rules, r)
 			f.rulePlaces = append(f.rulePlaces, place)
 		}
 	})
+}
+
+// readRetries reads how often to ask again; 0 is kept apart from the default.
+func readRetries(v value, into *int) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > rules.MaxRetries {
+		v.fail("%q is not a number of retries, 0 to %d", s, rules.MaxRetries)
+		return
+	}
+	if *into = n; n == 0 {
+		*into = -1
+	}
 }
 
 func methodNames() []string {

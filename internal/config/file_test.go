@@ -34,6 +34,8 @@ uplinks:
     require_onlink_source: true
     ignore_sources: [2001:db8:bad::/48, 2001:db8::bad, "02:00:00:00:00:99"]
     limit_per_asker: 2000
+    gratuitous: routers
+    prime: dad
 rules:
   - prefix: 2001:db8:1::/64
     method: static
@@ -41,6 +43,7 @@ rules:
     delay: 500ms
     dad: ignore
   - {prefix: "2001:db8:1::5", method: deny, uplinks: [eth0, eth1]}
+  - {prefix: "2001:db8:2::/64", method: probe, devices: [tun0], timeout: 200ms, ttl: 60s, deadtime: 1s, retries: 0}
 metrics:
   listen: "[::]:9000"
 `))
@@ -53,6 +56,7 @@ metrics:
 			{
 				Interface: "eth1", Source: rules.SourceTarget, Membership: rules.MembershipJoin,
 				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true, LimitPerAsker: 2000,
+				Gratuitous: rules.GratuitousRouters, Prime: rules.PrimeDAD,
 				IgnoreSources: []rules.Asker{
 					{Prefix: netip.MustParsePrefix("2001:db8:bad::/48")}, {Prefix: netip.MustParsePrefix("2001:db8::bad/128")},
 					{MAC: [6]byte{2, 0, 0, 0, 0, 0x99}},
@@ -62,6 +66,10 @@ metrics:
 		Rules: []rules.Rule{
 			{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Static, Uplinks: []string{"eth0"}, Delay: 500 * time.Millisecond, IgnoreDAD: true},
 			{Prefix: netip.MustParsePrefix("2001:db8:1::5/128"), Method: rules.Deny, Uplinks: []string{"eth0", "eth1"}},
+			{
+				Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Probe, Devices: []string{"tun0"},
+				Timing: rules.Timing{Timeout: 200 * time.Millisecond, TTL: time.Minute, Deadtime: time.Second, Retries: -1},
+			},
 		},
 		MetricsListen: "[::]:9000",
 	}
@@ -87,13 +95,10 @@ func TestParseErrors(t *testing.T) {
 		{"garbage behind the document", "version: 1\nuplinks: [{interface: eth0}]\nrules: []\n---\n[\n", []string{`not valid YAML`}},
 		{"word for the uplinks of a rule", head + "  - {prefix: 2001:db8::/64, method: static, uplinks: eth0}\n", []string{`rules[0].uplinks: is "eth0", want a list`}},
 		{"a list", "- 1\n", []string{`c.yaml:1:1: is a list, want a mapping with keys like "version:"`}},
-		{"nothing but the version", "version: 1\n", []string{
-			`c.yaml:1:1: the key "uplinks" is missing`, `c.yaml:1:1: the key "rules" is missing`,
-		}},
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, delay, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, metrics`}},
@@ -101,8 +106,8 @@ func TestParseErrors(t *testing.T) {
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
 		{"no prefix", head + "  - {method: static}\n", []string{`c.yaml:5:5: rules[0]: the key "prefix" is missing`}},
-		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, deny`}},
-		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, deny (did you mean "static"?)`}},
+		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, route, probe, deny`}},
+		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, route, probe, deny (did you mean "static"?)`}},
 		{"empty value", head + "  - prefix:\n    method: static\n", []string{`rules[0].prefix: is empty, want a word`}},
 		{"list for a word", head + "  - {prefix: [a], method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: is a list, want a word`}},
 		{"word for a list", "version: 1\nuplinks: eth0\nrules: []\n", []string{`c.yaml:2:10: uplinks: is "eth0", want a list (lines that start with "- ")`}},
@@ -128,6 +133,9 @@ func TestParseErrors(t *testing.T) {
 		{"delay", head + "  - {prefix: 2001:db8::/64, method: static, delay: 2s}\n", []string{`rules[0].delay: 2s is outside 0s to 1s`}},
 		{"delay without unit", head + "  - {prefix: 2001:db8::/64, method: static, delay: 5}\n", []string{`rules[0].delay: "5" is not a duration (examples: 500ms, 1s)`}},
 		{"dad", head + "  - {prefix: 2001:db8::/64, method: static, dad: no}\n", []string{`rules[0].dad: "no" is not one of defend, ignore`}},
+		{"devices of another method", head + "  - {prefix: 2001:db8::/64, method: route, devices: [br0]}\n", []string{`c.yaml:5:5: rules[0]: devices go with the method probe only`}},
+		{"long deadtime", head + "  - {prefix: 2001:db8::/64, method: probe, deadtime: 30s}\n", []string{`rules[0]: deadtime 30s is outside 0s to 3s`}},
+		{"retries", head + "  - {prefix: 2001:db8::/64, method: probe, retries: many}\n", []string{`rules[0].retries: "many" is not a number of retries, 0 to 10`}},
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
 		{"listen", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 9972}\n", []string{`metrics.listen: "9972" is not an address with a port (example: "[::1]:9972")`}},
 		{"listen port", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: '[::1]:99999'}\n", []string{`"99999" is not a port number`}},
@@ -157,6 +165,27 @@ func TestParseErrors(t *testing.T) {
 	}
 }
 
+// TestDiscovery leaves out what is found by the kernel's routes.
+func TestDiscovery(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, in string
+		uplinks  int
+		discover bool
+	}{
+		{"nothing but the version", "version: 1\n", 0, true},
+		{"no rules", "version: 1\nuplinks: [{interface: eth0}]\n", 1, true},
+		{"no uplinks", "version: 1\nrules: [{prefix: 2001:db8::/64, method: route, uplinks: [eth7]}]\n", 0, false},
+		{"empty rules", "version: 1\nrules: []\n", 0, false},
+	}
+	for _, tt := range tests {
+		c, err := config.Parse("c.yaml", []byte(tt.in))
+		if err != nil || len(c.Uplinks) != tt.uplinks || c.DiscoverRules != tt.discover {
+			t.Errorf("%s: got %+v, %v", tt.name, c, err)
+		}
+	}
+}
+
 func TestParseAliases(t *testing.T) {
 	t.Parallel()
 	c, err := config.Parse("c.yaml", []byte("version: 1\nuplinks: [{interface: &up eth0}]\nrules:\n  - {prefix: 2001:db8::/64, method: static, uplinks: [*up]}\n"))
@@ -180,7 +209,7 @@ func TestParseAliases(t *testing.T) {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none.yaml")
-	if _, err := config.Load(missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--interface") {
+	if _, err := config.Load(missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("missing file: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
@@ -201,8 +230,8 @@ func TestFromFlags(t *testing.T) {
 		want              []string
 	}{
 		{"valid", []string{"eth0", "eth1"}, []string{"2001:db8::/64=static", "2001:db8::1=deny"}, nil},
-		{"no interface", nil, []string{"2001:db8::/64=static"}, []string{"--interface is missing"}},
-		{"no rule", []string{"eth0"}, nil, []string{"--rule is missing"}},
+		{"no interface", nil, []string{"2001:db8::/64=route"}, nil},
+		{"no rule", []string{"eth0"}, nil, nil},
 		{"loopback", []string{"lo"}, []string{"2001:db8::/64=static"}, []string{"loopback"}},
 		{"twice", []string{"eth0", "eth0"}, []string{"2001:db8::/64=static", "2001:db8::/64=deny"}, []string{`"eth0" is given twice`, "2001:db8::/64 is given twice"}},
 		{"no method", []string{"eth0"}, []string{"2001:db8::/64"}, []string{"want PREFIX=METHOD"}},
@@ -214,7 +243,7 @@ func TestFromFlags(t *testing.T) {
 			t.Parallel()
 			c, err := config.FromFlags(tt.interfaces, tt.rules)
 			if tt.want == nil {
-				if err != nil || len(c.Uplinks) != len(tt.interfaces) || len(c.Rules) != len(tt.rules) {
+				if err != nil || len(c.Uplinks) != len(tt.interfaces) || len(c.Rules) != len(tt.rules) || c.DiscoverRules != (len(tt.rules) == 0) {
 					t.Errorf("got %+v, %v", c, err)
 				}
 				return

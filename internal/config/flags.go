@@ -11,13 +11,11 @@ import (
 )
 
 // FromFlags builds a configuration from the flags of a quick start: names of
-// interfaces, and rules in the form PREFIX=METHOD. All faults come at once.
+// interfaces, and rules in the form PREFIX=METHOD. What is left out is found as
+// by [Discovery]. All faults come at once.
 func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
-	c := &Config{MetricsListen: DefaultMetricsListen}
+	c := &Config{MetricsListen: DefaultMetricsListen, DiscoverRules: len(ruleFlags) == 0}
 	var errs []error
-	if len(interfaces) == 0 {
-		errs = append(errs, errors.New("--interface is missing: name the interface that faces the router"))
-	}
 	for _, name := range interfaces {
 		if err := CheckInterface(name); err != nil {
 			errs = append(errs, fmt.Errorf("--interface: %w", err))
@@ -28,9 +26,6 @@ func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
 			}
 		}
 		c.Uplinks = append(c.Uplinks, rules.Uplink{Interface: name})
-	}
-	if len(ruleFlags) == 0 {
-		errs = append(errs, errors.New("--rule is missing: name what to answer for, like --rule 2001:db8:1::/80=static"))
 	}
 	for _, s := range ruleFlags {
 		r, err := parseRule(s)

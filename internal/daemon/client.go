@@ -55,25 +55,65 @@ func (c *Client) Explain(ctx context.Context, target netip.Addr) (Explanation, e
 	return e, c.get(ctx, "/explain/"+url.PathEscape(target.String()), &e)
 }
 
-func (c *Client) get(ctx context.Context, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ndproxyd"+path, nil)
-	if err != nil {
-		return fmt.Errorf("ask daemon: %w", err)
+// Watch calls f for every solicitation that the filter matches, until ctx ends
+// or f returns an error, which it returns then.
+func (c *Client) Watch(ctx context.Context, filter WatchFilter, f func(WatchEvent) error) error {
+	q := url.Values{"reason": {filter.Reason}, "interface": {filter.Interface}}
+	if filter.Prefix.IsValid() {
+		q.Set("prefix", filter.Prefix.String())
 	}
-	resp, err := c.http.Do(req)
-	switch {
-	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
-		return fmt.Errorf("no daemon serves %s in this network namespace: start one with \"ndproxyd run\", or name its socket with --control", c.address)
-	case err != nil:
-		return fmt.Errorf("ask daemon: %w", err)
+	streaming := c.http // an answer that takes as long as it takes
+	streaming.Timeout = 0
+	resp, err := c.request(ctx, &streaming, "/watch?"+q.Encode())
+	if err != nil {
+		return err
 	}
 	defer resp.Body.Close() //nolint:errcheck // nothing was written
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
-		return fmt.Errorf("ask daemon: %s", strings.TrimSpace(string(text)))
+	d := json.NewDecoder(resp.Body)
+	for {
+		var e WatchEvent
+		switch err := d.Decode(&e); {
+		case ctx.Err() != nil:
+			return nil
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return errors.New("the daemon has ended")
+		case err != nil:
+			return fmt.Errorf("read the daemon's answer: %w", err)
+		}
+		if err := f(e); err != nil {
+			return err
+		}
 	}
+}
+
+func (c *Client) get(ctx context.Context, path string, into any) error {
+	resp, err := c.request(ctx, &c.http, path)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // nothing was written
 	if err := json.NewDecoder(resp.Body).Decode(into); err != nil {
 		return fmt.Errorf("read the daemon's answer: %w", err)
 	}
 	return nil
+}
+
+// request fetches a page, and makes errors of those who have none.
+func (c *Client) request(ctx context.Context, client *http.Client, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ndproxyd"+path, nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask daemon: %w", err)
+	}
+	resp, err := client.Do(req)
+	switch {
+	case errors.Is(err, syscall.ECONNREFUSED), errors.Is(err, syscall.ENOENT):
+		return nil, fmt.Errorf("no daemon serves %s in this network namespace: start one with \"ndproxyd run\", or name its socket with --control", c.address)
+	case err != nil:
+		return nil, fmt.Errorf("ask daemon: %w", err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+		return nil, errors.Join(fmt.Errorf("ask daemon: %s", strings.TrimSpace(string(text))), resp.Body.Close())
+	}
+	return resp, nil
 }

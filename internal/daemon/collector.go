@@ -15,10 +15,10 @@ const sourceConfiguration = "configuration"
 
 // descs are the descriptions of the metrics that are made at each scrape.
 type descs struct {
-	received, answered, ignored, sent, sendErrors *prometheus.Desc
-	drops, redirected, conflicts, duration        *prometheus.Desc
-	entries, updates, groups, ready               *prometheus.Desc
-	reloadOK, reloadTime, build                   *prometheus.Desc
+	received, answered, ignored, sent, sendErrors  *prometheus.Desc
+	drops, redirected, conflicts, duration, probes *prometheus.Desc
+	entries, updates, groups, ready                *prometheus.Desc
+	reloadOK, reloadTime, build                    *prometheus.Desc
 }
 
 func newDescs() *descs {
@@ -33,8 +33,9 @@ func newDescs() *descs {
 		sendErrors: desc("send_errors_total", "Advertisements that the kernel refused.", "interface"),
 		drops:      desc("socket_drops_total", "Frames that the kernel lost because the receive ring was full.", "interface"),
 		redirected: desc("lladdr_mismatches_total", "Solicitations whose source link-layer address option is not their Ethernet source.", "interface"),
-		conflicts:  desc("conflicts_total", "Signs of another station that uses an address we answer for.", "interface"),
+		conflicts:  desc("conflicts_total", "Claims of other stations to addresses that we answer for.", "interface"),
 		duration:   desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
+		probes:     desc("probes_total", "Solicitations whose target had to be asked first.", "interface", "result"),
 		entries:    desc("table_entries", "Entries of the published table.", "source", "method"),
 		updates:    desc("table_updates_total", "Tables published."),
 		groups:     desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
@@ -67,7 +68,7 @@ func (d *daemon) registry() *prometheus.Registry {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := c.descs
 	for _, desc := range []*prometheus.Desc{
-		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration,
+		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration, d.probes,
 		d.entries, d.updates, d.groups, d.ready, d.reloadOK, d.reloadTime, d.build,
 	} {
 		ch <- desc
@@ -85,13 +86,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	c.d.supervisor.look(func(u *uplink) { c.uplink(ch, u, counter, gauge) })
 
 	byMethod := make(map[rules.Method]float64)
-	if t := c.d.supervisor.store.Load(); t != nil {
+	t := c.d.supervisor.store.Load()
+	if t != nil {
 		for _, r := range t.Rules() {
 			byMethod[r.Method]++
 		}
 	}
 	for _, m := range rules.Methods() {
 		gauge(c.descs.entries, byMethod[m], sourceConfiguration, m.String())
+	}
+	for _, s := range rules.Sources() {
+		n := 0
+		if t != nil {
+			n = t.Entries(s)
+		}
+		gauge(c.descs.entries, float64(n), s.String(), "")
 	}
 	counter(c.descs.updates, c.d.supervisor.store.Updates())
 	reload := c.d.metrics.reloadStatus()
@@ -120,7 +129,11 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	counter(c.descs.sendErrors, u.counters.SendErrors.Load(), name)
 	counter(c.descs.drops, u.counters.Drops.Load(), name)
 	counter(c.descs.redirected, u.counters.Redirected.Load(), name)
-	counter(c.descs.conflicts, u.counters.Ignored[ndp.Conflict].Load(), name)
+	counter(c.descs.sent, u.counters.Unsolicited.Load(), name, "unsolicited")
+	counter(c.descs.conflicts, u.counters.Conflicts.Load(), name)
+	for _, r := range ndp.ProbeResults() {
+		counter(c.descs.probes, u.counters.Probes[r].Load(), name, r.String())
+	}
 	count, sum, buckets := u.counters.Duration.Snapshot()
 	ch <- prometheus.MustNewConstHistogram(c.descs.duration, count, sum, buckets, name)
 	var m ndp.MembershipStatus

@@ -110,6 +110,7 @@ func peerUID(conn *net.UnixConn) (uint32, error) {
 func (d *daemon) controlHandler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, d.status()) })
+	mux.HandleFunc("GET /watch", d.serveWatch)
 	mux.HandleFunc("GET /explain/{address}", func(w http.ResponseWriter, r *http.Request) {
 		target, err := netip.ParseAddr(r.PathValue("address"))
 		if err != nil {

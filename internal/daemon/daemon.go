@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
@@ -68,7 +69,7 @@ func Run(ctx context.Context, o Options) error {
 		options:    o,
 		log:        o.Log,
 		started:    time.Now(),
-		supervisor: newSupervisor(o.Log, new(rules.Store)),
+		supervisor: newSupervisor(o.Log, new(rules.Store), watcher.Routes),
 		metrics:    newMetrics(),
 	}
 	defer d.supervisor.close()
@@ -77,7 +78,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return watcher.Run(ctx, d.supervisor.notify) })
+	g.Go(func() error {
+		return watcher.Run(ctx, hostwatch.Handler{Link: d.linkChanged, Routes: d.routesChanged, Neighbor: d.supervisor.prober.neighbor})
+	})
+	g.Go(func() error { return d.supervisor.prober.run(ctx) })
 	g.Go(func() error { return d.loop(ctx) })
 	g.Go(func() error { return d.serveMetrics(ctx) })
 	g.Go(func() error { return d.serveControl(ctx) })
@@ -99,16 +103,42 @@ type daemon struct {
 // loop is the supervisor's goroutine.
 func (d *daemon) loop(ctx context.Context) error {
 	defer d.supervisor.stop()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
 	for {
+		if wait, ok := d.supervisor.arm(); ok {
+			timer.Reset(wait)
+		} else {
+			timer.Stop()
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case e := <-d.supervisor.events:
 			d.supervisor.handle(e)
+		case g := <-d.supervisor.sightings:
+			d.supervisor.sight(g)
+		case <-timer.C:
+			d.supervisor.doDuties()
+		case <-d.supervisor.wake:
 		case <-d.options.Reload:
 			d.reload()
 		}
 	}
+}
+
+// routesChanged follows the kernel's routes.
+func (d *daemon) routesChanged(prefixes []netip.Prefix, all bool) {
+	begin := time.Now()
+	d.supervisor.routesChanged(prefixes, all)
+	d.metrics.updateDuration.Observe(time.Since(begin).Seconds())
+	d.supervisor.prober.tell(probeNews{prefixes: prefixes, all: all})
+}
+
+// linkChanged follows the kernel's interfaces.
+func (d *daemon) linkChanged(e hostwatch.Event) {
+	d.supervisor.notify(e)
+	d.supervisor.prober.tell(probeNews{link: true, device: int32(e.Index)}) //nolint:gosec // an index
 }
 
 // reload puts a new configuration in force, or keeps the old one when the new
@@ -127,13 +157,11 @@ func (d *daemon) reload() {
 
 // apply puts a configuration in force.
 func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
-	table, err := rules.Compile(cfg.Rules)
-	if err != nil {
+	if err := d.supervisor.apply(cfg); err != nil {
 		return err
 	}
-	d.supervisor.apply(cfg.Uplinks, table)
 	d.listen.set(cfg.MetricsListen)
 	d.metrics.reloaded(time.Now(), time.Since(begin))
-	d.log.Info("configuration loaded", "config", d.options.Origin, "uplinks", len(cfg.Uplinks), "rules", len(cfg.Rules))
+	d.supervisor.logLoaded(d.options.Origin)
 	return nil
 }

@@ -80,40 +80,6 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestWidePrefixes(t *testing.T) {
-	t.Parallel()
-	link := rules.Link{Addresses: []rules.LinkAddress{
-		{Prefix: netip.MustParsePrefix("2001:db8:1::1/64")},
-		{Prefix: netip.MustParsePrefix("2001:db8:9::1/128")},
-		{Prefix: netip.MustParsePrefix("fe80::1/64")},
-	}}
-	tests := []struct {
-		prefix string
-		method rules.Method
-		wide   bool
-	}{
-		{"2001:db8:1::/64", rules.Static, true},
-		{"2001:db8::/32", rules.Static, true},
-		{"::/0", rules.Static, true},
-		{"2001:db8:1::/65", rules.Static, false},
-		{"2001:db8:2::/64", rules.Static, false},
-		{"2001:db8:1::/64", rules.Deny, false},
-		{"2001:db8:9::/64", rules.Static, false}, // an address without a prefix has no neighbors
-	}
-	for _, tt := range tests {
-		table, err := rules.Compile([]rules.Rule{{Prefix: netip.MustParsePrefix(tt.prefix), Method: tt.method}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := len(widePrefixes(table.View(""), link)) == 1; got != tt.wide {
-			t.Errorf("%s %s is wide: %t", tt.prefix, tt.method, got)
-		}
-	}
-	if widePrefixes(nil, link) != nil {
-		t.Error("prefixes without a view")
-	}
-}
-
 func TestUnusable(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -138,7 +104,7 @@ func testDaemon(t *testing.T) *daemon {
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	d := &daemon{
 		options: Options{Origin: "test.yaml", Version: Version{Version: "1.2.3"}, Log: log},
-		log:     log, started: time.Now(), supervisor: newSupervisor(log, new(rules.Store)), metrics: newMetrics(),
+		log:     log, started: time.Now(), supervisor: newSupervisor(log, new(rules.Store), hostwatch.NewRoutes()), metrics: newMetrics(),
 	}
 	t.Cleanup(d.supervisor.close)
 	if err := d.apply(&config.Config{
@@ -271,7 +237,7 @@ func TestControl(t *testing.T) {
 // TestNotifyEnds lets the watcher go that waits for a loop that has ended.
 func TestNotifyEnds(t *testing.T) {
 	t.Parallel()
-	s := newSupervisor(slog.New(slog.NewTextHandler(io.Discard, nil)), new(rules.Store))
+	s := newSupervisor(slog.New(slog.NewTextHandler(io.Discard, nil)), new(rules.Store), hostwatch.NewRoutes())
 	s.stop()
 	for range 2 * eventQueue {
 		s.notify(hostwatch.Event{Name: "eth0"})

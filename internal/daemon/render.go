@@ -10,6 +10,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // WriteText writes the explanation for people.
@@ -24,6 +26,15 @@ func (e Explanation) WriteText(w io.Writer) error {
 		if u.Rule != nil {
 			fmt.Fprintf(&b, "  rule           rules[%d]: %s %s\n", u.Rule.Index, u.Rule.Prefix, u.Rule.Method)
 		}
+		if e := u.Entry; e != nil {
+			fmt.Fprintf(&b, "  evidence       %s\n", e)
+			for _, r := range e.NotFollowed {
+				fmt.Fprintf(&b, "  not followed   policy rule %s\n", r)
+			}
+		}
+		if c := u.Conflict; c != nil {
+			fmt.Fprintf(&b, "  conflict       with %s since %s\n", c.MAC, c.Since.Format(time.DateTime))
+		}
 		if a := u.Advertisement; a != nil {
 			fmt.Fprintf(&b, "  advertisement  is at %s, router %s, solicited yes, override %s", a.MAC, yesNo(a.Router), yesNo(a.Override))
 			if a.Delay != "" {
@@ -31,9 +42,48 @@ func (e Explanation) WriteText(w io.Writer) error {
 			}
 			b.WriteByte('\n')
 		}
+		for _, r := range u.Last {
+			fmt.Fprintf(&b, "  last asked     %s by %s, %s: %s\n", r.At.Format(time.DateTime), r.asker(), r.Kind, r.Reason)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// String shows the entry in one line.
+func (e *EntryStatus) String() string {
+	s := e.Source
+	if e.Route != "" {
+		s += ": " + e.Route
+		if e.Table != 0 {
+			s += fmt.Sprintf(" (table %d)", e.Table)
+		}
+	}
+	if e.Source == rules.Probed.String() {
+		s += ", answered on " + e.Device
+	}
+	if e.Since != nil {
+		s += ", since " + e.Since.Format(time.DateTime)
+	}
+	return s
+}
+
+// WriteText writes the event for people.
+func (e WatchEvent) WriteText(w io.Writer) error {
+	var err error
+	if e.RecordStatus == nil {
+		_, err = fmt.Fprintf(w, "(%d more than could be shown)\n", e.Missed)
+		return err
+	}
+	_, err = fmt.Fprintf(w, "%s %s %s %s asks for %s: %s\n", e.At.Format("15:04:05.000000"), e.Interface, e.Kind, e.asker(), e.Target, e.Reason)
+	return err
+}
+
+func (r *RecordStatus) asker() string {
+	if r.Source.IsValid() && !r.Source.IsUnspecified() {
+		return r.Source.String() + " (" + r.MAC + ")"
+	}
+	return r.MAC
 }
 
 // WriteText writes the status for people.
@@ -49,6 +99,10 @@ func (s Status) WriteText(w io.Writer) error {
 		reload = "the last load FAILED, older rules are in force"
 	}
 	row("configuration", "%s, %d rules, %s", s.Config, s.Rules, reload)
+	row("evidence", "%d kernel routes, %d probed addresses", s.Entries[rules.Kernel.String()], s.Entries[rules.Probed.String()])
+	for _, r := range s.NotFollowed {
+		row("  not followed", "policy rule %s", r)
+	}
 	for _, u := range s.Uplinks {
 		why := ""
 		if u.Why != "" {
@@ -63,6 +117,10 @@ func (s Status) WriteText(w io.Writer) error {
 		}
 		row("  membership", "%s: %d groups joined, all-multicast %s", u.Membership.Mode, u.Membership.Groups, onOff(u.Membership.AllMulti))
 		row("  solicitations", "%d received, %d answered, %d lost in the kernel", u.Received, u.Answered, u.Drops)
+		row("  announcements", "%d sent, %d addresses under way", u.Announced, u.Announcing)
+		for _, c := range u.Conflicts {
+			row("  conflict", "%s is at %s, since %s", c.Address, c.MAC, c.Since.Format(time.DateTime))
+		}
 		for _, r := range slices.Sorted(maps.Keys(u.Ignored)) {
 			row("  ignored", "%d %s", u.Ignored[r], r)
 		}

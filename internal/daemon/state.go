@@ -5,11 +5,7 @@ package daemon
 import (
 	"fmt"
 	"net"
-	"net/netip"
-	"slices"
 	"time"
-
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // State tells whether an uplink answers, and else why not.
@@ -69,37 +65,3 @@ func (b *backoff) next() time.Duration {
 }
 
 func (b *backoff) reset() { b.wait = 0 }
-
-// warnWide warns, once each, of rules that answer for a whole on-link prefix of
-// the uplink: they answer for the other stations of the link, too.
-func (u *uplink) warnWide() {
-	var all []string
-	for _, p := range widePrefixes(u.view, u.link) {
-		key := p.String()
-		if all = append(all, key); slices.Contains(u.wideFor, key) {
-			continue
-		}
-		u.log.Warn("a rule covers all of a prefix that is on-link here, and answers for the other stations of the link too: deny their addresses, or use longer prefixes", "prefix", p)
-	}
-	u.wideFor = all
-}
-
-// widePrefixes returns the answered prefixes that hold a whole on-link prefix
-// of the link.
-func widePrefixes(view *rules.View, link rules.Link) []netip.Prefix {
-	if view == nil {
-		return nil
-	}
-	var wide []netip.Prefix
-	for p, v := range view.Decisions() {
-		covers := func(a rules.LinkAddress) bool {
-			onLink := a.Prefix.Masked()
-			return onLink.Bits() < 128 && p.Bits() <= onLink.Bits() && p.Contains(onLink.Addr())
-		}
-		if v.Answer && slices.ContainsFunc(link.Addresses, covers) {
-			wide = append(wide, p)
-		}
-	}
-	slices.SortFunc(wide, netip.Prefix.Compare)
-	return wide
-}

@@ -5,6 +5,7 @@ package daemon
 import (
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -13,14 +14,18 @@ import (
 
 // Status is what a running daemon tells of itself.
 type Status struct {
-	Version Version        `json:"version"`
-	PID     int            `json:"pid"`
-	Started time.Time      `json:"started"`
-	Config  string         `json:"config"`
-	Ready   bool           `json:"ready"`
-	Rules   int            `json:"rules"`
-	Reload  ReloadStatus   `json:"reload"`
-	Uplinks []UplinkStatus `json:"uplinks"`
+	Version Version   `json:"version"`
+	PID     int       `json:"pid"`
+	Started time.Time `json:"started"`
+	Config  string    `json:"config"`
+	Ready   bool      `json:"ready"`
+	Rules   int       `json:"rules"`
+	// Entries are how many facts each source knows.
+	Entries map[string]int `json:"entries"`
+	// NotFollowed are policy rules of the kernel that are not followed.
+	NotFollowed []string       `json:"not_followed,omitempty"`
+	Reload      ReloadStatus   `json:"reload"`
+	Uplinks     []UplinkStatus `json:"uplinks"`
 }
 
 // ReloadStatus tells how the last load of the configuration went.
@@ -47,12 +52,26 @@ type UplinkStatus struct {
 	// Ignored holds the reasons that were met so far.
 	Ignored map[string]uint64 `json:"solicitations_ignored,omitempty"`
 	Drops   uint64            `json:"socket_drops"`
+	// Conflicts are addresses of rules that another station has.
+	Conflicts []ConflictStatus `json:"conflicts,omitempty"`
+	// Announced counts unsolicited advertisements, and Announcing are the
+	// addresses that are being announced.
+	Announced  uint64 `json:"announcements_sent"`
+	Announcing int    `json:"announcing"`
+}
+
+// ConflictStatus is an address that a rule covers and another station has.
+type ConflictStatus struct {
+	Address netip.Addr `json:"address"`
+	MAC     string     `json:"mac"`
+	Since   time.Time  `json:"since"`
 }
 
 // MembershipStatus tells how multicast reaches an uplink.
 type MembershipStatus struct {
 	Mode     string         `json:"mode"`
 	Groups   int            `json:"groups"`
+	Wide     int            `json:"wide,omitempty"`
 	AllMulti bool           `json:"all_multicast"`
 	Unjoined []netip.Prefix `json:"unjoined,omitempty"`
 }
@@ -62,8 +81,13 @@ func (d *daemon) status() Status {
 		Version: d.options.Version, PID: os.Getpid(), Started: d.started,
 		Config: d.options.Origin, Ready: d.ready(), Reload: d.metrics.reloadStatus(),
 	}
+	s.NotFollowed = d.supervisor.routes.Policy()
+	s.Entries = make(map[string]int)
 	if t := d.supervisor.store.Load(); t != nil {
 		s.Rules = len(t.Rules())
+		for _, src := range rules.Sources() {
+			s.Entries[src.String()] = t.Entries(src)
+		}
 	}
 	d.supervisor.look(func(u *uplink) { s.Uplinks = append(s.Uplinks, u.status()) })
 	return s
@@ -94,7 +118,7 @@ func (u *uplink) status() UplinkStatus {
 	}
 	if u.membership != nil {
 		m := u.membership.Status()
-		s.Membership.Groups, s.Membership.AllMulti, s.Membership.Unjoined = m.Groups, m.AllMulti, m.Unjoined
+		s.Membership.Groups, s.Membership.AllMulti, s.Membership.Unjoined, s.Membership.Wide = m.Groups, m.AllMulti, m.Unjoined, m.Wide
 	}
 	u.countDrops()
 	for _, k := range ndp.Kinds() {
@@ -107,7 +131,21 @@ func (u *uplink) status() UplinkStatus {
 		}
 	}
 	s.Drops = u.counters.Drops.Load()
+	s.Announced, s.Announcing = u.counters.Unsolicited.Load(), u.duties.announcer.Len()
+	s.Conflicts = u.conflicts()
 	return s
+}
+
+// conflicts returns the claims that stand, in order.
+func (u *uplink) conflicts() []ConflictStatus {
+	var cs []ConflictStatus
+	for a, c := range u.duties.claims.All {
+		if c.Stands {
+			cs = append(cs, ConflictStatus{Address: a, MAC: macString(c.MAC), Since: c.Since})
+		}
+	}
+	slices.SortFunc(cs, func(a, b ConflictStatus) int { return a.Address.Compare(b.Address) })
+	return cs
 }
 
 // countDrops asks the kernel for its figure, which is the only one of the
@@ -116,94 +154,4 @@ func (u *uplink) countDrops() {
 	if u.listener != nil {
 		u.report(u.listener.CountDrops())
 	}
-}
-
-// Explanation tells what becomes of a solicitation for an address.
-type Explanation struct {
-	Target  netip.Addr          `json:"target"`
-	Answers []UplinkExplanation `json:"uplinks"`
-}
-
-// UplinkExplanation is the explanation for one uplink.
-type UplinkExplanation struct {
-	Interface string `json:"interface"`
-	Answered  bool   `json:"answered"`
-	// Reason is one of the reasons of docs/conformance.md, or the state of an
-	// uplink that is not ready.
-	Reason string `json:"reason"`
-	// Why is the reason in words.
-	Why string `json:"why"`
-	// Rule is the most specific rule for the target, if there is one.
-	Rule *RuleStatus `json:"rule,omitempty"`
-	// Advertisement is what would be sent to an asker of the same subnet.
-	Advertisement *AdvertisementStatus `json:"advertisement,omitempty"`
-}
-
-// RuleStatus is a rule with its place in the configuration.
-type RuleStatus struct {
-	Index  int    `json:"index"`
-	Prefix string `json:"prefix"`
-	Method string `json:"method"`
-}
-
-// AdvertisementStatus describes an advertisement.
-type AdvertisementStatus struct {
-	MAC      string `json:"mac"`
-	Router   bool   `json:"router"`
-	Override bool   `json:"override"`
-	Delay    string `json:"delay,omitempty"`
-}
-
-func (d *daemon) explain(target netip.Addr) Explanation {
-	e := Explanation{Target: target}
-	d.supervisor.look(func(u *uplink) { // under the lock that also publishes
-		e.Answers = append(e.Answers, u.explain(target, d.supervisor.store.Load()))
-	})
-	return e
-}
-
-func (u *uplink) explain(target netip.Addr, table *rules.Table) UplinkExplanation {
-	e := UplinkExplanation{Interface: u.config.Interface}
-	iface := u.iface
-	if iface == nil { // not there: explain the rules alone
-		iface = ndp.NewInterface(rules.Link{}, u.config)
-	}
-	verdict, reason := ndp.Decide(target, iface, u.view)
-	e.Reason, e.Why = reason.String(), explainReason(reason)
-	if reason == ndp.NoRule || reason == ndp.TargetScope {
-		return e
-	}
-	r := table.Rules()[verdict.Rule]
-	e.Rule = &RuleStatus{Index: int(verdict.Rule), Prefix: r.Prefix.String(), Method: r.Method.String()}
-	if u.state != Ready && (reason == ndp.Answered || reason == ndp.NoSourceAddress) {
-		e.Reason, e.Why = u.state.String(), u.why
-		return e
-	}
-	if e.Answered = reason == ndp.Answered; e.Answered {
-		e.Advertisement = &AdvertisementStatus{MAC: macString(u.link.MAC), Router: iface.Router()}
-		if r.Delay > 0 {
-			e.Advertisement.Delay = "up to " + r.Delay.String()
-		}
-	}
-	return e
-}
-
-// explainReason says in words why an ordinary solicitation for a target is
-// answered or not. Reasons that depend on the frame do not come up here.
-func explainReason(r ndp.Reason) string {
-	switch r { //nolint:exhaustive // see above
-	case ndp.Answered:
-		return "the rule answers for every address of its prefix"
-	case ndp.NoRule:
-		return "no rule covers the address: add one to the configuration"
-	case ndp.Denied:
-		return "the most specific rule for the address is a deny rule"
-	case ndp.OwnTarget:
-		return "the address is assigned to the uplink itself: the kernel answers for it"
-	case ndp.TargetScope:
-		return "an address of this kind is never answered for: multicast, unspecified, loopback, IPv4-mapped and link-local ones"
-	case ndp.NoSourceAddress:
-		return "the uplink has no usable address to answer from"
-	}
-	return r.String()
 }

@@ -5,9 +5,13 @@ package daemon
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -16,24 +20,36 @@ import (
 // kernel's buffer overruns behind it, the watcher asks to read everything.
 const eventQueue = 64
 
-// supervisor owns the uplinks. Only the daemon's loop calls apply and handle;
-// mu lets others look.
+// supervisor owns the uplinks and what is published. The daemon's loop and the
+// watcher change them; mu keeps these apart, and lets others look.
 type supervisor struct {
-	log    *slog.Logger
-	store  *rules.Store
-	events chan hostwatch.Event
-	done   chan struct{} // closed when the loop has ended
+	log       *slog.Logger
+	store     *rules.Store
+	routes    *hostwatch.Routes
+	events    chan hostwatch.Event
+	sightings chan sighting
+	wake      chan struct{} // the loop has to look when the next duty is
+	done      chan struct{} // closed when the loop has ended
+	prober    *prober
+	probes    atomic.Bool // a rule asks for probes
 
-	mu      sync.Mutex
-	uplinks []*uplink
+	mu        sync.Mutex
+	config    *config.Config
+	uplinks   []*uplink
+	lastFault atomic.Value // a string
+	armed     time.Time    // when the loop looks at duties next
 }
 
-func newSupervisor(log *slog.Logger, store *rules.Store) *supervisor {
+func newSupervisor(log *slog.Logger, store *rules.Store, routes *hostwatch.Routes) *supervisor {
 	s := &supervisor{
-		log: log, store: store,
-		events: make(chan hostwatch.Event, eventQueue),
-		done:   make(chan struct{}),
+		log: log, store: store, routes: routes,
+		events:    make(chan hostwatch.Event, eventQueue),
+		sightings: make(chan sighting, eventQueue),
+		wake:      make(chan struct{}, 1),
+		done:      make(chan struct{}),
 	}
+	s.prober = newProber(s)
+	store.Replace(rules.Kernel, routes.All())
 	store.Follow(s.follow)
 	return s
 }
@@ -46,10 +62,52 @@ func (s *supervisor) notify(e hostwatch.Event) {
 	}
 }
 
-// apply puts uplinks and rules in force. An uplink that stays keeps its socket.
-func (s *supervisor) apply(configs []rules.Uplink, table *rules.Table) {
+// apply puts a configuration in force. An uplink that stays keeps its socket.
+// After an error the old configuration holds.
+func (s *supervisor) apply(c *config.Config) error {
+	if _, err := rules.Compile(c.Rules); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.config = c
+	return s.settle(true)
+}
+
+// settle brings uplinks, entries, rules and guards into line with the
+// configuration and the kernel. anew is for a new configuration.
+func (s *supervisor) settle(anew bool) error {
+	uplinks := s.discoverUplinks()
+	if anew || !slices.EqualFunc(uplinks, s.uplinks, func(c rules.Uplink, u *uplink) bool { return c.Interface == u.config.Interface }) {
+		s.setUplinks(uplinks)
+		anew = true
+	}
+	var indices []int
+	for _, u := range s.uplinks {
+		if u.link.Index != 0 {
+			indices = append(indices, u.link.Index)
+		}
+	}
+	if s.routes.SetUplinks(indices) {
+		s.store.Replace(rules.Kernel, s.routes.All())
+	}
+	var err error
+	if rs := s.discoverRules(); anew || !slices.EqualFunc(rs, s.store.Load().Rules(), sameRule) {
+		s.probes.Store(slices.ContainsFunc(rs, func(r rules.Rule) bool { return r.Method == rules.Probe }))
+		err = s.store.SetRules(rs)
+		for _, u := range s.uplinks {
+			u.warnUnjoined()
+		}
+	}
+	for _, u := range s.uplinks {
+		u.guard(s.routes.HopsOf(u.link.Index), s.store)
+	}
+	s.rearm()
+	return err
+}
+
+// setUplinks puts uplinks in force, and reads their links.
+func (s *supervisor) setUplinks(configs []rules.Uplink) {
 	kept := make(map[string]*uplink, len(s.uplinks))
 	for _, u := range s.uplinks {
 		kept[u.config.Interface] = u
@@ -58,7 +116,7 @@ func (s *supervisor) apply(configs []rules.Uplink, table *rules.Table) {
 	for _, c := range configs {
 		u, ok := kept[c.Interface]
 		if !ok {
-			u = newUplink(s.log, c, s.notify, s.configured)
+			u = newUplink(s.log, c, s)
 		}
 		delete(kept, c.Interface)
 		u.configure(c)
@@ -66,18 +124,19 @@ func (s *supervisor) apply(configs []rules.Uplink, table *rules.Table) {
 	}
 	for _, u := range kept {
 		u.report(u.close())
+		s.store.SetGuards(u.config.Interface, nil)
 		u.log.Info("uplink removed")
 	}
-	s.store.Publish(table)
 	for _, u := range s.uplinks {
 		u.refresh()
 	}
 }
 
-// follow hands a new table to the uplinks. It runs inside of Publish.
+// follow hands a new table to the uplinks. It runs inside of the store.
 func (s *supervisor) follow(c rules.Change) {
 	for _, u := range s.uplinks {
-		u.setView(c.After.View(u.config.Interface))
+		name := u.config.Interface
+		u.follow(c.Before.View(name), c.After.View(name), c.Deltas(name))
 	}
 }
 
@@ -89,6 +148,57 @@ func (s *supervisor) handle(e hostwatch.Event) {
 		if u.concerns(e) {
 			u.refresh()
 		}
+	}
+	s.report(s.settle(false))
+}
+
+// routesChanged takes over what changed routes mean.
+func (s *supervisor) routesChanged(prefixes []netip.Prefix, all bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if all {
+		s.store.Replace(rules.Kernel, s.routes.All())
+	} else {
+		changes := make([]rules.EntryChange, len(prefixes))
+		for i, p := range prefixes {
+			e, ok := s.routes.Entry(p)
+			changes[i] = rules.EntryChange{Entry: e, Gone: !ok}
+			changes[i].Prefix, changes[i].Since = p, time.Now()
+			if ok && e.Behind && p.IsSingleIP() { // later evidence than any claim
+				s.disclaim(p.Addr())
+			}
+		}
+		s.store.Update(rules.Kernel, changes)
+	}
+	s.report(s.settle(false))
+}
+
+// fault says once, until something else does, what goes wrong again and again.
+func (s *supervisor) fault(task string, err error) {
+	if err == nil || s.lastFault.Swap(err.Error()) == err.Error() {
+		return
+	}
+	s.log.Warn("trouble", "task", task, "err", err)
+}
+
+// report says what cannot be but by a fault of this program.
+func (s *supervisor) report(err error) {
+	if err != nil {
+		s.log.Error("discovered rules are not in force", "err", err)
+	}
+}
+
+// logLoaded says what is in force after a load.
+func (s *supervisor) logLoaded(origin string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, u := range s.uplinks {
+		names = append(names, u.config.Interface)
+	}
+	s.log.Info("configuration loaded", "config", origin, "uplinks", names, "rules", len(s.store.Load().Rules()))
+	if len(names) == 0 {
+		s.log.Warn("no interface has an IPv6 default route: waiting for one")
 	}
 }
 

@@ -22,9 +22,9 @@ import (
 type uplink struct {
 	config   rules.Uplink
 	log      *slog.Logger
-	notify   func(hostwatch.Event)
-	claimed  func(name string) bool // whether another uplink has that interface
+	owner    *supervisor
 	counters *ndp.Counters
+	recent   *ndp.Recent
 
 	link       rules.Link
 	iface      *ndp.Interface
@@ -33,11 +33,13 @@ type uplink struct {
 	view       *rules.View     // what holds
 	joined     *rules.View     // what the membership was told of
 	unjoined   []netip.Prefix
-	wideFor    []string // the warnings about wide rules that were logged
+	guards     map[netip.Addr]rules.Silence
+	duties     duties
 
 	state State
 	why   string // one sentence for people
 	since time.Time
+	known bool // was ready before
 	retry backoff
 	timer *time.Timer // of the next attempt
 	fault string      // what was reported last
@@ -48,10 +50,10 @@ const wideHelp = "prefixes are too wide to join the multicast groups of their ad
 	"behind a switch with MLD snooping, solicitations for them may not arrive: " +
 	"turn snooping off for this VLAN, make the switch port a static multicast router port, or use rules of /120 and longer"
 
-func newUplink(log *slog.Logger, c rules.Uplink, notify func(hostwatch.Event), claimed func(string) bool) *uplink {
+func newUplink(log *slog.Logger, c rules.Uplink, owner *supervisor) *uplink {
 	return &uplink{
-		config: c, log: log.With("interface", c.Interface), notify: notify, claimed: claimed,
-		counters: new(ndp.Counters), since: time.Now(),
+		config: c, log: log.With("interface", c.Interface), owner: owner,
+		counters: new(ndp.Counters), recent: new(ndp.Recent), since: time.Now(), view: owner.store.Load().View(c.Interface),
 	}
 }
 
@@ -84,7 +86,7 @@ func (u *uplink) refresh() {
 	case errors.Is(err, hostwatch.ErrNoLink):
 		u.lose("the interface does not exist yet")
 		return
-	case err == nil && link.Name != u.config.Interface && u.claimed(link.Name):
+	case err == nil && link.Name != u.config.Interface && u.owner.configured(link.Name):
 		// Renamed to what another uplink waits for: two answers to each
 		// solicitation would follow.
 		u.lose(fmt.Sprintf("its device is %s now, which is an uplink of its own", link.Name))
@@ -97,6 +99,7 @@ func (u *uplink) refresh() {
 	if u.listener != nil && u.listener.Index() != link.Index {
 		u.report(u.close())
 	}
+	moved := u.link.MAC != link.MAC
 	u.link, u.iface = link, ndp.NewInterface(link, u.config)
 	if state, why := unusable(link); state != Ready {
 		u.report(u.close())
@@ -108,7 +111,6 @@ func (u *uplink) refresh() {
 		u.again()
 		return
 	}
-	u.warnWide()
 	switch {
 	case !link.IPv6:
 		u.set(NoIPv6, "the interface has no IPv6: its MTU may be below 1280")
@@ -117,9 +119,33 @@ func (u *uplink) refresh() {
 	case !u.iface.HasSource():
 		u.set(NoAddress, noAddress(u.config.Source))
 	default:
-		u.set(Ready, "")
+		u.ready(moved)
 	}
 }
+
+// ready notes that solicitations are answered, and announces what is behind us
+// to those who may remember it elsewhere: at once at the start and from a new
+// MAC address, and a second after a link came back, as its switch may not
+// forward at once.
+func (u *uplink) ready(moved bool) {
+	was := u.state == Ready
+	u.set(Ready, "")
+	switch {
+	case was && !moved:
+		return
+	case was:
+		u.duties.announcer.Clear()
+		u.announceAll(time.Now())
+	case u.known:
+		u.announceAll(time.Now().Add(linkSettles))
+	default:
+		u.announceAll(time.Now())
+	}
+	u.known = true
+}
+
+// linkSettles is how long a link gets before it is used for announcements.
+const linkSettles = time.Second
 
 // lose gives the device up.
 func (u *uplink) lose(why string) {
@@ -158,7 +184,10 @@ func (u *uplink) open() error {
 			return nil
 		}
 	}
-	l, err := ndp.Listen(ndp.ListenConfig{Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters})
+	l, err := ndp.Listen(ndp.ListenConfig{
+		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
+		Sighted: func(sign ndp.Sighting) { u.owner.sighted(u, sign) }, Ask: u.owner.prober.ask,
+	})
 	if err != nil {
 		return err
 	}
@@ -167,23 +196,28 @@ func (u *uplink) open() error {
 	index := l.Index()
 	go func() { // a socket that fails by itself is replaced
 		<-l.Done()
-		u.notify(hostwatch.Event{Index: index})
+		u.owner.notify(hostwatch.Event{Index: index})
 	}()
 	return nil
 }
 
-// setView follows the table.
-func (u *uplink) setView(v *rules.View) {
-	u.view = v
+// follow takes a new view over, which differs from the one before by deltas.
+func (u *uplink) follow(before, after *rules.View, deltas []rules.Delta) {
+	u.view = after
 	if u.listener == nil {
 		return
 	}
-	if err := u.listener.SetView(v); err != nil { // a new socket begins with it
+	if err := u.listener.SetView(after); err != nil { // a new socket begins with it
 		u.report(errors.Join(err, u.close()))
 		u.again()
 		return
 	}
-	u.join()
+	if u.joined == before {
+		u.joinDeltas(deltas)
+	} else {
+		u.join()
+	}
+	u.announceChanges(deltas)
 }
 
 // join brings the memberships into line with the view. What failed is tried
@@ -196,12 +230,26 @@ func (u *uplink) join() {
 	if u.membership == nil {
 		u.membership = ndp.NewMembership(u.config.Membership, u.listener)
 	}
-	if err := u.membership.Apply(rules.Diff(u.joined, u.view)); err != nil {
+	u.joinDeltas(rules.Diff(u.joined, u.view))
+}
+
+func (u *uplink) joinDeltas(deltas []rules.Delta) {
+	if u.membership == nil {
+		return
+	}
+	if err := u.membership.Apply(deltas); err != nil {
 		u.report(errors.Join(err, u.leave()))
 		u.again()
 		return
 	}
 	u.joined = u.view
+}
+
+// warnUnjoined says for which prefixes of the rules solicitations may not arrive.
+func (u *uplink) warnUnjoined() {
+	if u.membership == nil {
+		return
+	}
 	status := u.membership.Status()
 	if !slices.Equal(status.Unjoined, u.unjoined) && len(status.Unjoined) > 0 {
 		level := slog.LevelInfo
@@ -220,6 +268,8 @@ func (u *uplink) close() error {
 	}
 	err := errors.Join(u.leave(), u.listener.Close())
 	u.listener = nil
+	u.duties.announcer.Clear()
+	u.duties.claims.Clear()
 	return err
 }
 
@@ -255,7 +305,7 @@ func (u *uplink) again() {
 		u.timer.Stop()
 	}
 	name := u.config.Interface
-	u.timer = time.AfterFunc(u.retry.next(), func() { u.notify(hostwatch.Event{Name: name}) })
+	u.timer = time.AfterFunc(u.retry.next(), func() { u.owner.notify(hostwatch.Event{Name: name}) })
 }
 
 // report says what went wrong, once until something else does.

@@ -151,8 +151,12 @@ func (n *Namespace) Address(name, prefix string) error {
 	})
 }
 
+// OnLink makes the next hop of a route count as a neighbor, whatever its
+// address.
+func OnLink(r *netlink.Route) { r.Flags |= int(netlink.FLAG_ONLINK) }
+
 // Route sends a prefix to a device, by way of a neighbor unless via is "".
-func (n *Namespace) Route(prefix, via, name string) error {
+func (n *Namespace) Route(prefix, via, name string, mods ...func(*netlink.Route)) error {
 	return n.on(name, "route "+prefix+" to", func(l netlink.Link) error {
 		dst, err := netlink.ParseIPNet(prefix)
 		if err != nil {
@@ -165,6 +169,9 @@ func (n *Namespace) Route(prefix, via, name string) error {
 				return err
 			}
 			r.Gw = gw.AsSlice()
+		}
+		for _, mod := range mods {
+			mod(r)
 		}
 		return n.Link.RouteAdd(r)
 	})

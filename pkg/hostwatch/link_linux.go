@@ -39,17 +39,22 @@ func ReadLink(name string, index int) (rules.Link, error) {
 	}
 	attrs := link.Attrs()
 	l := rules.Link{
-		Name:  attrs.Name,
-		Index: attrs.Index,
-		Up:    attrs.RawFlags&unix.IFF_UP != 0 && attrs.RawFlags&unix.IFF_RUNNING != 0,
-		// Neighbor discovery runs on links with ARPHRD_ETHER and without NOARP.
-		Ethernet: attrs.EncapType == "ether" && len(attrs.HardwareAddr) == 6 && attrs.RawFlags&unix.IFF_NOARP == 0,
+		Name:     attrs.Name,
+		Index:    attrs.Index,
+		Up:       attrs.RawFlags&unix.IFF_UP != 0 && attrs.RawFlags&unix.IFF_RUNNING != 0,
+		Ethernet: isEthernet(attrs),
+		Bridge:   link.Type() == "bridge",
 	}
 	if l.Ethernet {
 		l.MAC = [6]byte(attrs.HardwareAddr)
 	}
 	if l.Master, err = masterOf(attrs); err != nil {
 		return rules.Link{}, err
+	}
+	if l.Bridge {
+		if l.Stations, err = stations(attrs.Index); err != nil {
+			return rules.Link{}, err
+		}
 	}
 	if l.IPv6, l.Forwarding, err = settings(attrs.Name); err != nil {
 		return rules.Link{}, err
@@ -85,10 +90,7 @@ func masterOf(attrs *netlink.LinkAttrs) (string, error) {
 }
 
 func addresses(link netlink.Link) ([]rules.LinkAddress, error) {
-	list, err := netlink.AddrList(link, netlink.FAMILY_V6)
-	for try := 0; try < dumpTries && errors.Is(err, netlink.ErrDumpInterrupted); try++ {
-		list, err = netlink.AddrList(link, netlink.FAMILY_V6)
-	}
+	list, err := again(func() ([]netlink.Addr, error) { return netlink.AddrList(link, netlink.FAMILY_V6) })
 	if err != nil {
 		return nil, fmt.Errorf("read addresses of %s: %w", link.Attrs().Name, err)
 	}
@@ -108,6 +110,32 @@ func addresses(link netlink.Link) ([]rules.LinkAddress, error) {
 		})
 	}
 	return out, nil
+}
+
+// stations returns the MAC addresses behind the virtual ports of a bridge, which
+// lead to containers and machines of this node, and the ports' own.
+func stations(bridge int) (map[[6]byte]bool, error) {
+	links, err := again(netlink.LinkList)
+	if err != nil {
+		return nil, fmt.Errorf("read ports: %w", err)
+	}
+	virtual := make(map[int]bool)
+	for _, l := range links {
+		if kind := l.Type(); l.Attrs().MasterIndex == bridge && (kind == "veth" || kind == "tuntap" || kind == "tun" || kind == "macvtap") {
+			virtual[l.Attrs().Index] = true
+		}
+	}
+	known, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
+	if err != nil {
+		return nil, fmt.Errorf("read forwarding table of the bridge: %w", err)
+	}
+	macs := make(map[[6]byte]bool)
+	for i := range known {
+		if n := &known[i]; virtual[n.LinkIndex] && len(n.HardwareAddr) == 6 && n.HardwareAddr[0]&1 == 0 {
+			macs[[6]byte(n.HardwareAddr)] = true
+		}
+	}
+	return macs, nil
 }
 
 func toPrefix(n *net.IPNet) (netip.Prefix, bool) {

@@ -7,10 +7,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
 
@@ -23,64 +23,135 @@ type Event struct {
 	Name string
 }
 
-// Watcher is a subscription to changes of links, IPv6 addresses and IPv6
-// settings. Events wait in the kernel from the moment of Watch on.
+// Handler hears of changes, one at a time, in the order in which they came.
+type Handler struct {
+	// Link hears of interfaces.
+	Link func(Event)
+	// Routes hears of prefixes whose entries may have changed. With all set it
+	// is any of them.
+	Routes func(prefixes []netip.Prefix, all bool)
+	// Neighbor hears of addresses that the kernel resolved.
+	Neighbor func(Neighbor)
+}
+
+// Watcher is a subscription to changes of links, IPv6 addresses and settings,
+// routes, policy rules and neighbors. Events wait in the kernel from the moment
+// of Watch on.
 type Watcher struct {
-	socket *nl.NetlinkSocket
+	// Routes is what the kernel's routes say.
+	Routes *Routes
+
+	socket *socket
 	close  sync.Once
 }
 
-// Watch subscribes. It needs no privilege.
+// Watch subscribes, and reads the routes. It needs no privilege.
 func Watch() (*Watcher, error) {
-	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF)
+	s, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF,
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH)
 	if err != nil {
-		return nil, fmt.Errorf("subscribe to link changes: %w", err)
+		return nil, fmt.Errorf("subscribe to changes of the network: %w", err)
 	}
-	return &Watcher{socket: s}, nil
+	r, err := readRoutes()
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &Watcher{Routes: r, socket: s}, nil
 }
 
-// Run hands events to f, one at a time, until ctx ends. It returns nil then,
-// and otherwise the error that the socket failed with.
-func (w *Watcher) Run(ctx context.Context, f func(Event)) error {
+// Run hands changes to h until ctx ends. It returns nil then, and otherwise the
+// error that the socket failed with.
+func (w *Watcher) Run(ctx context.Context, h Handler) error {
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Close)()
 	for {
-		messages, from, err := w.socket.Receive()
+		b := batch{routes: w.Routes, handler: h}
+		err := w.socket.receive(b.take)
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, unix.ENOBUFS): // overrun: everything may have changed
-			f(Event{})
-			continue
-		case errors.Is(err, unix.EINTR):
-			continue
+		case errors.Is(err, errOverrun): // everything may have changed
+			b.reread = true
+			h.Link(Event{})
 		case err != nil:
-			return fmt.Errorf("receive link changes: %w", err)
-		case from.Pid != nl.PidKernel: // any local process may send here
-			continue
+			return fmt.Errorf("receive changes of the network: %w", err)
 		}
-		for i := range messages {
-			hdr := unix.NlMsghdr(messages[i].Header)
-			if e, ok := parseEvent(&hdr, messages[i].Data); ok {
-				f(e)
-			}
+		if err := b.finish(); err != nil {
+			return err
 		}
 	}
 }
 
 // Close ends the subscription.
-func (w *Watcher) Close() { w.close.Do(w.socket.Close) }
+func (w *Watcher) Close() { w.close.Do(func() { _ = w.socket.Close() }) }
 
-// parseEvent reads one rtnetlink message, and returns false for one that says
-// nothing about an interface.
+// batch is what some events came to.
+type batch struct {
+	routes  *Routes
+	handler Handler
+	changed []netip.Prefix
+	all     bool // any entry may have changed
+	reread  bool // the copy of the routes may be wrong
+}
+
+// take follows one event.
+func (b *batch) take(hdr *unix.NlMsghdr, data []byte) {
+	switch hdr.Type {
+	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
+		if msg, ok := parseRoute(data); ok && !b.reread {
+			b.changed = append(b.changed, b.routes.apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)...)
+		}
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+		b.reread = true
+	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
+		b.neighbor(hdr, data)
+	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
+		b.link(hdr, data)
+	default:
+		if e, ok := parseEvent(hdr, data); ok {
+			b.handler.Link(e)
+		}
+	}
+}
+
+func (b *batch) link(hdr *unix.NlMsghdr, data []byte) {
+	link, err := netlink.LinkDeserialize(hdr, data)
+	if err != nil { // it says something, so read everything
+		b.reread = true
+		b.handler.Link(Event{})
+		return
+	}
+	a := link.Attrs()
+	gone := hdr.Type == unix.RTM_DELLINK && len(data) > 0 && data[0] != unix.AF_BRIDGE // a port that left its bridge
+	if b.routes.setDevice(int32(a.Index), newDevice(link), gone) {                     //nolint:gosec // an index
+		b.all = true
+	}
+	if (gone || a.RawFlags&unix.IFF_UP == 0) && b.routes.hasSeveral() {
+		b.reread = true
+	}
+	b.handler.Link(Event{Index: a.Index, Name: a.Name})
+}
+
+// finish passes on what the events mean for the routes.
+func (b *batch) finish() error {
+	if b.reread {
+		fresh, err := readRoutes()
+		if err != nil {
+			return err
+		}
+		b.routes.replace(fresh)
+		b.all = true
+	}
+	if b.all || len(b.changed) > 0 {
+		b.handler.Routes(b.changed, b.all)
+	}
+	return nil
+}
+
+// parseEvent reads an rtnetlink message about an interface's addresses and
+// settings, and returns false for any other.
 func parseEvent(hdr *unix.NlMsghdr, data []byte) (Event, bool) {
 	switch hdr.Type {
-	case unix.RTM_NEWLINK, unix.RTM_DELLINK:
-		link, err := netlink.LinkDeserialize(hdr, data)
-		if err != nil {
-			return Event{}, true // it says something, so read everything
-		}
-		return Event{Index: link.Attrs().Index, Name: link.Attrs().Name}, true
 	case unix.RTM_NEWADDR, unix.RTM_DELADDR:
 		if len(data) < unix.SizeofIfAddrmsg {
 			return Event{}, true
@@ -101,14 +172,10 @@ func netconfIndex(data []byte) int {
 	if len(data) < header {
 		return 0
 	}
-	attrs, err := nl.ParseRouteAttr(data[header:])
-	if err != nil {
-		return 0
-	}
-	for _, a := range attrs {
-		if a.Attr.Type == attrIndex && len(a.Value) >= 4 {
+	for kind, v := range attributes(data[header:]) {
+		if kind == attrIndex {
 			// NETCONFA_IFINDEX_ALL and _DEFAULT are negative.
-			return int(max(0, int32(binary.NativeEndian.Uint32(a.Value)))) //nolint:gosec // the kernel's int
+			return int(max(0, int32(number(v)))) //nolint:gosec // the kernel's int
 		}
 	}
 	return 0

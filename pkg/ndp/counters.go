@@ -16,6 +16,13 @@ type Counters struct {
 	Received [kindCount]atomic.Uint64
 	Answered [kindCount]atomic.Uint64
 	Ignored  [reasonCount]atomic.Uint64
+	// Probes counts solicitations whose target had to be asked, by result.
+	Probes [probeResults]atomic.Uint64
+	// Unsolicited counts advertisements that nobody asked for.
+	Unsolicited atomic.Uint64
+	// Conflicts counts claims of other stations to addresses that we answer
+	// for.
+	Conflicts atomic.Uint64
 	// SendErrors counts advertisements that the kernel did not take.
 	SendErrors atomic.Uint64
 	// Redirected counts solicitations that name another link-layer address
@@ -29,6 +36,36 @@ type Counters struct {
 }
 
 func (c *Counters) ignored(r Reason) { c.Ignored[r].Add(1) }
+
+// ProbeResult is what became of a solicitation whose target had to be asked.
+type ProbeResult uint8
+
+// The results.
+const (
+	// ProbeAnswered: the target answered.
+	ProbeAnswered ProbeResult = iota
+	// ProbeUnanswered: it did not.
+	ProbeUnanswered
+	// ProbeRefused: too many targets were being asked already.
+	ProbeRefused
+
+	probeResults
+)
+
+// ProbeResults lists every result.
+func ProbeResults() []ProbeResult {
+	return []ProbeResult{ProbeAnswered, ProbeUnanswered, ProbeRefused}
+}
+
+// String returns the result's name in metrics.
+func (r ProbeResult) String() string {
+	return [...]string{"answered", "unanswered", "refused"}[r]
+}
+
+func (c *Counters) refused() {
+	c.Probes[ProbeRefused].Add(1)
+	c.ignored(ProbeLimited)
+}
 
 func (c *Counters) answered(k Kind, nanoseconds int64) {
 	c.Answered[k].Add(1)

@@ -22,8 +22,9 @@ const (
 )
 
 // filter returns the classic BPF program of the packet socket. It lets through
-// what can be a solicitation for us on the interface with that index and drops
-// the rest before it costs a wake-up; [Respond] checks everything again.
+// what can be a solicitation for us on the interface with that index, or a sign
+// that another station owns an address we answer for, and drops the rest before
+// it costs a wake-up; user space checks everything again.
 func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
 	var p []bpf.Instruction
 	drop := func(test bpf.JumpTest, value uint32) {
@@ -47,17 +48,11 @@ func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
 	p = append(p, bpf.LoadAbsolute{Off: offNextHeader, Size: 2}) // next header and hop limit
 	drop(bpf.JumpNotEqual, protoICMPv6<<8|hopLimit)              // RFC 4861 §7.1.1
 	p = append(p, bpf.LoadAbsolute{Off: offICMP, Size: 1})
-	drop(bpf.JumpNotEqual, typeSolicitation)
-
-	prefixes := answerable(view)
-	if len(prefixes) <= maxFilterPrefixes {
-		for _, pfx := range prefixes {
-			p = append(p, matchTarget(pfx)...)
-		}
-		p = append(p, bpf.RetConstant{Val: 0})
-	} else {
-		p = append(p, bpf.RetConstant{Val: acceptAll})
-	}
+	p = append(p,
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipTrue: 1},
+		bpf.RetConstant{Val: 0})
+	p = append(p, matchAddresses(view.Hears())...)
 	raw, err := bpf.Assemble(p)
 	if err != nil {
 		return nil, fmt.Errorf("assemble packet filter: %w", err)
@@ -65,35 +60,30 @@ func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
 	return raw, nil
 }
 
-// answerable returns the prefixes that are answered for, without those that
-// another one covers. Order follows the addresses.
-func answerable(view *rules.View) []netip.Prefix {
-	if view == nil {
-		return nil
+// matchAddresses accepts a message about one of the prefixes, or of a solicitor
+// with an address there.
+func matchAddresses(prefixes []netip.Prefix) []bpf.Instruction {
+	if len(prefixes) > maxFilterPrefixes {
+		return []bpf.Instruction{bpf.RetConstant{Val: acceptAll}}
 	}
-	var all []netip.Prefix
-	for p, v := range view.Decisions() {
-		if v.Answer {
-			all = append(all, p)
-		}
+	var p []bpf.Instruction
+	for _, pfx := range prefixes {
+		p = append(p, match(offTarget, pfx)...)
 	}
-	slices.SortFunc(all, netip.Prefix.Compare)
-	var out []netip.Prefix
-	for _, p := range all {
-		if len(out) == 0 || !out[len(out)-1].Contains(p.Addr()) {
-			out = append(out, p)
-		}
+	p = append(p, bpf.LoadAbsolute{Off: offICMP, Size: 1}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 1}, bpf.RetConstant{Val: 0})
+	for _, pfx := range prefixes {
+		p = append(p, match(offSource, pfx)...)
 	}
-	return out
+	return append(p, bpf.RetConstant{Val: 0})
 }
 
-// matchTarget accepts a frame whose target is in the prefix and goes on behind
-// itself otherwise.
-func matchTarget(p netip.Prefix) []bpf.Instruction {
+// match accepts a frame with an address of the prefix at an offset and goes on
+// behind itself otherwise.
+func match(offset int, p netip.Prefix) []bpf.Instruction {
 	b := p.Addr().As16()
 	var compare [][]bpf.Instruction
 	for word, bits := 0, p.Bits(); bits > 0; word, bits = word+1, bits-32 {
-		part := []bpf.Instruction{bpf.LoadAbsolute{Off: uint32(offTarget + 4*word), Size: 4}}
+		part := []bpf.Instruction{bpf.LoadAbsolute{Off: uint32(offset + 4*word), Size: 4}} //nolint:gosec // within a frame
 		if bits < 32 {
 			part = append(part, bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: ^uint32(0) << (32 - bits)})
 		}

@@ -11,10 +11,10 @@ import (
 	"golang.org/x/net/bpf"
 )
 
-// TestMatchTarget runs the part of the filter that compares targets in a
+// TestMatch runs the part of the filter that compares addresses in a
 // virtual machine. The rest asks the kernel for what only it knows; the wire
 // tests run that.
-func TestMatchTarget(t *testing.T) {
+func TestMatch(t *testing.T) {
 	t.Parallel()
 	target := netip.MustParseAddr("2001:db8:1234:5678:9abc:def0:1234:5678")
 	frame := make([]byte, offOptions)
@@ -24,7 +24,7 @@ func TestMatchTarget(t *testing.T) {
 		inside := netip.PrefixFrom(target, bits).Masked()
 		check := func(p netip.Prefix, want bool) {
 			t.Helper()
-			vm, err := bpf.NewVM(append(matchTarget(p), bpf.RetConstant{Val: 0}))
+			vm, err := bpf.NewVM(append(match(offTarget, p), bpf.RetConstant{Val: 0}))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -64,6 +64,11 @@ func ipAt(frame []byte, off int) netip.Addr {
 // macAt returns the Ethernet address at an offset of the frame.
 func macAt(frame []byte, off int) [6]byte { return [6]byte(frame[off : off+6]) }
 
+// isAdvertisement reports whether a frame can be a Neighbor Advertisement.
+func isAdvertisement(frame []byte) bool {
+	return len(frame) > offICMP && frame[offICMP] == typeAdvertisement && frame[offNextHeader] == protoICMPv6
+}
+
 // isSolicitedNode reports whether dst is a solicited-node multicast address,
 // ff02::1:ff00:0/104 (RFC 4291 §2.7.1).
 func isSolicitedNode(dst netip.Addr) bool {

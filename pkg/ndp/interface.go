@@ -20,13 +20,15 @@ type Interface struct {
 	onLink   []netip.Prefix
 	sources  []netip.Prefix // usable global addresses with their prefixes
 	fallback netip.Addr     // the source without a better one; may be invalid
+	bridge   bool
+	local    map[[6]byte]bool // stations on our own side of a bridge
 	template Advertisement
 	baseSum  uint64 // of everything in template that the checksum covers
 }
 
 // NewInterface compiles the facts of a link.
 func NewInterface(link rules.Link, uplink rules.Uplink) *Interface {
-	i := &Interface{index: link.Index, mac: link.MAC, uplink: uplink}
+	i := &Interface{index: link.Index, mac: link.MAC, uplink: uplink, bridge: link.Bridge, local: link.Stations}
 	var deprecated []netip.Prefix
 	for _, a := range link.Addresses {
 		addr := a.Prefix.Addr()
@@ -94,6 +96,10 @@ func (i *Interface) Source(asker, target netip.Addr) netip.Addr {
 func (i *Interface) Owns(a netip.Addr) bool {
 	return slices.Contains(i.own, a) // an uplink has few
 }
+
+// isLocal reports whether the station with that MAC address is attached to the
+// uplink on our own side.
+func (i *Interface) isLocal(mac [6]byte) bool { return i.local[mac] }
 
 // isOnLink reports whether the address is link-local, or in a prefix of an
 // address of the interface.

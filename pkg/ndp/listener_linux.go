@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +30,14 @@ type ListenConfig struct {
 	Early bool
 	// Counters take the figures. They may have been used before.
 	Counters *Counters
+	// Recent takes what became of solicitations. It may have been used before.
+	Recent *Recent
+	// Sighted hears of other stations that use an address of ours, each about
+	// once a second while it is seen. Ask takes a solicitation whose target has
+	// to be asked first, and returns false when it has no room; every query it
+	// takes must come back by Settle. Both must not block. Nil is nobody.
+	Sighted func(Sighting)
+	Ask     func(Query) bool
 }
 
 // Listener answers on one device until Close. When the device is gone it ends
@@ -38,6 +47,9 @@ type Listener struct {
 	raw      syscall.RawConn
 	index    int
 	counters *Counters
+	recent   *Recent
+	sighted  func(Sighting)
+	ask      func(Query) bool
 	ring     *ring
 	stopping atomic.Bool
 	done     chan struct{}
@@ -64,7 +76,17 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	}
 	l := &Listener{
 		conn: conn, index: cfg.Interface.index, counters: cfg.Counters,
+		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
 		done: make(chan struct{}),
+	}
+	if l.recent == nil {
+		l.recent = new(Recent)
+	}
+	if l.sighted == nil {
+		l.sighted = func(Sighting) {}
+	}
+	if l.ask == nil {
+		l.ask = func(Query) bool { return false }
 	}
 	l.iface.Store(cfg.Interface)
 	l.view.Store(cfg.View)
@@ -124,6 +146,10 @@ func (l *Listener) SetInterface(i *Interface) { l.iface.Store(i) }
 // SetView replaces what is answered for, without a moment in which a target of
 // both views is unanswered.
 func (l *Listener) SetView(v *rules.View) error {
+	if old := l.view.Load(); slices.Equal(old.Hears(), v.Hears()) { // as when only entries changed
+		l.view.Store(v)
+		return nil
+	}
 	f, err := filter(l.index, v)
 	if err != nil {
 		return err

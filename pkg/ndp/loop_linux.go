@@ -5,11 +5,14 @@ package ndp
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // longestFrame is the longest frame that is looked at: above it lies no
@@ -26,6 +29,8 @@ type loop struct {
 	limit   bucket  // of answers to all nodes
 	askers  *askers // nil until there is a limit
 	queue   delayQueue
+	last    lastSighting
+	notes   notes
 	started time.Time // zero of the clock that delays and limits use
 	clock   int64     // that clock's time at the beginning of the round
 	failed  error     // of a read
@@ -37,6 +42,7 @@ type loop struct {
 func (l *Listener) run() {
 	defer close(l.done)
 	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
+	lp.notes.recent = l.recent
 	for {
 		err := l.raw.Read(func(fd uintptr) bool {
 			lp.fd = int(fd)
@@ -63,6 +69,7 @@ func (lp *loop) answer() error {
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
+		lp.notes.flush()
 		if lp.failed != nil {
 			return lp.failed
 		}
@@ -152,13 +159,48 @@ func (lp *loop) receive() (took bool) {
 	lp.clock = lp.now()
 	for !lp.batch.full() && ring.next(&lp.rx) {
 		if frame, ok := lp.frame(); ok {
-			res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
-			lp.account(res, iface.uplink.LimitPerAsker)
+			lp.take(frame, iface, view)
 		}
 		ring.release(&lp.rx)
 		took = true
 	}
 	return took
+}
+
+// take answers a solicitation, or looks at what else the filter lets through.
+func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
+	if isAdvertisement(frame) {
+		if sign, ok := Sight(frame, lp.rx.meta, iface, view); ok {
+			lp.l.sighted(sign)
+		}
+		return
+	}
+	res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
+	if reason := lp.account(res, iface.uplink.LimitPerAsker); reason != Probing {
+		lp.notes.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
+	}
+	if res.Reason.valid() && lp.last.isNew(&lp.s, view, lp.clock) {
+		if sign, ok := lp.s.sight(iface, view); ok {
+			lp.l.sighted(sign)
+		}
+	}
+}
+
+// lastSighting spares looking at a source that was just looked at: mostly it is
+// the router.
+type lastSighting struct {
+	source netip.Addr
+	mac    [6]byte
+	view   *rules.View
+	until  int64
+}
+
+func (l *lastSighting) isNew(s *solicitation, view *rules.View, now int64) bool {
+	if s.source.IsUnspecified() || l.source == s.source && l.mac == s.asker && l.view == view && now < l.until {
+		return false
+	}
+	*l = lastSighting{source: s.source, mac: s.asker, view: view, until: now + int64(time.Second)}
+	return true
 }
 
 // frame returns all octets of the received frame. A frame that the socket had
@@ -179,26 +221,42 @@ func (lp *loop) frame() ([]byte, bool) {
 }
 
 // account counts the result, and keeps the answer that was written or puts it
-// off. limit is that of one asker.
-func (lp *loop) account(res Result, limit int) {
+// off. limit is that of one asker. It returns what became of the solicitation,
+// Probing while that is open.
+func (lp *loop) account(res Result, limit int) Reason {
 	c := lp.l.counters
 	c.Received[res.Kind].Add(1)
 	if res.Redirected {
 		c.Redirected.Add(1)
 	}
 	switch {
+	case res.Reason == Probing:
+		return lp.query(&lp.s, res.Kind, res.verdict, lp.rx.at)
 	case res.Reason != Answered:
 		c.ignored(res.Reason)
+		return res.Reason
 	// An asker over its own limit uses nothing of what all share.
 	case limit > 0 && !lp.allow(limit), res.Kind == DAD && !lp.limit.take(lp.clock, multicastRate):
 		c.ignored(RateLimited)
-	case res.Delay > 0:
-		if lp.queue.add(lp.now(), res.Delay, res.Kind, &lp.s) {
+		return RateLimited
+	case res.Delay > 0 || res.Hold > 0:
+		if lp.queue.add(lp.now()+int64(res.Hold), res.Delay, res.Kind, &lp.s) {
 			c.ignored(Displaced)
 		}
+		return Probing
 	default:
 		lp.batch.add(res.Kind, lp.rx.at)
+		return Answered
 	}
+}
+
+// query hands a solicitation on, to come back when its target was asked.
+func (lp *loop) query(s *solicitation, k Kind, v *rules.Verdict, at int64) Reason {
+	if !lp.l.ask(Query{Target: s.target, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}) {
+		lp.l.counters.refused()
+		return ProbeLimited
+	}
+	return Probing
 }
 
 // allow reports whether the asker may have another answer.
@@ -228,13 +286,21 @@ func (lp *loop) sendDue() {
 			lp.batch.send(lp.fd, lp.l.counters)
 		}
 		d := lp.queue.pop()
-		switch _, reason := d.s.answer(lp.batch.slot(), iface, view); reason {
+		verdict, reason := d.s.answer(lp.batch.slot(), iface, view)
+		at := time.Now().UnixNano()
+		switch reason {
 		case Answered:
-			lp.batch.add(d.kind, time.Now().UnixNano())
-		case NoRule, Denied:
-			lp.l.counters.ignored(Withdrawn)
+			lp.batch.add(d.kind, at)
+		case Probing:
+			reason = lp.query(&d.s, d.kind, verdict, at)
+		case NoRule, Denied, NoRoute:
+			reason = Withdrawn
+			fallthrough
 		default:
 			lp.l.counters.ignored(reason)
+		}
+		if reason != Probing {
+			lp.notes.add(at, nil, &d.s, d.kind, reason)
 		}
 	}
 }

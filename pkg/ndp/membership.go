@@ -17,6 +17,11 @@ const (
 	// autoTotal bounds the groups that auto joins in all. The kernel searches
 	// a device's groups one by one for each multicast packet.
 	autoTotal = 4096
+	// autoAgain is how few groups have to be left before prefixes that found
+	// no room are looked at again: looking costs as much as there are of them.
+	autoAgain = autoTotal * 3 / 4
+	// maxUnjoined bounds the prefixes that the status lists.
+	maxUnjoined = 16
 	// joinGroups is the widest prefix, a /112, that can be joined on demand.
 	joinGroups = 1 << 16
 	// allGroups is the number of solicited-node groups, RFC 4291 §2.7.1.
@@ -39,9 +44,10 @@ type Membership struct {
 	joiner   groupJoiner
 	allMulti func(on bool) error
 
-	joined map[netip.Prefix]bool // answered prefixes, and whether by groups
+	joined map[netip.Prefix]bool // prefixes to hear, and whether by groups
 	groups map[uint32]int        // how many prefixes need a group
 	wide   int                   // how many prefixes need all-multicast
+	full   bool                  // a prefix found no room for its groups
 }
 
 // MembershipStatus tells what is in force.
@@ -50,8 +56,10 @@ type MembershipStatus struct {
 	Groups int
 	// AllMulti is true while all-multicast is on.
 	AllMulti bool
-	// Unjoined are the prefixes whose groups are too many to join. Behind a
-	// switch with MLD snooping solicitations for them may not arrive.
+	// Wide is how many prefixes have too many groups to join. Behind a switch
+	// with MLD snooping solicitations for them may not arrive.
+	Wide int
+	// Unjoined are some of these prefixes, in order.
 	Unjoined []netip.Prefix
 }
 
@@ -70,43 +78,43 @@ func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool)
 // Apply follows a difference between two views. Additions come first, so that
 // a group that is needed before and after is never left (RFC 4861 §7.2.1).
 // After an error the state is not what it should be: close it and begin anew.
-func (m *Membership) Apply(added, removed []rules.Decision) error {
+func (m *Membership) Apply(deltas []rules.Delta) error {
 	if m.mode == rules.MembershipNone {
 		return nil
 	}
-	gone := make(map[netip.Prefix]bool, len(removed))
-	for _, d := range removed {
-		gone[d.Prefix] = d.Verdict.Answer
+	var come, gone []netip.Prefix
+	for _, d := range deltas {
+		switch before, after := needsGroups(d.Before), needsGroups(d.After); {
+		case after && !before:
+			come = append(come, d.Prefix)
+		case before && !after:
+			gone = append(gone, d.Prefix)
+		}
 	}
-	slices.SortFunc(added, func(a, b rules.Decision) int { return a.Prefix.Compare(b.Prefix) })
+	slices.SortFunc(come, netip.Prefix.Compare)
 	var errs []error
-	for _, d := range added {
-		was := gone[d.Prefix]
-		delete(gone, d.Prefix)
-		switch {
-		case d.Verdict.Answer && !was:
-			errs = append(errs, m.add(d.Prefix))
-		case !d.Verdict.Answer && was:
-			gone[d.Prefix] = true
-		}
+	for _, p := range come {
+		errs = append(errs, m.add(p))
 	}
-	before := len(m.groups)
-	for p, answered := range gone {
-		if answered {
-			errs = append(errs, m.remove(p))
-		}
+	for _, p := range gone {
+		errs = append(errs, m.remove(p))
 	}
-	if len(m.groups) < before {
+	if m.full && len(gone) > 0 && len(m.groups) <= autoAgain {
 		errs = append(errs, m.promote())
 	}
 	return errors.Join(errs...)
 }
+
+// needsGroups reports whether the addresses of a verdict need memberships of
+// their own: what was learned by asking is heard as part of its prefix.
+func needsGroups(v rules.Verdict) bool { return v.Hears() && !v.Learned }
 
 // promote joins the groups of prefixes for which there was no room before.
 func (m *Membership) promote() error {
 	if m.mode != rules.MembershipAuto || m.wide == 0 {
 		return nil
 	}
+	m.full = false
 	var errs []error
 	for _, p := range m.unjoined() {
 		if !m.fits(p) {
@@ -121,8 +129,14 @@ func (m *Membership) promote() error {
 // fits reports whether the mode allows to join the groups of a prefix now.
 func (m *Membership) fits(p netip.Prefix) bool {
 	_, n := groupRange(p)
-	return m.mode == rules.MembershipJoin && n <= joinGroups ||
-		m.mode == rules.MembershipAuto && n <= autoGroups && len(m.groups)+int(n) <= autoTotal
+	if m.mode != rules.MembershipAuto {
+		return m.mode == rules.MembershipJoin && n <= joinGroups
+	}
+	if n <= autoGroups && len(m.groups)+int(n) > autoTotal {
+		m.full = true
+		return false
+	}
+	return n <= autoGroups
 }
 
 // unjoined returns the prefixes without joined groups, in order.
@@ -207,8 +221,10 @@ func (m *Membership) drop(g uint32) error {
 // Status returns what is in force.
 func (m *Membership) Status() MembershipStatus {
 	s := MembershipStatus{Groups: len(m.groups), AllMulti: m.wide > 0 && m.mode != rules.MembershipJoin}
-	if m.mode == rules.MembershipAuto || m.mode == rules.MembershipJoin {
+	if m.wide > 0 && (m.mode == rules.MembershipAuto || m.mode == rules.MembershipJoin) {
+		s.Wide = m.wide
 		s.Unjoined = m.unjoined()
+		s.Unjoined = slices.Clone(s.Unjoined[:min(len(s.Unjoined), maxUnjoined)])
 	}
 	return s
 }

@@ -4,6 +4,7 @@ package ndp
 
 import (
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"testing"
@@ -49,7 +50,19 @@ func decisions(prefixes ...string) []rules.Decision {
 }
 
 func denied(p string) []rules.Decision {
-	return []rules.Decision{{Prefix: netip.MustParsePrefix(p)}}
+	return []rules.Decision{{Prefix: netip.MustParsePrefix(p), Verdict: rules.Verdict{Silence: rules.Denied}}}
+}
+
+// deltas puts decisions that come and go together.
+func deltas(added, removed []rules.Decision) []rules.Delta {
+	byPrefix := make(map[netip.Prefix]rules.Delta)
+	for _, d := range removed {
+		byPrefix[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: d.Verdict}
+	}
+	for _, d := range added {
+		byPrefix[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: byPrefix[d.Prefix].Before, After: d.Verdict}
+	}
+	return slices.Collect(maps.Values(byPrefix))
 }
 
 func TestMembership(t *testing.T) {
@@ -130,7 +143,7 @@ func TestMembership(t *testing.T) {
 				return nil
 			})
 			for i, s := range tt.steps {
-				if err := m.Apply(s.added, s.removed); (err != nil) != s.fails {
+				if err := m.Apply(deltas(s.added, s.removed)); (err != nil) != s.fails {
 					t.Fatalf("step %d: %v", i, err)
 				}
 				st := m.Status()
@@ -149,29 +162,30 @@ func TestMembershipTotal(t *testing.T) {
 	groups := &fakeGroups{in: make(map[uint32]bool)}
 	m := newMembership(rules.MembershipAuto, groups, func(bool) error { return nil })
 	var ds []rules.Decision
-	for i := range autoTotal + 10 {
+	const extra = maxUnjoined + 4
+	for i := range autoTotal + extra {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)})
 		ds = append(ds, rules.Decision{Prefix: netip.PrefixFrom(a, 128), Verdict: rules.Verdict{Answer: true}})
 	}
-	if err := m.Apply(ds, nil); err != nil {
+	if err := m.Apply(deltas(ds, nil)); err != nil {
 		t.Fatal(err)
 	}
-	check := func(n, unjoined int) {
+	check := func(n, wide, unjoined int) {
 		t.Helper()
-		if st := m.Status(); st.Groups != n || st.AllMulti != (unjoined > 0) || len(st.Unjoined) != unjoined {
-			t.Errorf("%d groups, all-multicast %t, %d not joined", st.Groups, st.AllMulti, len(st.Unjoined))
+		if st := m.Status(); st.Groups != n || st.AllMulti != (wide > 0) || st.Wide != wide || len(st.Unjoined) != unjoined {
+			t.Errorf("%d groups, all-multicast %t, %d not joined, %d of them listed", st.Groups, st.AllMulti, st.Wide, len(st.Unjoined))
 		}
 	}
-	check(autoTotal, 10)
-	// With room again, what stood outside comes in.
-	if err := m.Apply(nil, ds[:7]); err != nil {
+	check(autoTotal, extra, maxUnjoined)
+	// A little room is not worth a look; with more, what stood outside comes in.
+	if err := m.Apply(deltas(nil, ds[:7])); err != nil {
 		t.Fatal(err)
 	}
-	check(autoTotal, 3)
-	if err := m.Apply(nil, ds[7:20]); err != nil {
+	check(autoTotal-7, extra, maxUnjoined)
+	if err := m.Apply(deltas(nil, ds[7:autoTotal/2])); err != nil {
 		t.Fatal(err)
 	}
-	check(autoTotal-10, 0)
+	check(autoTotal/2+extra, 0, 0)
 	if err := m.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -182,7 +196,7 @@ func TestMembershipClose(t *testing.T) {
 	t.Parallel()
 	on := false
 	m := newMembership(rules.MembershipAuto, &fakeGroups{in: make(map[uint32]bool)}, func(b bool) error { on = b; return nil })
-	if err := m.Apply(decisions("2001:db8::/64"), nil); err != nil || !on {
+	if err := m.Apply(deltas(decisions("2001:db8::/64"), nil)); err != nil || !on {
 		t.Fatalf("all-multicast is %t, %v", on, err)
 	}
 	if err := m.Close(); err != nil || on {
@@ -209,26 +223,5 @@ func TestGroupRange(t *testing.T) {
 	}
 	if got := SolicitedNode(0x123456).String(); got != "ff02::1:ff12:3456" {
 		t.Errorf("group is %s", got)
-	}
-}
-
-func TestAnswerable(t *testing.T) {
-	t.Parallel()
-	table, err := rules.Compile([]rules.Rule{
-		{Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Static},
-		{Prefix: netip.MustParsePrefix("2001:db8:2::1/128"), Method: rules.Deny},
-		{Prefix: netip.MustParsePrefix("2001:db8:2::2/128"), Method: rules.Static},
-		{Prefix: netip.MustParsePrefix("2001:db8:1::/80"), Method: rules.Static},
-		{Prefix: netip.MustParsePrefix("2001:db8:3::/80"), Method: rules.Deny},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/80"), netip.MustParsePrefix("2001:db8:2::/64")}
-	if got := answerable(table.View("")); !slices.Equal(got, want) {
-		t.Errorf("got %s, want %s", got, want)
-	}
-	if got := answerable(nil); got != nil {
-		t.Errorf("without a view: %s", got)
 	}
 }

@@ -56,6 +56,12 @@ const (
 	NoRule
 	// Denied: the most specific rule for the target is a deny rule.
 	Denied
+	// NoRoute: the kernel has no route for the target to a device behind us.
+	NoRoute
+	// NextHop: the target is the next hop of a route through the uplink.
+	NextHop
+	// Claimed: another station on the uplink is seen to own the target.
+	Claimed
 	// OwnTarget: the target is assigned to the interface; the kernel answers.
 	OwnTarget
 	// OwnSource: the solicitation claims to come from an address of ours.
@@ -66,10 +72,17 @@ const (
 	OffLinkSource
 	// IgnoredSource: the uplink's settings leave this asker unanswered.
 	IgnoredSource
+	// LocalStation: the asker is attached to the uplink on our own side, and
+	// keeps its address.
+	LocalStation
 	// DADIgnored: the rule leaves duplicate address detection alone.
 	DADIgnored
 	// NoSourceAddress: the interface has no address to answer from.
 	NoSourceAddress
+	// NoNeighbor: the target was asked and did not answer.
+	NoNeighbor
+	// ProbeLimited: too many targets are being asked already.
+	ProbeLimited
 	// RateLimited: too many answers would go to all nodes, or to one asker.
 	RateLimited
 	// Displaced from the full queue of delayed answers by a newer one.
@@ -80,6 +93,10 @@ const (
 	SendFailed
 
 	reasonCount
+
+	// Probing stands for a solicitation that waits for its target's answer. It
+	// is none of the reasons: each solicitation gets one in the end.
+	Probing
 )
 
 // String returns the reason's name in metrics, logs and documentation.
@@ -129,6 +146,12 @@ func (r Reason) String() string {
 		return "no_rule"
 	case Denied:
 		return "denied"
+	case NoRoute:
+		return "no_route"
+	case NextHop:
+		return "next_hop"
+	case Claimed:
+		return "claimed"
 	case OwnTarget:
 		return "own_target"
 	case OwnSource:
@@ -139,10 +162,16 @@ func (r Reason) String() string {
 		return "off_link_source"
 	case IgnoredSource:
 		return "ignored_source"
+	case LocalStation:
+		return "local_station"
 	case DADIgnored:
 		return "dad_ignored"
 	case NoSourceAddress:
 		return "no_source_address"
+	case NoNeighbor:
+		return "no_neighbor"
+	case ProbeLimited:
+		return "probe_limited"
 	case RateLimited:
 		return "rate_limited"
 	case Displaced:
@@ -151,10 +180,15 @@ func (r Reason) String() string {
 		return "withdrawn"
 	case SendFailed:
 		return "send_failed"
+	case Probing:
+		return "probing"
 	case reasonCount:
 	}
 	return fmt.Sprintf("Reason(%d)", uint8(r))
 }
+
+// valid reports whether the solicitation was valid, whatever became of it.
+func (r Reason) valid() bool { return r == Answered || r >= NoRule }
 
 // Reasons lists every reason, Answered first.
 func Reasons() []Reason {

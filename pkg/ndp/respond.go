@@ -11,7 +11,8 @@ import (
 
 // Result is what Respond made of one frame.
 type Result struct {
-	// Reason is Answered when there is an advertisement, and else why not.
+	// Reason is Answered when there is an advertisement, Probing when its
+	// target has to be asked first, and else why there is none.
 	Reason Reason
 	// Kind classifies the solicitation, also an invalid one.
 	Kind Kind
@@ -21,7 +22,17 @@ type Result struct {
 	// Delay is the upper bound of the random delay before the answer leaves,
 	// 0 for at once.
 	Delay time.Duration
+	// Hold is how long the answer has to wait at least, and is judged again
+	// then.
+	Hold time.Duration
+
+	verdict *rules.Verdict // nil without a rule
 }
+
+// bridgeHold is how long duplicate address detection on a bridge waits for the
+// kernel to tell behind which port its sender is: much longer than that takes,
+// and much less than the second that the sender waits (RFC 4862 §5.4).
+const bridgeHold = 100 * time.Millisecond
 
 // Respond answers one received frame: it writes the whole answer to reply when
 // the result's reason is [Answered], and leaves reply alone otherwise. view is
@@ -44,22 +55,24 @@ func (s *solicitation) respond(reply *Advertisement, frame []byte, meta Meta, i 
 		return res
 	}
 	res.Redirected = s.asker != s.ether
-	var verdict rules.Verdict
-	verdict, res.Reason = s.answer(reply, i, view)
-	if s.dest.IsMulticast() { // RFC 4861 §7.2.8: only these need spreading
-		res.Delay = verdict.Delay
+	res.verdict, res.Reason = s.answer(reply, i, view)
+	if res.verdict != nil && s.dest.IsMulticast() { // RFC 4861 §7.2.8: only these need spreading
+		res.Delay = res.verdict.Delay
+	}
+	if i.bridge && s.source.IsUnspecified() {
+		res.Hold = bridgeHold
 	}
 	return res
 }
 
 // answer writes the advertisement for a valid solicitation, if it gets one.
-func (s *solicitation) answer(reply *Advertisement, i *Interface, view *rules.View) (rules.Verdict, Reason) {
+func (s *solicitation) answer(reply *Advertisement, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
 	verdict, reason := decide(s.target, i, view)
-	if reason == Answered {
-		reason = s.checkAsker(i, verdict)
-	}
-	if reason != Answered {
+	if reason != Answered && reason != Probing {
 		return verdict, reason
+	}
+	if r := s.checkAsker(i, verdict); r != Answered || reason == Probing {
+		return verdict, worse(r, reason)
 	}
 	source := i.Source(s.source, s.target)
 	if !source.IsValid() { // RFC 4861 §4.4: never from the unspecified address
@@ -67,6 +80,14 @@ func (s *solicitation) answer(reply *Advertisement, i *Interface, view *rules.Vi
 	}
 	reply.fill(i, s, source)
 	return verdict, Answered
+}
+
+// worse returns r unless that is Answered.
+func worse(r, other Reason) Reason {
+	if r != Answered {
+		return r
+	}
+	return other
 }
 
 // checkLink holds the rules of the link layer, before a header is looked at.
@@ -88,24 +109,42 @@ func checkLink(frame []byte, meta Meta, i *Interface) Reason {
 }
 
 // decide tells what holds for a target, whoever asks.
-func decide(target netip.Addr, i *Interface, view *rules.View) (rules.Verdict, Reason) {
+func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
 	if view == nil {
-		return rules.Verdict{}, NoRule
+		return nil, NoRule
 	}
-	v, ok := view.Lookup(target)
+	v := view.Find(target)
 	switch {
-	case !ok: // RFC 4861 §7.2.3: silently discard
+	case v == nil: // RFC 4861 §7.2.3: silently discard
 		return v, NoRule
-	case !v.Answer:
+	case v.Silence == rules.Denied:
 		return v, Denied
 	case i.Owns(target): // RFC 4861 §7.2.3: the kernel answers
 		return v, OwnTarget
+	case v.Answer:
+		return v, Answered
+	case v.Probe:
+		return v, Probing
 	}
-	return v, Answered
+	return v, silent(v.Silence)
+}
+
+// silent returns the reason that a table has for its silence.
+func silent(s rules.Silence) Reason {
+	switch s {
+	case rules.NextHop:
+		return NextHop
+	case rules.Claimed:
+		return Claimed
+	case rules.Denied:
+		return Denied
+	case rules.NoRoute, rules.NotSilent:
+	}
+	return NoRoute
 }
 
 // checkAsker holds the rules for who asks and how.
-func (s *solicitation) checkAsker(i *Interface, v rules.Verdict) Reason {
+func (s *solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
 	switch {
 	case s.asker == i.mac:
 		return OwnMAC
@@ -117,6 +156,8 @@ func (s *solicitation) checkAsker(i *Interface, v rules.Verdict) Reason {
 		return Destination
 	case len(i.uplink.IgnoreSources) > 0 && i.ignores(s):
 		return IgnoredSource
+	case s.source.IsUnspecified() && i.isLocal(s.ether):
+		return LocalStation
 	case v.IgnoreDAD && s.source.IsUnspecified():
 		return DADIgnored
 	case i.uplink.RequireOnLinkSource && !s.source.IsUnspecified() && !i.isOnLink(s.source): // RFC 5942 §4
@@ -126,13 +167,14 @@ func (s *solicitation) checkAsker(i *Interface, v rules.Verdict) Reason {
 }
 
 // Decide tells whether a solicitation for target from an ordinary asker would
-// be answered, and which verdict says so. It is Respond without a frame.
-func Decide(target netip.Addr, i *Interface, view *rules.View) (rules.Verdict, Reason) {
+// be answered, and which verdict says so; nil where no rule does. It is Respond
+// without a frame.
+func Decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
 	if !proxyable(target) {
-		return rules.Verdict{}, TargetScope
+		return nil, TargetScope
 	}
 	v, r := decide(target, i, view)
-	if r == Answered && !i.HasSource() {
+	if (r == Answered || r == Probing) && !i.HasSource() {
 		r = NoSourceAddress
 	}
 	return v, r

@@ -62,39 +62,49 @@ func kindOf(frame []byte) Kind {
 // parse validates a frame by RFC 4861 §7.1.1 and fills s. It returns Answered
 // for a valid solicitation, and else why it is none.
 func (s *solicitation) parse(frame []byte, partial bool) Reason {
-	if len(frame) < offICMP || binary.BigEndian.Uint16(frame[offEtherType:]) != etherTypeIPv6 {
-		return NotIPv6
-	}
-	if frame[offIP]>>4 != 6 { // RFC 8200 §3
-		return NotIPv6
-	}
-	n := int(binary.BigEndian.Uint16(frame[offPayloadLen:]))
-	if n == 0 || n > len(frame)-offICMP { // RFC 8200 §3, RFC 2675 §3
-		return PayloadLength
-	}
-	if r := checkNextHeader(frame[offNextHeader]); r != Answered {
+	n, r := checkMessage(frame, typeSolicitation, partial)
+	if r != Answered {
 		return r
-	}
-	if frame[offICMP] != typeSolicitation { // RFC 4861 §4.3
-		return NotSolicitation
-	}
-	if frame[offHopLimit] != hopLimit { // RFC 4861 §7.1.1: not forwarded by a router
-		return HopLimit
-	}
-	if n < minMessage { // RFC 4861 §7.1.1: 24 or more octets, by the IP length
-		return MessageLength
-	}
-	if frame[offCode] != 0 { // RFC 4861 §7.1.1
-		return Code
-	}
-	if !partial && icmpSum(frame, n) != 0xffff { // RFC 4861 §7.1.1
-		return Checksum
 	}
 	s.source, s.dest, s.target = ipAt(frame, offSource), ipAt(frame, offDest), ipAt(frame, offTarget)
 	if r := s.checkAddresses(); r != Answered {
 		return r
 	}
 	return s.parseOptions(frame, frame[offOptions:offICMP+n])
+}
+
+// checkMessage holds the rules that RFC 4861 §7.1.1 and §7.1.2 have for both
+// messages, and returns the length of the ICMPv6 message.
+func checkMessage(frame []byte, kind byte, partial bool) (int, Reason) {
+	if len(frame) < offICMP || binary.BigEndian.Uint16(frame[offEtherType:]) != etherTypeIPv6 {
+		return 0, NotIPv6
+	}
+	if frame[offIP]>>4 != 6 { // RFC 8200 §3
+		return 0, NotIPv6
+	}
+	n := int(binary.BigEndian.Uint16(frame[offPayloadLen:]))
+	if n == 0 || n > len(frame)-offICMP { // RFC 8200 §3, RFC 2675 §3
+		return 0, PayloadLength
+	}
+	if r := checkNextHeader(frame[offNextHeader]); r != Answered {
+		return 0, r
+	}
+	if frame[offICMP] != kind { // RFC 4861 §4.3, §4.4
+		return 0, NotSolicitation
+	}
+	if frame[offHopLimit] != hopLimit { // RFC 4861 §7.1.1, §7.1.2: not forwarded by a router
+		return 0, HopLimit
+	}
+	if n < minMessage { // RFC 4861 §7.1.1, §7.1.2: 24 or more octets, by the IP length
+		return 0, MessageLength
+	}
+	if frame[offCode] != 0 { // RFC 4861 §7.1.1, §7.1.2
+		return 0, Code
+	}
+	if !partial && icmpSum(frame, n) != 0xffff { // RFC 4861 §7.1.1, §7.1.2
+		return 0, Checksum
+	}
+	return n, Answered
 }
 
 // checkNextHeader accepts ICMPv6 only. A Fragment header is forbidden by

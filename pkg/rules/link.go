@@ -22,6 +22,10 @@ type Link struct {
 	// Master is the name of the bridge, bond or the like that the interface is
 	// a port of, and that its frames are delivered to.
 	Master string
+	// Bridge is true for a bridge. Stations are then the MAC addresses that it
+	// knows behind its virtual ports: containers and machines of this node.
+	Bridge   bool
+	Stations map[[6]byte]bool
 	// Forwarding is the interface's IPv6 forwarding setting.
 	Forwarding bool
 	// Addresses are the IPv6 addresses assigned to the interface.

@@ -22,18 +22,30 @@ type Method uint8
 const (
 	// Static answers for every address of the prefix.
 	Static Method = iota + 1
+	// Route answers where the kernel's best route leads to a device behind us.
+	Route
+	// Probe answers as Route does, for targets that have answered a
+	// solicitation of ours on that device.
+	Probe
 	// Deny never answers.
 	Deny
 )
 
 // Methods lists every method, in the order of the documentation.
-func Methods() []Method { return []Method{Static, Deny} }
+func Methods() []Method { return []Method{Static, Route, Probe, Deny} }
+
+// asks reports whether the method takes evidence.
+func (m Method) asks() bool { return m == Route || m == Probe }
 
 // String returns the name that configuration files, metrics and logs use.
 func (m Method) String() string {
 	switch m {
 	case Static:
 		return "static"
+	case Route:
+		return "route"
+	case Probe:
+		return "probe"
 	case Deny:
 		return "deny"
 	}
@@ -71,6 +83,12 @@ type Rule struct {
 	// solicitation is answered, 0 to MaxDelay. It is for prefixes that more
 	// than one proxy answers for (RFC 4861 §7.2.8).
 	Delay time.Duration
+	// Devices are where a Probe rule asks for its targets, whatever the
+	// kernel's routes say; empty means where the route leads. A device that
+	// is missing has no targets.
+	Devices []string
+	// Timing is that of a Probe rule.
+	Timing Timing
 	// IgnoreDAD leaves duplicate address detection unanswered, so that another
 	// station can take an address of the prefix as its own.
 	IgnoreDAD bool
@@ -94,6 +112,12 @@ func (r Rule) Validate() error {
 	}
 	if !slices.Contains(Methods(), r.Method) {
 		errs = append(errs, fmt.Errorf("method is not one of %s", joinMethods()))
+	}
+	if len(r.Devices) > 0 && r.Method != Probe {
+		errs = append(errs, fmt.Errorf("devices go with the method %s only", Probe))
+	}
+	if err := r.Timing.validate(); err != nil {
+		errs = append(errs, err)
 	}
 	if r.Delay < 0 || r.Delay > MaxDelay {
 		errs = append(errs, fmt.Errorf("delay %s is outside 0s to %s (MAX_ANYCAST_DELAY_TIME, RFC 4861 §10)", r.Delay, MaxDelay))

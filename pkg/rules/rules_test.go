@@ -4,12 +4,10 @@ package rules_test
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -81,23 +79,42 @@ func TestLookup(t *testing.T) {
 		none                 bool
 	}{
 		{name: "prefix", uplink: "eth0", target: "2001:db8::7", want: rules.Verdict{Answer: true}},
-		{name: "deny inside", uplink: "eth0", target: "2001:db8:0:0:1::7", want: rules.Verdict{Rule: 1}},
+		{name: "deny inside", uplink: "eth0", target: "2001:db8:0:0:1::7", want: rules.Verdict{Silence: rules.Denied, Rule: 1}},
 		{name: "exact inside deny", uplink: "eth0", target: "2001:db8::1:0:0:5", want: rules.Verdict{Answer: true, IgnoreDAD: true, Delay: time.Second, Rule: 2}},
 		{name: "nothing", uplink: "eth0", target: "2001:db8:1::1", none: true},
 		{name: "rule of another uplink", uplink: "eth0", target: "2001:db8:5::1", none: true},
 		{name: "rule of this uplink", uplink: "eth1", target: "2001:db8:5::1", want: rules.Verdict{Answer: true, Rule: 3}},
 		{name: "deny of another uplink", uplink: "eth0", target: "2001:db8:0:0:2::1", want: rules.Verdict{Answer: true}},
-		{name: "deny of this uplink", uplink: "eth1", target: "2001:db8:0:0:2::1", want: rules.Verdict{Rule: 4}},
+		{name: "deny of this uplink", uplink: "eth1", target: "2001:db8:0:0:2::1", want: rules.Verdict{Silence: rules.Denied, Rule: 4}},
 		{name: "rule of all on a named uplink", uplink: "eth1", target: "2001:db8::7", want: rules.Verdict{Answer: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			got, ok := table.View(tt.uplink).Lookup(netip.MustParseAddr(tt.target))
-			if ok == tt.none || got != tt.want {
+			if ok == tt.none || got.Verdict != tt.want {
 				t.Fatalf("got %+v, %t, want %+v, %t", got, ok, tt.want, !tt.none)
 			}
 		})
+	}
+}
+
+func TestHears(t *testing.T) {
+	t.Parallel()
+	table := compile(t,
+		rules.Rule{Prefix: prefix("2001:db8:2::/64"), Method: rules.Static},
+		rules.Rule{Prefix: prefix("2001:db8:2::1/128"), Method: rules.Deny},
+		rules.Rule{Prefix: prefix("2001:db8:2::2/128"), Method: rules.Route},
+		rules.Rule{Prefix: prefix("2001:db8:1::/80"), Method: rules.Probe},
+		rules.Rule{Prefix: prefix("2001:db8:3::/80"), Method: rules.Deny},
+	)
+	want := []netip.Prefix{prefix("2001:db8:1::/80"), prefix("2001:db8:2::/64")}
+	if got := table.View("").Hears(); !slices.Equal(got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var none *rules.View
+	if got := none.Hears(); got != nil {
+		t.Errorf("without a view: %s", got)
 	}
 }
 
@@ -112,8 +129,10 @@ func TestCompileErrors(t *testing.T) {
 		{"same prefix", []rules.Rule{{Prefix: p, Method: rules.Static}, {Prefix: p, Method: rules.Deny}}, "rule 0 has the same prefix"},
 		{"same prefix on one uplink", []rules.Rule{{Prefix: p, Method: rules.Static}, {Prefix: p, Method: rules.Deny, Uplinks: []string{"eth0"}}}, "rule 0 has the same prefix"},
 		{"no prefix", []rules.Rule{{Method: rules.Static}}, "prefix is missing"},
-		{"no method", []rules.Rule{{Prefix: p}}, "method is not one of static, deny"},
+		{"no method", []rules.Rule{{Prefix: p}}, "method is not one of static, route, probe, deny"},
 		{"long delay", []rules.Rule{{Prefix: p, Method: rules.Static, Delay: time.Minute}}, "RFC 4861 §10"},
+		{"devices without probe", []rules.Rule{{Prefix: p, Method: rules.Route, Devices: []string{"br0"}}}, "devices go with the method probe only"},
+		{"short ttl", []rules.Rule{{Prefix: p, Method: rules.Probe, Timing: rules.Timing{TTL: time.Millisecond}}}, "ttl 1ms is outside 1s to 1h0m0s"},
 		{"host bits", []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::1/64"), Method: rules.Static}}, "host bits"},
 	}
 	for _, tt := range tests {
@@ -132,74 +151,6 @@ func TestCompileErrors(t *testing.T) {
 	}
 }
 
-func TestDiff(t *testing.T) {
-	t.Parallel()
-	keep := rules.Rule{Prefix: prefix("2001:db8::/64"), Method: rules.Static}
-	gone := rules.Rule{Prefix: prefix("2001:db8:1::/64"), Method: rules.Static}
-	come := rules.Rule{Prefix: prefix("2001:db8:2::/64"), Method: rules.Static}
-	turnedOff := gone
-	turnedOff.Method = rules.Deny
-	yes, no := rules.Verdict{Answer: true}, rules.Verdict{}
-	tests := []struct {
-		name           string
-		before, after  *rules.View
-		added, removed []rules.Decision
-	}{
-		{name: "nothing to nothing"},
-		{name: "first", after: compile(t, keep).View(""), added: []rules.Decision{{keep.Prefix, yes}}},
-		{name: "last", before: compile(t, keep).View(""), removed: []rules.Decision{{keep.Prefix, yes}}},
-		{
-			name: "replaced", before: compile(t, gone, keep).View(""), after: compile(t, keep, come).View(""),
-			added: []rules.Decision{{come.Prefix, yes}}, removed: []rules.Decision{{gone.Prefix, yes}},
-		},
-		{
-			name: "turned off", before: compile(t, keep, gone).View(""), after: compile(t, turnedOff, keep).View(""),
-			added: []rules.Decision{{gone.Prefix, no}}, removed: []rules.Decision{{gone.Prefix, yes}},
-		},
-		{name: "another order", before: compile(t, keep, gone).View(""), after: compile(t, gone, keep).View("")},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			added, removed := rules.Diff(tt.before, tt.after)
-			opts := cmp.Options{
-				cmpopts.IgnoreFields(rules.Verdict{}, "Rule"), cmpopts.EquateEmpty(),
-				cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
-			}
-			if d := cmp.Diff(tt.added, added, opts); d != "" {
-				t.Errorf("added (-want +got):\n%s", d)
-			}
-			if d := cmp.Diff(tt.removed, removed, opts); d != "" {
-				t.Errorf("removed (-want +got):\n%s", d)
-			}
-		})
-	}
-}
-
-func TestStore(t *testing.T) {
-	t.Parallel()
-	var s rules.Store
-	if s.Load() != nil {
-		t.Fatal("a table before the first publication")
-	}
-	var got []rules.Change
-	s.Follow(func(c rules.Change) {
-		if s.Load() != c.After {
-			t.Error("a follower was told before the table was published")
-		}
-		got = append(got, c)
-	})
-	first, second := compile(t), compile(t)
-	s.Publish(first)
-	s.Publish(second)
-	if len(got) != 2 || got[0] != (rules.Change{After: first}) || got[1] != (rules.Change{Before: first, After: second}) {
-		t.Errorf("changes are %+v", got)
-	}
-	if s.Updates() != 2 {
-		t.Errorf("%d updates, want 2", s.Updates())
-	}
-}
-
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for _, m := range rules.Methods() {
@@ -207,7 +158,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("method %s is read as %s, %v", m, got, err)
 		}
 	}
-	if _, err := rules.ParseMethod("sttic"); err == nil || !strings.Contains(err.Error(), "static, deny") {
+	if _, err := rules.ParseMethod("sttic"); err == nil || !strings.Contains(err.Error(), "static, route, probe, deny") {
 		t.Errorf("error is %v", err)
 	}
 	for i, name := range rules.MembershipModeNames() {

@@ -3,23 +3,54 @@
 package rules
 
 import (
+	"fmt"
+	"iter"
+	"maps"
+	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gaissmai/bart"
 )
 
-// Change is one publication: the table before it, nil at the first, and the
-// table that now holds. Followers of one uplink take [Diff] of the two views.
+// Change is one publication.
 type Change struct {
+	// Before is the table before it, nil at the first, After the one that now
+	// holds.
 	Before, After *Table
+
+	rules  bool               // the rules changed, and with them anything
+	deltas map[string][]Delta // else by view, as Table.named, "" for common
 }
 
-// Store holds the table that is answered from. The zero Store holds none.
+// Deltas returns what the publication changes on an uplink.
+func (c Change) Deltas(uplink string) []Delta {
+	if c.rules {
+		return Diff(c.Before.View(uplink), c.After.View(uplink))
+	}
+	if ds, ok := c.deltas[uplink]; ok {
+		return ds
+	}
+	if _, own := c.After.named[uplink]; own {
+		return nil
+	}
+	return c.deltas[""]
+}
+
+// Store makes tables of rules and entries, and holds the one that is answered
+// from. The zero Store holds none.
 type Store struct {
 	current atomic.Pointer[Table]
 	updates atomic.Uint64
 
 	mu        sync.Mutex
 	followers []func(Change)
+	rules     []Rule
+	entries   [sourceCount]bart.Table[fact]
+	builders  map[string]*builder // by uplink; "" makes the common view
+	guards    map[string]map[netip.Addr]Silence
+	interned  map[Verdict]*Verdict
 }
 
 // Load returns the published table, or nil before the first publication.
@@ -28,22 +59,173 @@ func (s *Store) Load() *Table { return s.current.Load() }
 // Updates returns how many tables were published.
 func (s *Store) Updates() uint64 { return s.updates.Load() }
 
-// Publish makes t the table that is answered from and tells the followers, in
-// the order in which they came, before it returns.
-func (s *Store) Publish(t *Table) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := Change{Before: s.current.Swap(t), After: t}
-	s.updates.Add(1)
-	for _, follow := range s.followers {
-		follow(c)
-	}
-}
-
-// Follow calls f for every later publication, one at a time. f must not call
-// Publish or Follow.
+// Follow calls f for every later publication, one at a time and before the
+// method that published returns. f must not call the store's methods that
+// publish.
 func (s *Store) Follow(f func(Change)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.followers = append(s.followers, f)
+}
+
+// SetRules checks the rules and puts them in force. After an error the old ones
+// hold.
+func (s *Store) SetRules(rules []Rule) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	builders := map[string]*builder{"": nil}
+	for i, r := range rules {
+		if err := r.Validate(); err != nil {
+			return fmt.Errorf("compile rule %d (%s): %w", i, r, err)
+		}
+		for _, name := range r.Uplinks {
+			builders[name] = nil
+		}
+	}
+	for name := range s.guards {
+		builders[name] = nil
+	}
+	for name := range builders {
+		b, err := newBuilder(name, rules)
+		if err != nil {
+			return err
+		}
+		b.guards = s.guards[name]
+		builders[name] = b
+	}
+	s.rules, s.builders = rules, builders
+	for _, b := range builders {
+		b.update(s, b.all(s))
+	}
+	s.publish(Change{rules: true})
+	return nil
+}
+
+// Update takes changes of a source's entries over, and publishes a table when
+// they make a difference to what is known.
+func (s *Store) Update(source Source, changes []EntryChange) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.update(source, changes)
+}
+
+func (s *Store) update(source Source, changes []EntryChange) {
+	entries := &s.entries[source]
+	var changed []netip.Prefix
+	for _, c := range changes {
+		old, known := entries.Get(c.Prefix)
+		switch {
+		case c.Gone && !known, !c.Gone && known && old.same(c.fact()):
+			continue
+		case c.Gone:
+			entries.Delete(c.Prefix)
+		default:
+			entries.Insert(c.Prefix, c.fact())
+		}
+		changed = append(changed, c.Prefix)
+	}
+	if len(changed) > 0 {
+		s.refresh(changed)
+	}
+}
+
+// Replace makes entries all that a source says.
+func (s *Store) Replace(source Source, entries iter.Seq[Entry]) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var (
+		stays   bart.Lite
+		changes []EntryChange
+	)
+	for e := range entries {
+		stays.Insert(e.Prefix)
+		changes = append(changes, EntryChange{Entry: e})
+	}
+	for p := range s.entries[source].All() {
+		if !stays.Get(p) {
+			changes = append(changes, EntryChange{Entry: Entry{Prefix: p}, Gone: true})
+		}
+	}
+	s.update(source, changes)
+}
+
+// Entry returns the most specific entry of a source for an address.
+func (s *Store) Entry(source Source, a netip.Addr) (Entry, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, f, ok := s.entries[source].LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
+	return f.entry(p), ok
+}
+
+// SetGuards makes guards all addresses that an uplink stays silent for,
+// whatever the rules say, with the reason of each.
+func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.guards[uplink]
+	if maps.Equal(old, guards) {
+		return
+	}
+	if s.guards == nil {
+		s.guards = make(map[string]map[netip.Addr]Silence)
+	}
+	s.guards[uplink] = maps.Clone(guards)
+	if s.current.Load() == nil { // SetRules takes them over
+		return
+	}
+	b := s.builders[uplink]
+	if b == nil { // it was as the common one so far
+		b, _ = newBuilder(uplink, s.rules) // SetRules has checked them
+		b.view = s.builders[""].view
+		s.builders[uplink] = b
+	}
+	b.guards = s.guards[uplink]
+	var changed []netip.Prefix
+	for _, g := range []map[netip.Addr]Silence{old, guards} {
+		for a := range g {
+			if old[a] != guards[a] {
+				changed = append(changed, netip.PrefixFrom(a, a.BitLen()))
+			}
+		}
+	}
+	s.publish(Change{deltas: map[string][]Delta{uplink: b.update(s, unique(changed))}})
+}
+
+func unique(ps []netip.Prefix) []netip.Prefix {
+	slices.SortFunc(ps, netip.Prefix.Compare)
+	return slices.Compact(ps)
+}
+
+// refresh publishes what changed entries mean.
+func (s *Store) refresh(changed []netip.Prefix) {
+	if s.current.Load() == nil {
+		return // SetRules comes and looks at all of them
+	}
+	c := Change{deltas: make(map[string][]Delta, len(s.builders))}
+	for name, b := range s.builders {
+		var affected []netip.Prefix
+		for _, p := range changed {
+			affected = b.affected(s, p, affected)
+		}
+		c.deltas[name] = b.update(s, affected)
+	}
+	s.publish(c)
+}
+
+// publish makes a table of the builders' views and tells the followers.
+func (s *Store) publish(c Change) {
+	t := &Table{rules: s.rules, common: s.builders[""].view, named: make(map[string]*View, len(s.builders)-1)}
+	for name, b := range s.builders {
+		if name != "" {
+			t.named[name] = b.view
+		}
+	}
+	for i := range t.entries {
+		t.entries[i] = s.entries[i].Size()
+	}
+	c.Before, c.After = s.current.Swap(t), t
+	s.updates.Add(1)
+	for _, follow := range s.followers {
+		follow(c)
+	}
 }

@@ -3,134 +3,99 @@
 package rules
 
 import (
-	"fmt"
 	"iter"
 	"net/netip"
-	"time"
 
 	"github.com/gaissmai/bart"
 )
 
-// Verdict is the standing decision for the addresses of one prefix.
-type Verdict struct {
-	// Answer is true when a solicitation is answered, false for deny.
-	Answer bool
-	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
-	IgnoreDAD bool
-	// Delay is [Rule.Delay] of the deciding rule.
-	Delay time.Duration
-	// Rule is the index of the deciding rule in [Table.Rules].
-	Rule int32
-}
-
-// Decision is a Verdict with the prefix that it stands for.
-type Decision struct {
-	Prefix  netip.Prefix
-	Verdict Verdict
-}
-
-// Table is a set of rules compiled for lookup. It never changes.
+// Table is what holds at one moment, compiled for lookup. It never changes.
 type Table struct {
-	rules  []Rule
-	common *View            // what holds on an uplink that no rule names
-	named  map[string]*View // uplinks that a rule names
+	rules   []Rule
+	entries [sourceCount]int
+	common  *View            // what holds on an uplink without a view of its own
+	named   map[string]*View // uplinks that differ from that
 }
 
 // View is the part of a Table that holds on one uplink. It never changes.
 type View struct {
-	decisions bart.Fast[Verdict]
+	decisions *bart.Fast[*Verdict]
+	hears     []netip.Prefix
 }
 
-// Compile checks the rules and builds their table. Two rules with the same
-// prefix on the same uplink are an error, as neither is more specific.
+// Compile checks the rules and builds their table without any evidence.
 func Compile(rules []Rule) (*Table, error) {
-	t := &Table{rules: rules, named: make(map[string]*View)}
-	for i, r := range rules {
-		if err := r.Validate(); err != nil {
-			return nil, fmt.Errorf("compile rule %d (%s): %w", i, r, err)
-		}
-		for _, name := range r.Uplinks {
-			t.named[name] = nil
-		}
-	}
-	var err error
-	if t.common, err = t.view(""); err != nil {
+	var s Store
+	if err := s.SetRules(rules); err != nil {
 		return nil, err
 	}
-	for name := range t.named {
-		if t.named[name], err = t.view(name); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
-}
-
-func (t *Table) view(uplink string) (*View, error) {
-	v := new(View)
-	for i, r := range t.rules {
-		if !r.Covers(uplink) {
-			continue
-		}
-		if other, ok := v.decisions.Get(r.Prefix); ok {
-			return nil, fmt.Errorf("compile rule %d (%s): rule %d has the same prefix", i, r, other.Rule)
-		}
-		v.decisions.Insert(r.Prefix, Verdict{
-			Answer:    r.Method == Static,
-			IgnoreDAD: r.IgnoreDAD,
-			Delay:     r.Delay,
-			Rule:      int32(i),
-		})
-	}
-	return v, nil
+	return s.Load(), nil
 }
 
 // Rules returns the rules in the order they were given. Do not change them.
 func (t *Table) Rules() []Rule { return t.rules }
 
-// View returns what holds on the uplink of that name.
+// Entries returns how many entries of a source there are.
+func (t *Table) Entries(s Source) int { return t.entries[s] }
+
+// View returns what holds on the uplink of that name; nil for a nil table.
 func (t *Table) View(uplink string) *View {
+	if t == nil {
+		return nil
+	}
 	if v, ok := t.named[uplink]; ok {
 		return v
 	}
 	return t.common
 }
 
-// Lookup returns the verdict of the most specific rule that covers the target,
-// and false when none does.
-func (v *View) Lookup(target netip.Addr) (Verdict, bool) {
-	return v.decisions.Lookup(target)
+// Find returns the verdict for the target, nil when no rule covers it. It must
+// not be changed.
+func (v *View) Find(target netip.Addr) *Verdict {
+	found, _ := v.decisions.Lookup(target)
+	return found
+}
+
+// Lookup returns the prefix that decides for the target, with its verdict, and
+// false when no rule covers it.
+func (v *View) Lookup(target netip.Addr) (Decision, bool) {
+	p, verdict, ok := v.decisions.LookupPrefixLPM(netip.PrefixFrom(target, target.BitLen()))
+	if !ok {
+		return Decision{}, false
+	}
+	return Decision{Prefix: p, Verdict: *verdict}, true
+}
+
+func (v *View) get(p netip.Prefix) (Verdict, bool) {
+	if v == nil {
+		return Verdict{}, false
+	}
+	found, ok := v.decisions.Get(p)
+	if !ok {
+		return Verdict{}, false
+	}
+	return *found, true
 }
 
 // Decisions yields every prefix with its verdict, in no particular order.
 func (v *View) Decisions() iter.Seq2[netip.Prefix, Verdict] {
-	return v.decisions.All6()
-}
-
-// Diff returns what has to be added to and removed from before to get to after.
-// A decision whose verdict changed is in both. A nil view is an empty one.
-func Diff(before, after *View) (added, removed []Decision) {
-	return missing(after, before), missing(before, after)
-}
-
-// missing returns the decisions of v that are not in other as they are in v.
-func missing(v, other *View) []Decision {
-	if v == nil || v == other {
-		return nil
-	}
-	var ds []Decision
-	for p, verdict := range v.Decisions() {
-		if other != nil {
-			if o, ok := other.decisions.Get(p); ok && o.sameEffect(verdict) {
-				continue
+	return func(yield func(netip.Prefix, Verdict) bool) {
+		if v == nil {
+			return
+		}
+		for p, verdict := range v.decisions.All6() {
+			if !yield(p, *verdict) {
+				return
 			}
 		}
-		ds = append(ds, Decision{Prefix: p, Verdict: verdict})
 	}
-	return ds
 }
 
-// sameEffect ignores the rule's index, which moves when a file is edited.
-func (v Verdict) sameEffect(o Verdict) bool {
-	v.Rule, o.Rule = 0, 0
-	return v == o
+// Hears returns the prefixes of the rules that can lead to an answer, in order
+// and without those that another one covers. It depends on the rules alone.
+func (v *View) Hears() []netip.Prefix {
+	if v == nil {
+		return nil
+	}
+	return v.hears
 }

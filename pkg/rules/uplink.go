@@ -21,6 +21,11 @@ type Uplink struct {
 	Membership MembershipMode
 	// Router is the R flag of our advertisements.
 	Router RouterFlag
+	// Gratuitous is who hears when an address appears behind us.
+	Gratuitous GratuitousMode
+	// Prime is how the router is told, too, for links that keep unsolicited
+	// advertisements from it.
+	Prime PrimeMode
 	// Early puts the packet socket before the hooks of tc and nftables.
 	Early bool
 	// RequireOnLinkSource ignores askers whose address is in none of the
@@ -131,6 +136,49 @@ func (m MembershipMode) String() string { return nameOf(m, MembershipModeNames()
 // values.
 func MembershipModeNames() []string { return []string{"auto", "join", "allmulti", "none"} }
 
+// GratuitousMode chooses the destinations of unsolicited advertisements.
+type GratuitousMode uint8
+
+// The destinations.
+const (
+	// GratuitousNodes are all nodes (RFC 4861 §7.2.6).
+	GratuitousNodes GratuitousMode = iota
+	// GratuitousRouters are all nodes, and by a copy all routers, which may
+	// make an entry of it (RFC 9131 §4.1).
+	GratuitousRouters
+	// GratuitousNone turns them off.
+	GratuitousNone
+)
+
+// String returns the mode's name in configuration files.
+func (m GratuitousMode) String() string { return nameOf(m, GratuitousModeNames()) }
+
+// GratuitousModeNames returns the names of the modes in the order of their
+// values.
+func GratuitousModeNames() []string { return []string{"nodes", "routers", "none"} }
+
+// PrimeMode chooses what is sent to the router in the name of an address that
+// appears behind us.
+type PrimeMode uint8
+
+// The ways of priming.
+const (
+	// PrimeNone sends nothing.
+	PrimeNone PrimeMode = iota
+	// PrimeSolicit solicits the router from the address, so that the router
+	// makes an entry for the asker (RFC 4861 §7.2.3).
+	PrimeSolicit
+	// PrimeDAD sends what duplicate address detection would (RFC 4862 §5.4.2),
+	// for switches that learn addresses from that alone.
+	PrimeDAD
+)
+
+// String returns the mode's name in configuration files.
+func (m PrimeMode) String() string { return nameOf(m, PrimeModeNames()) }
+
+// PrimeModeNames returns the names of the modes in the order of their values.
+func PrimeModeNames() []string { return []string{"none", "solicit", "dad"} }
+
 func nameOf[T ~uint8](v T, names []string) string {
 	if int(v) < len(names) {
 		return names[v]
@@ -140,7 +188,7 @@ func nameOf[T ~uint8](v T, names []string) string {
 
 // ParseName returns the value whose name it is, by the list of names that goes
 // with the type. The error lists them.
-func ParseName[T SourcePolicy | RouterFlag | MembershipMode](name string, names []string) (T, error) {
+func ParseName[T ~uint8](name string, names []string) (T, error) {
 	i := slices.Index(names, name)
 	if i < 0 {
 		return 0, fmt.Errorf("%q is not one of %s", name, strings.Join(names, ", "))

@@ -175,6 +175,7 @@ func endsBeforeOption() Frame {
 // requirements are the rules of docs/conformance.md that the matrix lacks.
 func requirements() []Case {
 	return []Case{
+		{ID: "M8", Name: "method route, and the kernel has no route", Frame: solicitation(addr("2001:db8:1:0:b::5")), Want: ndp.NoRoute},
 		{ID: "V1", Name: "hop limit 0", Frame: pod(func(f *Frame) { f.HopLimit = 0 }), Want: ndp.HopLimit, Filtered: true},
 		{ID: "V5", Name: "message of 23 octets", Frame: pod(without, func(f *Frame) { f.Cut = 1 }), Want: ndp.MessageLength},
 		{ID: "V7", Name: "24 octets and 18 of padding", Frame: pod(without, func(f *Frame) { f.Trailer = 18 }), Answer: toRouter},
@@ -209,6 +210,7 @@ func Rules() []rules.Rule {
 		{Prefix: single(Denied), Method: rules.Deny},
 		{Prefix: netip.MustParsePrefix("2001:db8:1:0:a::/80"), Method: rules.Static, IgnoreDAD: true},
 		{Prefix: single(NodeAddr), Method: rules.Static},
+		{Prefix: netip.MustParsePrefix("2001:db8:1:0:b::/80"), Method: rules.Route},
 	}
 }
 
@@ -240,5 +242,8 @@ func Probe(target netip.Addr) Frame { return solicitation(target, dad) }
 // Stateful returns the reasons that no single frame can show. The wire tests
 // meet each of them.
 func Stateful() []ndp.Reason {
-	return []ndp.Reason{ndp.RateLimited, ndp.Displaced, ndp.Withdrawn, ndp.SendFailed}
+	return []ndp.Reason{
+		ndp.NextHop, ndp.Claimed, ndp.NoNeighbor, ndp.ProbeLimited,
+		ndp.RateLimited, ndp.Displaced, ndp.Withdrawn, ndp.SendFailed,
+	}
 }

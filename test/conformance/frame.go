@@ -81,6 +81,18 @@ func solicitation(target netip.Addr, mods ...func(*Frame)) Frame {
 // pod is a good solicitation for the pod, changed by mods.
 func pod(mods ...func(*Frame)) Frame { return solicitation(Pod, mods...) }
 
+// Claim is an advertisement by which another station says that it has an
+// address, unasked and with the Override flag.
+func Claim(address netip.Addr, mac MAC) Frame {
+	return Frame{
+		EtherDst: groupMAC(allNodes), EtherSrc: mac, EtherType: 0x86dd,
+		Version: 6, PayloadLen: auto, NextHeader: 58, HopLimit: 255,
+		Source: address, Dest: allNodes,
+		Type: 136, Reserved: 0x20 << 24, Target: address,
+		Options: option(2, 1, mac[:]...),
+	}
+}
+
 func low24(a netip.Addr) uint32 {
 	b := a.As16()
 	return uint32(b[13])<<16 | uint32(b[14])<<8 | uint32(b[15])

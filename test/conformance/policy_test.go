@@ -65,6 +65,12 @@ func policyCases() []policyCase {
 		{name: "V3 partial checksum of this host", frame: pod(func(f *Frame) { f.Corrupt = true }), source: NodeAddr, router: true, meta: func(m *ndp.Meta) { m.ChecksumPartial = true }},
 		{name: "L3 frame of another interface", frame: fromGlobal, want: ndp.OtherInterface, meta: func(m *ndp.Meta) { m.Index = 99 }},
 		{name: "L1 outgoing frame", frame: fromGlobal, want: ndp.NotForUs, meta: func(m *ndp.Meta) { m.Type = ndp.PacketOutgoing }},
+		{name: "G2 duplicate address detection of a station on our side of a bridge", frame: probe, want: ndp.LocalStation, link: func(l *rules.Link) {
+			l.Bridge, l.Stations = true, map[[6]byte]bool{RouterMAC: true}
+		}},
+		{name: "G2 duplicate address detection of another station", frame: probe, source: NodeLinkLocal, router: true, link: func(l *rules.Link) {
+			l.Bridge, l.Stations = true, map[[6]byte]bool{OtherMAC: true}
+		}},
 		{name: "M1 no table yet", frame: fromGlobal, noView: true, want: ndp.NoRule},
 		{name: "D1 delay of a multicast solicitation", frame: solicitation(addr("2001:db8:2::1")), source: NodeAddr, router: true, delay: true},
 		{name: "D3 no delay of a unicast solicitation", frame: solicitation(addr("2001:db8:2::1"), unicast(addr("2001:db8:2::1"))), source: NodeAddr, router: true},

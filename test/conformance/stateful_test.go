@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -28,6 +29,15 @@ func count(d *harness.Daemon, r ndp.Reason, n uint64) daemon.UplinkStatus {
 	return u
 }
 
+// probing is a configuration that asks for pods that are not there.
+func probing(t *testing.T, net *harness.Network) string {
+	harness.Must(t, net.Node.Veth("pods", conformance.MAC{2, 0, 0, 0, 1, 1}, harness.Namespace(t), "eth0", conformance.MAC{2, 0, 0, 0, 1, 2}))
+	harness.Must(t, net.Node.Route("2001:db8:1:0:f::/80", "", "pods"))
+	return header + "  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, timeout: 50ms, retries: 0}\n"
+}
+
+func addr(s string) netip.Addr { return netip.MustParseAddr(s) }
+
 // target is one of many addresses of the pods' prefix.
 func target(i int) netip.Addr {
 	b := conformance.PodPrefix.Addr().As16()
@@ -38,6 +48,34 @@ func target(i int) netip.Addr {
 // TestStateful meets the reasons that no single frame can show.
 func TestStateful(t *testing.T) {
 	tests := map[ndp.Reason]func(*testing.T, *harness.Network, *harness.Port){
+		ndp.NextHop: func(t *testing.T, net *harness.Network, p *harness.Port) {
+			harness.Must(t, net.Node.Route("::/0", "2001:db8:1:0:f::ff", harness.Uplink, lab.OnLink))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+			p.Send(conformance.Solicitation(addr("2001:db8:1:0:f::ff")).Bytes())
+			count(d, ndp.NextHop, 1)
+		},
+		ndp.Claimed: func(t *testing.T, net *harness.Network, p *harness.Port) {
+			harness.Must(t, net.Router.Address(harness.RouterPort, conformance.Pod.String()+"/128"))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+			p.Send(conformance.Claim(conformance.Pod, conformance.RouterMAC).Bytes())
+			d.Wait("conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.Claimed, 1)
+		},
+		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.NoNeighbor, 1)
+		},
+		ndp.ProbeLimited: func(t *testing.T, net *harness.Network, p *harness.Port) {
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
+			const scan = 3000
+			for i := range scan {
+				p.Send(conformance.Solicitation(target(i)).Bytes())
+			}
+			count(d, ndp.ProbeLimited, 1)
+			settled(d)
+		},
 		ndp.RateLimited: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
 			const flood = 1000

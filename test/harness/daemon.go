@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -161,6 +162,14 @@ func (d *Daemon) Status() daemon.Status {
 	s, err := d.Client.Status(context.Background())
 	Must(d.tb, err)
 	return s
+}
+
+// Explain returns what the daemon does with a solicitation for an address.
+func (d *Daemon) Explain(target netip.Addr) daemon.Explanation {
+	d.tb.Helper()
+	e, err := d.Client.Explain(context.Background(), target)
+	Must(d.tb, err)
+	return e
 }
 
 // Get fetches a page of the metrics endpoint.

@@ -4,7 +4,9 @@ package harness
 
 import (
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,6 +113,19 @@ func (p *Port) Send(frame []byte) {
 // stop returns true for one of them, or until the timeout.
 func (p *Port) Advertisements(timeout time.Duration, stop func(frame []byte) bool) [][]byte {
 	p.tb.Helper()
+	return p.messages(136, timeout, stop)
+}
+
+// Solicitations returns the Neighbor Solicitations for a target that arrive
+// within a time.
+func (p *Port) Solicitations(within time.Duration, target netip.Addr) [][]byte {
+	p.tb.Helper()
+	return slices.DeleteFunc(p.messages(135, within, Never), func(f []byte) bool { return [16]byte(f[62:78]) != target.As16() })
+}
+
+// messages returns the ICMPv6 messages of a type.
+func (p *Port) messages(kind byte, timeout time.Duration, stop func(frame []byte) bool) [][]byte {
+	p.tb.Helper()
 	Must(p.tb, p.conn.SetReadDeadline(time.Now().Add(timeout)))
 	var out [][]byte
 	for {
@@ -120,7 +135,7 @@ func (p *Port) Advertisements(timeout time.Duration, stop func(frame []byte) boo
 		}
 		Must(p.tb, err)
 		f := p.buf[:n]
-		if n < 78 || f[12] != 0x86 || f[13] != 0xdd || f[20] != 58 || f[54] != 136 {
+		if n < 78 || f[12] != 0x86 || f[13] != 0xdd || f[20] != 58 || f[54] != kind {
 			continue
 		}
 		out = append(out, append([]byte{}, f...))

@@ -112,3 +112,15 @@ func (s *snoopingSwitch) connect(name string, mac [6]byte) *lab.Namespace {
 	harness.Must(s.t, s.ns.Link.LinkSetMaster(port, br))
 	return station
 }
+
+// readNetlinkTable returns /proc/net/netlink of a namespace.
+func readNetlinkTable(t *testing.T, n *lab.Namespace) string {
+	t.Helper()
+	var text []byte
+	harness.Must(t, n.Do(func() error {
+		var err error
+		text, err = os.ReadFile("/proc/thread-self/net/netlink")
+		return err
+	}))
+	return string(text)
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"maps"
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// claimLog is how often one address is logged as claimed.
+const claimLog = time.Minute
+
+// sighting is a sign of another station on an uplink.
+type sighting struct {
+	uplink *uplink
+	sign   ndp.Sighting
+}
+
+// duties are what an uplink does without being asked.
+type duties struct {
+	announcer ndp.Announcer
+	claims    ndp.Claims
+	hops      hostwatch.Hops
+	logged    map[netip.Addr]time.Time // when a claim was
+}
+
+// next returns when the uplink has a duty, and false for never.
+func (d *duties) next() (time.Time, bool) {
+	at, ok := d.announcer.Next()
+	if due, also := d.claims.Next(); also && (!ok || due.Before(at)) {
+		at, ok = due, true
+	}
+	return at, ok
+}
+
+// rearm makes the loop look again when a duty comes earlier than it knows.
+func (s *supervisor) rearm() {
+	at, ok := s.next()
+	if !ok || !s.armed.IsZero() && !at.Before(s.armed) {
+		return
+	}
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// next returns when the first duty is, and false for never.
+func (s *supervisor) next() (first time.Time, ok bool) {
+	for _, u := range s.uplinks {
+		if at, has := u.duties.next(); has && (!ok || at.Before(first)) {
+			first, ok = at, true
+		}
+	}
+	return first, ok
+}
+
+// arm returns how long the loop may wait for the next duty; ok is false for
+// ever.
+func (s *supervisor) arm() (wait time.Duration, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	at, ok := s.next()
+	s.armed = at
+	return max(0, time.Until(at)), ok
+}
+
+// doDuties does what is due.
+func (s *supervisor) doDuties() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	for _, u := range s.uplinks {
+		u.announce(now)
+		u.checkClaims(now)
+	}
+	s.guardAll()
+}
+
+// sighted hands a sign to the loop, or drops it when too many wait: there will
+// be another one.
+func (s *supervisor) sighted(u *uplink, sign ndp.Sighting) {
+	select {
+	case s.sightings <- sighting{u, sign}:
+	default:
+	}
+}
+
+// sight takes a sign in.
+func (s *supervisor) sight(g sighting) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g.uplink.sight(g.sign, time.Now())
+	s.guardAll()
+}
+
+// disclaim forgets what stations claim an address that has just appeared here.
+func (s *supervisor) disclaim(a netip.Addr) {
+	for _, u := range s.uplinks {
+		if u.duties.claims.Drop(a) {
+			u.log.Info("the address has appeared behind this node, and is answered for again", "address", a)
+		}
+	}
+	s.guardAll()
+}
+
+func (s *supervisor) guardAll() {
+	for _, u := range s.uplinks {
+		u.guard(u.duties.hops, s.store)
+	}
+}
+
+// guard keeps the uplink silent for the next hops of its routes, and for what
+// other stations own, whatever the rules say.
+func (u *uplink) guard(hops hostwatch.Hops, store *rules.Store) {
+	u.duties.hops = hops
+	guards := make(map[netip.Addr]rules.Silence, len(hops.All))
+	for a, c := range u.duties.claims.All {
+		if c.Stands {
+			guards[a] = rules.Claimed
+		}
+	}
+	for _, a := range hops.All {
+		guards[a] = rules.NextHop
+	}
+	if !maps.Equal(u.guards, guards) {
+		u.guards = guards
+		store.SetGuards(u.config.Interface, guards)
+	}
+}
+
+// sight takes a sign in, and asks its station whether it is true.
+func (u *uplink) sight(sign ndp.Sighting, now time.Time) {
+	if u.listener == nil {
+		return
+	}
+	ask, begun, stands := u.duties.claims.Sight(sign, now)
+	if begun {
+		u.counters.Conflicts.Add(1)
+	}
+	if ask {
+		u.solicit(sign.Address, sign.MAC)
+	}
+	if stands && now.Sub(u.duties.logged[sign.Address]) >= claimLog {
+		if u.duties.logged == nil {
+			u.duties.logged = make(map[netip.Addr]time.Time)
+		}
+		u.duties.logged[sign.Address] = now
+		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
+	}
+}
+
+// checkClaims asks stations whether they still have what they claim.
+func (u *uplink) checkClaims(now time.Time) {
+	for a, at := range u.duties.logged {
+		if now.Sub(at) >= claimLog {
+			delete(u.duties.logged, a)
+		}
+	}
+	ask, ended := u.duties.claims.Due(now)
+	for a, mac := range ask {
+		if v := u.view.Find(a); v == nil || !v.Hears() && v.Silence != rules.Claimed {
+			u.duties.claims.Drop(a)
+			continue
+		}
+		u.solicit(a, mac)
+	}
+	for a, c := range ended {
+		if c.Stands {
+			u.log.Info("the other station has left the address, which is answered for again", "address", a, "mac", macString(c.MAC))
+		}
+	}
+}
+
+// solicit asks one station for an address.
+func (u *uplink) solicit(a netip.Addr, mac [6]byte) {
+	if u.listener == nil {
+		return
+	}
+	frame, err := u.iface.Solicitation(a, &mac)
+	if err == nil {
+		err = u.listener.Send(frame)
+	}
+	u.report(err)
+}
+
+// announceChanges begins to announce exact addresses that appear behind us.
+func (u *uplink) announceChanges(deltas []rules.Delta) {
+	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
+		return
+	}
+	now := time.Now()
+	for _, d := range deltas {
+		switch {
+		case !d.Prefix.IsSingleIP():
+		case d.After.Announced() && !d.Before.Announced():
+			u.duties.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)
+		case d.Before.Announced() && !d.After.Announced():
+			u.duties.announcer.Withdraw(d.Prefix.Addr())
+		}
+	}
+}
+
+// announceAll announces every exact address, as when the link comes back.
+func (u *uplink) announceAll(at time.Time) {
+	if u.config.Gratuitous == rules.GratuitousNone {
+		return
+	}
+	for p, v := range u.view.Decisions() {
+		if p.IsSingleIP() && v.Announced() && !u.iface.Owns(p.Addr()) {
+			u.duties.announcer.Announce(p.Addr(), v.Delay == 0, at)
+		}
+	}
+}
+
+// announce sends what is due.
+func (u *uplink) announce(now time.Time) {
+	if u.listener == nil || u.state != Ready {
+		u.duties.announcer.Clear()
+		return
+	}
+	for {
+		a, ok := u.duties.announcer.Pop(now)
+		if !ok {
+			return
+		}
+		u.report(u.sendAnnouncement(a))
+	}
+}
+
+func (u *uplink) sendAnnouncement(a ndp.Announcement) error {
+	for _, routers := range []bool{false, true} {
+		if routers && u.config.Gratuitous != rules.GratuitousRouters {
+			break
+		}
+		frame, err := u.iface.Unsolicited(a.Address, a.Override, routers)
+		if err == nil {
+			err = u.listener.Send(frame)
+		}
+		if err != nil {
+			u.counters.SendErrors.Add(1)
+			return err
+		}
+		u.counters.Unsolicited.Add(1)
+	}
+	if !a.First || u.config.Prime == rules.PrimeNone {
+		return nil
+	}
+	routers := u.duties.hops.Default
+	if u.config.Prime == rules.PrimeDAD {
+		routers = []netip.Addr{{}}
+	}
+	for _, r := range routers {
+		frame, err := u.iface.Prime(a.Address, r)
+		if err == nil {
+			err = u.listener.Send(frame)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// queryQueue is how many solicitations may wait until the prober looks at them:
+// what a router asks for at once.
+const queryQueue = 4096
+
+// prober asks for the targets of probe rules. Its goroutine owns the table; the
+// listeners, the watcher and the probe socket send to it.
+type prober struct {
+	owner   *supervisor
+	queries chan ndp.Query
+	news    chan probeNews
+	table   ndp.Prober
+	socket  *ndp.ProbeSocket
+	devices map[int32]*ndp.Interface // those asked on, until they change
+}
+
+// probeNews is something that happened elsewhere.
+type probeNews struct {
+	answer   netip.Addr // the target has answered on device
+	doubt    netip.Addr // the kernel could not reach it
+	device   int32
+	prefixes []netip.Prefix // their routes changed
+	all      bool           // or all may have
+	link     bool           // the device changed
+}
+
+func newProber(owner *supervisor) *prober {
+	return &prober{
+		owner: owner, queries: make(chan ndp.Query, queryQueue), news: make(chan probeNews, eventQueue),
+		devices: make(map[int32]*ndp.Interface),
+	}
+}
+
+// ask takes a query of a listener, and returns false when too many wait.
+func (p *prober) ask(q ndp.Query) bool {
+	select {
+	case p.queries <- q:
+		return true
+	default:
+		return false
+	}
+}
+
+// tell hands news over. Without a probe rule there is nobody who wants them.
+func (p *prober) tell(n probeNews) {
+	if !p.owner.probes.Load() {
+		return
+	}
+	select {
+	case p.news <- n:
+	case <-p.owner.done:
+	}
+}
+
+// neighbor hands over what the kernel found out.
+func (p *prober) neighbor(n hostwatch.Neighbor) {
+	switch {
+	case n.Alive:
+		p.tell(probeNews{answer: n.Address, device: int32(n.Index)}) //nolint:gosec // an index
+	case n.Failed:
+		p.tell(probeNews{doubt: n.Address})
+	}
+}
+
+// run asks until ctx ends.
+func (p *prober) run(ctx context.Context) error {
+	socket, err := ndp.OpenProbeSocket()
+	if err != nil {
+		return err
+	}
+	p.socket = socket
+	done := make(chan error, 1)
+	go func() {
+		done <- socket.Run(func(target netip.Addr, device int) {
+			p.tell(probeNews{answer: target, device: int32(device)}) //nolint:gosec // an index
+		})
+	}()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if due, ok := p.table.Next(); ok {
+			timer.Reset(max(0, time.Until(due)))
+		} else {
+			timer.Stop()
+		}
+		var out ndp.Outcome
+		select {
+		case <-ctx.Done():
+			return errors.Join(socket.Close(), <-done)
+		case err := <-done:
+			return errors.Join(err, socket.Close())
+		case q := <-p.queries:
+			p.query(q, &out)
+		case n := <-p.news:
+			p.learn(n, &out)
+		case <-timer.C:
+			p.table.Due(time.Now(), &out)
+		}
+		p.do(&out)
+	}
+}
+
+// query takes a query to the devices where its target may be.
+func (p *prober) query(q ndp.Query, out *ndp.Outcome) {
+	rs := p.owner.store.Load().Rules()
+	i := int(q.Verdict.Rule)
+	if i >= len(rs) || rs[i].Method != rules.Probe { // reloaded meanwhile
+		out.Settled = append(out.Settled, q)
+		return
+	}
+	devices := []int32{q.Verdict.Device}
+	if names := rs[i].Devices; len(names) > 0 {
+		devices = nil
+		for _, name := range names {
+			if index := p.owner.routes.Index(name); index != 0 {
+				devices = append(devices, index)
+			}
+		}
+	}
+	if len(devices) == 0 { // none of them is there
+		out.Settled = append(out.Settled, q)
+		return
+	}
+	p.table.Query(q, devices, rs[i].Timing, time.Now(), out)
+}
+
+// learn takes news in.
+func (p *prober) learn(n probeNews, out *ndp.Outcome) {
+	switch {
+	case n.answer.IsValid():
+		p.table.Answer(n.answer, n.device, time.Now(), out)
+	case n.doubt.IsValid():
+		p.table.Doubt(n.doubt, time.Now(), out)
+	case n.link:
+		p.deviceChanged(n.device, out)
+	default:
+		p.table.Changed(n.prefixes, n.all, out)
+	}
+}
+
+// deviceChanged reads a device again when it is next asked on; 0 is any.
+func (p *prober) deviceChanged(index int32, out *ndp.Outcome) {
+	if index == 0 {
+		clear(p.devices)
+		return
+	}
+	delete(p.devices, index)
+	if !p.owner.routes.Has(index) {
+		p.table.DeviceGone(index, out)
+	}
+}
+
+// do publishes what was learned, then settles, then asks.
+func (p *prober) do(out *ndp.Outcome) {
+	changes := make([]rules.EntryChange, 0, len(out.Learned)+len(out.Lost))
+	for _, a := range out.Lost {
+		changes = append(changes, rules.EntryChange{Entry: rules.Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, Gone: true})
+	}
+	for _, e := range out.Learned {
+		changes = append(changes, rules.EntryChange{Entry: e})
+	}
+	if len(changes) > 0 {
+		p.owner.mu.Lock()
+		p.owner.store.Update(rules.Probed, changes)
+		p.owner.mu.Unlock()
+	}
+	for i := range out.Settled {
+		out.Settled[i].Settle()
+	}
+	for i := range out.Refused {
+		out.Refused[i].Refuse()
+	}
+	for _, a := range out.Ask {
+		p.owner.fault("probe", p.send(a))
+	}
+}
+
+// send asks for one target on one device.
+func (p *prober) send(a ndp.Solicit) error {
+	device := p.devices[a.Device]
+	if device == nil {
+		link, err := hostwatch.ReadLink("", int(a.Device))
+		if err != nil {
+			return err
+		}
+		device = ndp.NewInterface(link, rules.Uplink{Source: rules.SourceLinkLocal})
+		p.devices[a.Device] = device
+	}
+	return p.socket.Send(device, a.Target)
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostwatch
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// receiveBuffer asks for room for some thousand events; the kernel grants
+	// at most net.core.rmem_max.
+	receiveBuffer = 4 << 20
+	// messageBuffer is larger than any notification of the kernel.
+	messageBuffer = 64 << 10
+)
+
+// socket is a subscription to rtnetlink groups. Unlike the one of the netlink
+// library it takes many messages in one go, without allocating for each.
+type socket struct {
+	file *os.File
+	raw  syscall.RawConn
+	buf  []byte
+}
+
+// subscribe opens a socket. Events wait in the kernel from now on.
+func subscribe(groups ...uint) (*socket, error) {
+	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, unix.NETLINK_ROUTE)
+	if err != nil {
+		return nil, os.NewSyscallError("socket", err)
+	}
+	s := &socket{file: os.NewFile(uintptr(fd), "rtnetlink"), buf: make([]byte, messageBuffer)}
+	if s.raw, err = s.file.SyscallConn(); err == nil {
+		err = setUp(fd, groups)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.file.Close())
+	}
+	return s, nil
+}
+
+func setUp(fd int, groups []uint) error {
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		return os.NewSyscallError("bind", err)
+	}
+	for _, g := range groups {
+		if err := unix.SetsockoptInt(fd, unix.SOL_NETLINK, unix.NETLINK_ADD_MEMBERSHIP, int(g)); err != nil {
+			return fmt.Errorf("join rtnetlink group %d: %w", g, err)
+		}
+	}
+	return nil
+}
+
+// errOverrun means that the kernel had no room for events and dropped some.
+var errOverrun = errors.New("events were lost")
+
+// receive waits for events and hands all that are there to handle, message by
+// message, which must not keep them. It returns errOverrun after a loss.
+func (s *socket) receive(handle func(hdr *unix.NlMsghdr, data []byte)) error {
+	var inner error
+	took := false
+	err := s.raw.Read(func(fd uintptr) bool {
+		for range maxBatch {
+			n, from, err := unix.Recvfrom(int(fd), s.buf, 0)
+			switch {
+			case errors.Is(err, unix.EAGAIN):
+				return took
+			case errors.Is(err, unix.EINTR):
+				continue
+			case errors.Is(err, unix.ENOBUFS):
+				inner = errOverrun
+				return true
+			case err != nil:
+				inner = os.NewSyscallError("recvfrom", err)
+				return true
+			}
+			took = true
+			if nl, ok := from.(*unix.SockaddrNetlink); ok && nl.Pid == 0 { // any process may send here
+				split(s.buf[:n], handle)
+			}
+		}
+		return true
+	})
+	return errors.Join(err, inner)
+}
+
+// maxBatch is how many events are taken before what they mean is passed on.
+const maxBatch = 1024
+
+// split hands the messages of a datagram to handle.
+func split(b []byte, handle func(hdr *unix.NlMsghdr, data []byte)) {
+	for len(b) >= unix.NLMSG_HDRLEN {
+		hdr := header(b)
+		n := int(hdr.Len)
+		if n < unix.NLMSG_HDRLEN || n > len(b) {
+			return
+		}
+		handle(&hdr, b[unix.NLMSG_HDRLEN:n])
+		b = b[min(len(b), align(n)):]
+	}
+}
+
+// Close ends the subscription, and a receive that waits.
+func (s *socket) Close() error { return s.file.Close() }

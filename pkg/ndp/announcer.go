@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"container/heap"
+	"net/netip"
+	"time"
+)
+
+const (
+	// announcements is how often an address is announced,
+	// MAX_NEIGHBOR_ADVERTISEMENT of RFC 4861 §10.
+	announcements = 3
+	// announceAgain is the time between them, RETRANS_TIMER of RFC 4861 §10.
+	announceAgain = time.Second
+	// announceGap spaces all announcements of an uplink: at most 100 a second,
+	// since each reaches every station of the link (RFC 4861 §7.2.6).
+	announceGap = 10 * time.Millisecond
+	// announceRest is the time from the beginning of a series to that of the
+	// next one for the same address. Fabrics freeze an address that moves too
+	// often (RFC 9161).
+	announceRest = 10 * time.Second
+	// maxAnnounced bounds the addresses that are announced or rest.
+	maxAnnounced = 4096
+)
+
+// Announcer decides when which address is announced on one uplink. It sends
+// nothing itself and is not safe for concurrent use.
+type Announcer struct {
+	series map[netip.Addr]*series
+	queue  seriesHeap
+	free   time.Time // when the next announcement may leave
+	// Dropped counts addresses for which there was no room.
+	Dropped uint64
+}
+
+// series are the announcements of one address.
+type series struct {
+	address  netip.Addr
+	override bool
+	left     int // 0 while the address rests
+	due      time.Time
+	begun    time.Time
+	again    bool // another series follows the rest
+	place    int  // in the queue
+}
+
+// Announcement is one unsolicited advertisement to send.
+type Announcement struct {
+	Address  netip.Addr
+	Override bool
+	// First is true for the first one of a series.
+	First bool
+}
+
+// Announce begins a series for an address at a time. Within [announceRest] of
+// the last one it begins after that.
+func (a *Announcer) Announce(address netip.Addr, override bool, at time.Time) {
+	if a.series == nil {
+		a.series = make(map[netip.Addr]*series)
+	}
+	s := a.series[address]
+	if s != nil {
+		s.override, s.again = override, true
+		return
+	}
+	if len(a.series) >= maxAnnounced {
+		a.Dropped++
+		return
+	}
+	s = &series{address: address, override: override, left: announcements, due: at, begun: at}
+	a.series[address] = s
+	heap.Push(&a.queue, s)
+}
+
+// Withdraw ends the series of an address that is no longer ours. The address
+// still rests.
+func (a *Announcer) Withdraw(address netip.Addr) {
+	if s := a.series[address]; s != nil {
+		s.left, s.again = 0, false
+		s.due = s.begun.Add(announceRest)
+		heap.Fix(&a.queue, s.place)
+	}
+}
+
+// Clear forgets everything, as when the uplink is lost.
+func (a *Announcer) Clear() { a.series, a.queue = nil, nil }
+
+// Len returns how many addresses are being announced or rest.
+func (a *Announcer) Len() int { return len(a.series) }
+
+// Next returns when Pop has something to do, and false for never.
+func (a *Announcer) Next() (time.Time, bool) {
+	if len(a.queue) == 0 {
+		return time.Time{}, false
+	}
+	due := a.queue[0].due
+	if due.Before(a.free) {
+		due = a.free
+	}
+	return due, true
+}
+
+// Pop returns an announcement that is due, and false when there is none now.
+func (a *Announcer) Pop(now time.Time) (Announcement, bool) {
+	for {
+		due, ok := a.Next()
+		if !ok || due.After(now) {
+			return Announcement{}, false
+		}
+		s := a.queue[0]
+		if s.left == 0 {
+			a.endRest(s, now)
+			continue
+		}
+		first := s.left == announcements
+		if first {
+			s.begun = now
+		}
+		s.left--
+		s.due = now.Add(announceAgain)
+		if s.left == 0 {
+			s.due = s.begun.Add(announceRest)
+		}
+		heap.Fix(&a.queue, 0)
+		a.free = now.Add(announceGap)
+		return Announcement{Address: s.address, Override: s.override, First: first}, true
+	}
+}
+
+// endRest begins the series that was asked for meanwhile, or forgets the
+// address.
+func (a *Announcer) endRest(s *series, now time.Time) {
+	if !s.again {
+		heap.Pop(&a.queue)
+		delete(a.series, s.address)
+		return
+	}
+	s.left, s.again, s.due, s.begun = announcements, false, now, now
+	heap.Fix(&a.queue, 0)
+}
+
+// seriesHeap orders series by what is due first.
+type seriesHeap []*series
+
+func (h seriesHeap) Len() int           { return len(h) }
+func (h seriesHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
+func (h seriesHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].place, h[j].place = i, j
+}
+
+// Push and Pop are for container/heap only.
+func (h *seriesHeap) Push(x any) {
+	s := x.(*series)
+	s.place = len(*h)
+	*h = append(*h, s)
+}
+
+// Pop is for container/heap only.
+func (h *seriesHeap) Pop() any {
+	old := *h
+	last := old[len(old)-1]
+	*h = old[:len(old)-1]
+	return last
+}

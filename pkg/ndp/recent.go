@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"sync"
+	"time"
+)
+
+// recentRecords is how many solicitations an uplink remembers.
+const recentRecords = 4096
+
+// Record tells what became of one solicitation.
+type Record struct {
+	// At is the time of the decision.
+	At time.Time
+	// Target and Source are invalid where the frame was too short for them.
+	Target, Source netip.Addr
+	// MAC is the Ethernet source.
+	MAC    [6]byte
+	Kind   Kind
+	Reason Reason
+}
+
+// Recent holds the last records of an uplink. It outlives the uplink's sockets,
+// and is safe for concurrent use; whoever writes never waits for a reader.
+type Recent struct {
+	mu   sync.Mutex
+	ring [recentRecords]Record
+	next uint64 // number of the next record
+}
+
+// add takes records over, unless somebody reads just now: then it returns false
+// and the writer comes again.
+func (r *Recent) add(records []Record) bool {
+	if !r.mu.TryLock() {
+		return false
+	}
+	defer r.mu.Unlock()
+	for i := range records {
+		r.ring[r.next%recentRecords] = records[i]
+		r.next++
+	}
+	return true
+}
+
+// Since returns the records from number on that still are there, oldest first,
+// the number to go on with, and how many were missed.
+func (r *Recent) Since(number uint64) (records []Record, next, missed uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := uint64(0)
+	if r.next > recentRecords {
+		first = r.next - recentRecords
+	}
+	if number > r.next { // another uplink's number
+		number = r.next
+	}
+	if number < first {
+		missed, number = first-number, first
+	}
+	for ; number < r.next; number++ {
+		records = append(records, r.ring[number%recentRecords])
+	}
+	return records, r.next, missed
+}
+
+// Next returns the number of the next record.
+func (r *Recent) Next() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.next
+}
+
+// notes are the records of a loop that are not handed over yet.
+type notes struct {
+	recent *Recent
+	n      int
+	buf    [2 * batchSize]Record
+}
+
+// add notes what became of a frame; a decision about an earlier one has none.
+func (n *notes) add(at int64, frame []byte, s *solicitation, k Kind, r Reason) {
+	if n.n == len(n.buf) && !n.flush() {
+		return // a reader is slow, and the newest are as good as the oldest
+	}
+	rec := &n.buf[n.n]
+	*rec = Record{At: time.Unix(0, at), Kind: k, Reason: r}
+	switch {
+	case r == Answered || r.valid():
+		rec.Target, rec.Source, rec.MAC = s.target, s.source, s.ether
+	case len(frame) >= offOptions && binary.BigEndian.Uint16(frame[offEtherType:]) == etherTypeIPv6:
+		rec.Target, rec.Source, rec.MAC = ipAt(frame, offTarget), ipAt(frame, offSource), macAt(frame, offEtherSrc)
+	case len(frame) >= offEtherType:
+		rec.MAC = macAt(frame, offEtherSrc)
+	}
+	n.n++
+}
+
+// flush hands the records over, or keeps them while somebody reads.
+func (n *notes) flush() bool {
+	if n.n > 0 && !n.recent.add(n.buf[:n.n]) {
+		return false
+	}
+	n.n = 0
+	return true
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Sighting is a sign on the uplink that another station uses an address that
+// we answer for.
+type Sighting struct {
+	Address netip.Addr
+	// MAC is the other station's.
+	MAC [6]byte
+	// Advertisement is true for an advertisement for the address, false for a
+	// solicitation from it.
+	Advertisement bool
+	// Override and Solicited are the O and S flags of the advertisement. A
+	// proxy answers without the former (RFC 4861 §7.2.8).
+	Override, Solicited bool
+}
+
+// flagOverride of an advertisement, RFC 4861 §4.4.
+const flagOverride = 0x20
+
+// Sight returns the sign in a Neighbor Advertisement of another station, and
+// false where there is none, or the frame is not valid.
+func Sight(frame []byte, meta Meta, i *Interface, view *rules.View) (Sighting, bool) {
+	if checkLink(frame, meta, i) != Answered {
+		return Sighting{}, false
+	}
+	n, r := checkMessage(frame, typeAdvertisement, meta.ChecksumPartial)
+	if r != Answered {
+		return Sighting{}, false
+	}
+	flags, target := frame[offFlags], ipAt(frame, offTarget)
+	if !proxyable(target) || // RFC 4861 §7.1.2: not multicast
+		frame[offDest] == 0xff && flags&flagSolicited != 0 { // RFC 4861 §7.1.2
+		return Sighting{}, false
+	}
+	mac, ok := advertisedMAC(frame, frame[offOptions:offICMP+n])
+	if !ok || mac == i.mac || i.Owns(target) || !guarded(target, view) {
+		return Sighting{}, false
+	}
+	return Sighting{Address: target, MAC: mac, Advertisement: true, Override: flags&flagOverride != 0, Solicited: flags&flagSolicited != 0}, true
+}
+
+// advertisedMAC returns the target link-layer address, or the Ethernet source
+// where the option is missing, and false where an option is wrong.
+func advertisedMAC(frame, opts []byte) (mac [6]byte, ok bool) {
+	mac = macAt(frame, offEtherSrc)
+	for len(opts) > 0 {
+		if len(opts) < 2 || opts[1] == 0 || int(opts[1])*8 > len(opts) { // RFC 4861 §4.6, §7.1.2
+			return mac, false
+		}
+		if opts[0] == optTargetLinkAddr && opts[1] == 1 {
+			mac = macAt(opts, 2)
+		}
+		opts = opts[int(opts[1])*8:]
+	}
+	return mac, mac[0]&1 == 0 && mac != [6]byte{}
+}
+
+// sight returns the sign in a valid solicitation: its source is an address that
+// we would answer for.
+func (s *solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
+	if s.ether == i.mac || s.asker == i.mac || i.Owns(s.source) || !guarded(s.source, view) {
+		return Sighting{}, false
+	}
+	return Sighting{Address: s.source, MAC: s.asker}, true
+}
+
+// guarded reports whether it matters that another station has an address: we
+// answer for it, or stopped because of that station.
+func guarded(a netip.Addr, view *rules.View) bool {
+	if view == nil {
+		return false
+	}
+	v := view.Find(a)
+	return v != nil && (v.Hears() || v.Silence == rules.Claimed)
+}

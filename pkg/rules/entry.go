@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"net/netip"
+	"time"
+)
+
+// Source is who reports an entry.
+type Source uint8
+
+// The sources.
+const (
+	// Kernel reports what the kernel's routes say.
+	Kernel Source = iota
+	// Probed reports addresses that have answered a solicitation of ours.
+	Probed
+
+	sourceCount
+)
+
+// Sources lists every source.
+func Sources() []Source { return []Source{Kernel, Probed} }
+
+// String returns the source's name in metrics and in explain.
+func (s Source) String() string {
+	switch s {
+	case Kernel:
+		return "kernel"
+	case Probed:
+		return "probe"
+	case sourceCount:
+	}
+	return "unknown"
+}
+
+// Entry is one fact from a source: this prefix is behind us, or it is not.
+// Inside of a rule the most specific entry decides.
+type Entry struct {
+	Prefix netip.Prefix
+	// Behind is true when packets for the prefix leave by a device behind us.
+	Behind bool
+	// Neighbor is true when the addresses of the prefix are neighbors on
+	// Device, so that they can be asked with a solicitation.
+	Neighbor bool
+	// Device is the index of the device that leads to the prefix.
+	Device int32
+	// Since is when the source learned it. It has no part in a decision.
+	Since time.Time
+}
+
+// EntryChange is an entry that came or changed, or that went away; of that only
+// the prefix counts.
+type EntryChange struct {
+	Entry
+	Gone bool
+}
+
+// fact is an Entry as the store keeps it, below its prefix.
+type fact struct {
+	since    int64 // seconds since 1970
+	device   int32
+	behind   bool
+	neighbor bool
+}
+
+func (e Entry) fact() fact {
+	return fact{since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor}
+}
+
+func (f fact) entry(p netip.Prefix) Entry {
+	return Entry{Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Device: f.device, Since: time.Unix(f.since, 0)}
+}
+
+// same ignores since when something holds.
+func (f fact) same(o fact) bool {
+	f.since, o.since = 0, 0
+	return f == o
+}

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"fmt"
+	"net/netip"
+	"time"
+)
+
+// Verdict is the standing decision for the addresses of one prefix.
+type Verdict struct {
+	// Answer is true when a solicitation is answered.
+	Answer bool
+	// Probe is true when the target has to be asked first, on Device, or on
+	// the devices that the rule names. It goes without Answer.
+	Probe bool
+	// Learned is true for a target that was asked and has answered.
+	Learned bool
+	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
+	IgnoreDAD bool
+	// Silence is why there is no answer; NotSilent with Answer or Probe.
+	Silence Silence
+	// Rule is the index of the deciding rule in [Table.Rules].
+	Rule int32
+	// Device is the index of the device behind which the target is, 0 where
+	// no entry had to tell.
+	Device int32
+	// Delay is [Rule.Delay] of the deciding rule.
+	Delay time.Duration
+}
+
+// Hears reports whether solicitations for the prefix have to reach us.
+func (v Verdict) Hears() bool { return v.Answer || v.Probe }
+
+// Announced reports whether an address with this verdict is ours to announce:
+// the evidence is exact, and does not come from somebody having asked.
+func (v Verdict) Announced() bool { return v.Answer && !v.Learned }
+
+// sameEffect ignores the rule's index, which moves when a file is edited.
+func (v Verdict) sameEffect(o Verdict) bool {
+	v.Rule, o.Rule = 0, 0
+	return v == o
+}
+
+// Silence is why a standing decision is not to answer.
+type Silence uint8
+
+// The kinds of silence.
+const (
+	// NotSilent goes with an answer.
+	NotSilent Silence = iota
+	// Denied by a deny rule.
+	Denied
+	// NoRoute: the kernel has no route to a device behind us.
+	NoRoute
+	// NextHop: the address is the next hop of a route through the uplink.
+	NextHop
+	// Claimed: another station on the uplink is seen to own the address.
+	Claimed
+)
+
+// String returns the name for messages.
+func (s Silence) String() string {
+	switch s {
+	case NotSilent:
+		return "not silent"
+	case Denied:
+		return "denied"
+	case NoRoute:
+		return "no route"
+	case NextHop:
+		return "next hop"
+	case Claimed:
+		return "claimed"
+	}
+	return fmt.Sprintf("Silence(%d)", uint8(s))
+}
+
+// Decision is a Verdict with the prefix that it stands for.
+type Decision struct {
+	Prefix  netip.Prefix
+	Verdict Verdict
+}
+
+// Delta is what a publication changes for one prefix. A verdict that is not
+// there is the zero Verdict, which is no answer.
+type Delta struct {
+	Prefix        netip.Prefix
+	Before, After Verdict
+}
+
+// Diff returns what changes from before to after, in no particular order. A nil
+// view is an empty one.
+func Diff(before, after *View) []Delta {
+	if before == after {
+		return nil
+	}
+	var ds []Delta
+	for p, v := range before.Decisions() {
+		if n, _ := after.get(p); !n.sameEffect(v) {
+			ds = append(ds, Delta{Prefix: p, Before: v, After: n})
+		}
+	}
+	for p, v := range after.Decisions() {
+		if _, known := before.get(p); !known && !v.sameEffect(Verdict{}) {
+			ds = append(ds, Delta{Prefix: p, After: v})
+		}
+	}
+	return ds
+}
