@@ -40,6 +40,7 @@ test:
 fuzz:
 	@$(GO) test -run '^$$' -fuzz '^FuzzRespond$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/ndp
 	@$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./internal/config
+	@$(GO) test -run '^$$' -fuzz '^FuzzNDPPD$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./internal/config
 	@$(GO) test -run '^$$' -fuzz '^FuzzMessages$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/hostwatch
 
 bench: build $(CACHE)/ndppd/usr/sbin/ndppd

@@ -14,9 +14,10 @@ func main() {
 	// A scrape must not hold up an answer, also where one processor is all.
 	runtime.GOMAXPROCS(max(2, runtime.GOMAXPROCS(0)))
 	os.Exit(execute(context.Background(), env{
-		args:   os.Args[1:],
-		stdout: os.Stdout,
-		stderr: os.Stderr,
-		getenv: os.Getenv,
+		program: os.Args[0],
+		args:    os.Args[1:],
+		stdout:  os.Stdout,
+		stderr:  os.Stderr,
+		getenv:  os.Getenv,
 	}))
 }

@@ -27,6 +27,7 @@ const (
 
 // env is what a command touches of the process.
 type env struct {
+	program        string // by which name it was called
 	args           []string
 	stdout, stderr *os.File
 	getenv         func(string) string
@@ -52,6 +53,9 @@ func usage(err error) error {
 // execute runs the command line and returns the exit code.
 func execute(ctx context.Context, e env) int {
 	root := newRoot(e)
+	if isNDPPD(e.program) {
+		root = newNDPPD(e)
+	}
 	root.SetArgs(e.args)
 	root.SetOut(e.stdout)
 	root.SetErr(e.stderr)
@@ -98,7 +102,7 @@ variable: --log-level is NDPROXYD_LOG_LEVEL.`,
 		return usage(fmt.Errorf("%w (see \"%s --help\")", err, cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newRun(e), newCheck(e), newExplain(e), newStatus(e), newWatch(e), newDemo(e), newVersion(e),
+		newRun(e), newCheck(e), newExplain(e), newStatus(e), newWatch(e), newConvert(e), newDemo(e), newVersion(e),
 	)
 	for _, c := range root.Commands() {
 		c.PreRunE = func(cmd *cobra.Command, _ []string) error { return usage(fromEnvironment(cmd, e)) }

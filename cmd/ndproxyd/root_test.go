@@ -40,7 +40,12 @@ func call(t *testing.T, vars map[string]string, args ...string) (code int, stdou
 
 func write(t *testing.T, content string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "config.yaml")
+	return writeAs(t, "config.yaml", content)
+}
+
+func writeAs(t *testing.T, name, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -51,6 +56,8 @@ func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	valid := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::/64', method: static}]\n")
 	wrong := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
+	ndppd := writeAs(t, "ndppd.conf", "proxy eth0 { rule 2001:db8::/64 { auto } }\n")
+	odd := writeAs(t, "odd.conf", "proxy eth0 { rule 2001:db8::/80; { static } }\n")
 	tests := []struct {
 		name           string
 		args           []string
@@ -79,6 +86,12 @@ func TestCommandLine(t *testing.T) {
 		{name: "log format", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--log-format", "xml"}, code: 2, stderr: `"xml" is not one of auto, text, json`},
 		{name: "metrics address", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
 		{name: "output format", args: []string{"status", "--output", "yaml"}, code: 2, stderr: `"yaml" is not one of text, json`},
+		{name: "ndppd.conf", args: []string{"check", "--config", ndppd}, stdout: "valid, 1 uplinks, 1 rules"},
+		{name: "odd ndppd.conf", args: []string{"check", "--config", odd}, code: 2, stderr: odd + ":1:30: length: "},
+		{name: "odd ndppd.conf, lenient", args: []string{"check", "--config", odd, "--ndppd-lenient"}, stdout: "valid, 1 uplinks, 1 rules"},
+		{name: "lenient without a file", args: []string{"check", "--ndppd-lenient"}, code: 2, stderr: "goes with --config"},
+		{name: "convert", args: []string{"convert", ndppd}, stdout: "  - prefix: \"2001:db8::/64\"\n    method: route", stderr: "deviation: auto answers"},
+		{name: "convert an odd file", args: []string{"convert", odd}, code: 2, stderr: "length: /80; is read as /128"},
 		{name: "unknown reason", args: []string{"watch", "--reason", "tired"}, code: 2, stderr: `--reason "tired" is not one of answered`},
 		{name: "wrong prefix to watch", args: []string{"watch", "--prefix", "x"}, code: 2, stderr: "--prefix"},
 		{name: "no daemon", args: []string{"status", "--control", "@ndproxyd-test-nobody"}, code: 1, stderr: `start one with "ndproxyd run"`},
@@ -114,7 +127,7 @@ func TestVersionJSON(t *testing.T) {
 // TestHelp wants an example in the help of every command.
 func TestHelp(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"run", "check", "explain", "status", "watch", "demo", "version"} {
+	for _, name := range []string{"run", "check", "explain", "status", "watch", "convert", "demo", "version"} {
 		code, stdout, _ := call(t, nil, name, "--help")
 		if code != 0 || !strings.Contains(stdout, "Examples:\n  ") {
 			t.Errorf("%s --help ends with %d:\n%s", name, code, stdout)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -65,24 +66,9 @@ the kernel has a route for to a device behind this node.`,
 					return c, err
 				}
 			}
-			// After the first signal the second one ends the process at once.
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			reload := make(chan os.Signal, 1)
-			signal.Notify(reload, syscall.SIGHUP)
-			defer signal.Stop(reload)
-			go func() {
-				<-ctx.Done()
-				stop()
-			}()
-			err = daemon.Run(ctx, daemon.Options{
-				Load: load, Origin: src.origin(), Reload: reload,
-				Control: control, Version: buildVersion(), Log: log,
+			return runDaemon(cmd.Context(), daemon.Options{
+				Load: load, Origin: src.origin(), Control: control, Version: buildVersion(), Log: log,
 			})
-			if errors.Is(err, daemon.ErrPrivilege) {
-				return fmt.Errorf("%w%s", err, privilegeHelp)
-			}
-			return err
 		},
 	}
 	src.flags(cmd)
@@ -91,4 +77,24 @@ the kernel has a route for to a device behind this node.`,
 	cmd.Flags().StringVar(&logFormat, "log-format", daemon.LogAuto, "auto, text or json; auto is text on a terminal and in the journal")
 	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
 	return cmd
+}
+
+// runDaemon runs the daemon until a signal ends it. HUP reloads.
+func runDaemon(ctx context.Context, o daemon.Options) error {
+	// After the first signal the second one ends the process at once.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	go func() {
+		<-ctx.Done()
+		stop()
+	}()
+	o.Reload = reload
+	err := daemon.Run(ctx, o)
+	if errors.Is(err, daemon.ErrPrivilege) {
+		return fmt.Errorf("%w%s", err, privilegeHelp)
+	}
+	return err
 }

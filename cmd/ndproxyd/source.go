@@ -16,14 +16,22 @@ import (
 // quick start.
 type source struct {
 	path       string
+	format     config.Format
+	lenient    bool
 	interfaces []string
 	rules      []string
 }
 
 func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration file (default "+config.DefaultPath+", if it is there)")
+	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration file (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
+	lenientFlag(cmd, &s.lenient)
 	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
 	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "PREFIX=METHOD to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
+}
+
+// lenientFlag is the --ndppd-lenient flag.
+func lenientFlag(cmd *cobra.Command, lenient *bool) {
+	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "load an ndppd.conf as ndppd does, and only warn of what it reads in another way than it looks")
 }
 
 func (s *source) fromFlags() bool { return len(s.interfaces) > 0 || len(s.rules) > 0 }
@@ -31,6 +39,9 @@ func (s *source) fromFlags() bool { return len(s.interfaces) > 0 || len(s.rules)
 func (s *source) check() error {
 	if s.fromFlags() && s.path != "" {
 		return usage(errors.New("--config goes without --interface and --rule: put them into the file"))
+	}
+	if s.lenient && s.path == "" {
+		return usage(errors.New("--ndppd-lenient goes with --config and the name of an ndppd.conf"))
 	}
 	return nil
 }
@@ -44,7 +55,11 @@ func (s *source) load() (*config.Config, error) {
 	if s.discovers() {
 		return config.Discovery(), nil
 	}
-	c, err := config.Load(s.file())
+	format := s.format
+	if s.lenient {
+		format = config.NDPPDLenient
+	}
+	c, err := config.Load(s.file(), format)
 	return c, usage(err)
 }
 

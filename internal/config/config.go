@@ -30,6 +30,8 @@ type Config struct {
 	// DiscoverRules asks for the method route on the uplinks' on-link prefixes
 	// instead.
 	DiscoverRules bool
+	// Warnings tell what of the file is odd, or is done otherwise than it says.
+	Warnings []string
 	// MetricsListen is the address of the metrics endpoint, "" for none.
 	MetricsListen string
 }

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 
@@ -18,9 +19,39 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
+// Format is the language of a configuration file.
+type Format uint8
+
+// The formats.
+const (
+	// ByName is NDPPDStrict for a name that ends in .conf, and YAML otherwise.
+	ByName Format = iota
+	// NDPPDStrict is ndppd.conf, and an error where ndppd reads it in another
+	// way than it looks.
+	NDPPDStrict
+	// NDPPDLenient is ndppd.conf, read as ndppd does.
+	NDPPDLenient
+)
+
 // Load reads and checks a configuration file. Faults of its content come as
 // [Errors].
-func Load(path string) (*Config, error) {
+func Load(path string, format Format) (*Config, error) {
+	data, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	if format == ByName && filepath.Ext(path) != ".conf" {
+		return Parse(path, data)
+	}
+	f, err := ParseNDPPD(path, data, format == NDPPDLenient)
+	if err != nil {
+		return nil, err
+	}
+	f.Config.Warnings = f.Warnings
+	return f.Config, nil
+}
+
+func read(path string) ([]byte, error) {
 	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("read configuration: %w (write one, or name another with --config, or leave --config out)", err)
@@ -28,7 +59,21 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read configuration: %w", err)
 	}
-	return Parse(path, data)
+	return data, nil
+}
+
+// Convert reads an ndppd.conf and returns the YAML that it comes to, and the
+// warnings about it.
+func Convert(path string, lenient bool) (yaml string, warnings []string, err error) {
+	data, err := read(path)
+	if err != nil {
+		return "", nil, err
+	}
+	f, err := ParseNDPPD(path, data, lenient)
+	if err != nil {
+		return "", nil, err
+	}
+	return f.YAML(), f.Warnings, nil
 }
 
 // Parse checks the content of a configuration file. file is the name that the

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -92,7 +94,8 @@ func CheckInterface(name string) error {
 		return fmt.Errorf("the name of an interface is missing")
 	case len(name) > 15: // IFNAMSIZ - 1
 		return fmt.Errorf("%q is longer than the 15 octets of an interface name", name)
-	case name == "." || name == ".." || strings.ContainsAny(name, "/: \t\n\x00"):
+	case name == "." || name == ".." || strings.ContainsAny(name, "/: ") || !utf8.ValidString(name) ||
+		strings.ContainsFunc(name, func(c rune) bool { return !unicode.IsPrint(c) }):
 		return fmt.Errorf("%q is not the name of an interface", name)
 	case name == loopback:
 		return fmt.Errorf("%q is the loopback interface, where no router asks: name the interface that faces the router", name)
@@ -170,6 +173,7 @@ func (f *fileReader) rules(v value) {
 					r.Devices = append(r.Devices, s)
 				})
 			}},
+			field{"autowire", func(v value) { v.boolean(&r.Autowire) }},
 			field{"timeout", func(v value) { v.duration(&r.Timing.Timeout) }},
 			field{"ttl", func(v value) { v.duration(&r.Timing.TTL) }},
 			field{"deadtime", func(v value) { v.duration(&r.Timing.Deadtime) }},

@@ -98,7 +98,7 @@ func TestParseErrors(t *testing.T) {
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, timeout, ttl, deadtime, retries, delay, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, metrics`}},
@@ -209,14 +209,14 @@ func TestParseAliases(t *testing.T) {
 func TestLoad(t *testing.T) {
 	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "none.yaml")
-	if _, err := config.Load(missing); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--config") {
+	if _, err := config.Load(missing, config.ByName); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "--config") {
 		t.Errorf("missing file: %v", err)
 	}
 	path := filepath.Join(t.TempDir(), "config.yaml")
 	if err := os.WriteFile(path, []byte(head+"  - {prefix: 2001:db8::/64, method: static}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c, err := config.Load(path)
+	c, err := config.Load(path, config.ByName)
 	if err != nil || len(c.Rules) != 1 || c.MetricsListen != config.DefaultMetricsListen {
 		t.Errorf("got %+v, %v", c, err)
 	}

@@ -73,6 +73,7 @@ func Run(ctx context.Context, o Options) error {
 		metrics:    newMetrics(),
 	}
 	defer d.supervisor.close()
+	d.supervisor.cleanWires()
 	if err := d.apply(cfg, time.Now()); err != nil {
 		watcher.Close()
 		return err
@@ -162,6 +163,9 @@ func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
 	}
 	d.listen.set(cfg.MetricsListen)
 	d.metrics.reloaded(time.Now(), time.Since(begin))
+	for _, w := range cfg.Warnings {
+		d.log.Warn("configuration", "note", w)
+	}
 	d.supervisor.logLoaded(d.options.Origin)
 	return nil
 }

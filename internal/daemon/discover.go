@@ -61,5 +61,5 @@ func (u *uplink) onLink(routed []netip.Prefix) []netip.Prefix {
 // sameRule compares rules, of which the discovered ones have but these fields.
 func sameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
-		slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Delay == b.Delay && a.IgnoreDAD == b.IgnoreDAD
+		slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Autowire == b.Autowire && a.Delay == b.Delay && a.IgnoreDAD == b.IgnoreDAD
 }

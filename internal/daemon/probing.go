@@ -26,6 +26,7 @@ type prober struct {
 	table   ndp.Prober
 	socket  *ndp.ProbeSocket
 	devices map[int32]*ndp.Interface // those asked on, until they change
+	wires   map[netip.Addr]int32     // host routes of autowire, with their devices
 }
 
 // probeNews is something that happened elsewhere.
@@ -41,7 +42,7 @@ type probeNews struct {
 func newProber(owner *supervisor) *prober {
 	return &prober{
 		owner: owner, queries: make(chan ndp.Query, queryQueue), news: make(chan probeNews, eventQueue),
-		devices: make(map[int32]*ndp.Interface),
+		devices: make(map[int32]*ndp.Interface), wires: make(map[netip.Addr]int32),
 	}
 }
 
@@ -83,6 +84,7 @@ func (p *prober) run(ctx context.Context) error {
 		return err
 	}
 	p.socket = socket
+	defer p.unwireAll()
 	done := make(chan error, 1)
 	go func() {
 		done <- socket.Run(func(target netip.Addr, device int) {
@@ -122,20 +124,20 @@ func (p *prober) query(q ndp.Query, out *ndp.Outcome) {
 		out.Settled = append(out.Settled, q)
 		return
 	}
-	devices := []int32{q.Verdict.Device}
+	plan := ndp.Plan{Devices: []int32{q.Verdict.Device}, Timing: rs[i].Timing}
 	if names := rs[i].Devices; len(names) > 0 {
-		devices = nil
+		plan.Devices, plan.Named = nil, true
 		for _, name := range names {
 			if index := p.owner.routes.Index(name); index != 0 {
-				devices = append(devices, index)
+				plan.Devices = append(plan.Devices, index)
 			}
 		}
 	}
-	if len(devices) == 0 { // none of them is there
+	if len(plan.Devices) == 0 { // none of them is there
 		out.Settled = append(out.Settled, q)
 		return
 	}
-	p.table.Query(q, devices, rs[i].Timing, time.Now(), out)
+	p.table.Query(q, plan, time.Now(), out)
 }
 
 // learn takes news in.
@@ -168,9 +170,11 @@ func (p *prober) deviceChanged(index int32, out *ndp.Outcome) {
 func (p *prober) do(out *ndp.Outcome) {
 	changes := make([]rules.EntryChange, 0, len(out.Learned)+len(out.Lost))
 	for _, a := range out.Lost {
+		p.unwire(a)
 		changes = append(changes, rules.EntryChange{Entry: rules.Entry{Prefix: netip.PrefixFrom(a, a.BitLen())}, Gone: true})
 	}
 	for _, e := range out.Learned {
+		p.wire(e)
 		changes = append(changes, rules.EntryChange{Entry: e})
 	}
 	if len(changes) > 0 {

@@ -35,6 +35,9 @@ func readRoutes() (*Routes, error) {
 	err = req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(b []byte) bool {
 		if msg, ok := parseRoute(b); ok {
 			r.apply(msg, 0, false)
+			if msg.protocol == HostRouteProtocol && msg.prefix.IsSingleIP() {
+				r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.prefix.Addr(), Device: int(msg.paths[0].index)})
+			}
 		}
 		return true
 	})

@@ -11,8 +11,9 @@ import (
 
 // route is one rtnetlink message about an IPv6 route.
 type route struct {
-	table  uint32
-	prefix netip.Prefix
+	table    uint32
+	protocol uint8 // who made it
+	prefix   netip.Prefix
 	// whole is true when paths are all the next hops that the route has.
 	whole bool
 	paths []path
@@ -47,7 +48,7 @@ func parseRoute(b []byte) (route, bool) {
 	if len(b) < sizeRtMsg || b[0] != unix.AF_INET6 || b[1] > 128 || b[2] != 0 || number(b[8:])&unix.RTM_F_CLONED != 0 {
 		return route{}, false
 	}
-	r := route{table: uint32(b[4])}
+	r := route{table: uint32(b[4]), protocol: b[5]}
 	single := path{kind: b[7]}
 	dst, several := netip.IPv6Unspecified(), []byte(nil)
 	for kind, v := range attributes(b[sizeRtMsg:]) {

@@ -19,13 +19,14 @@ import (
 // packet, in its order. Tables that policy rules choose by more than that, by a
 // mark, a source or an interface, are not followed; Policy names these rules.
 type Routes struct {
-	mu      sync.Mutex
-	order   []uint32          // tables, as the kernel looks at them
-	tables  map[uint32]*table // those of order
-	policy  []string          // rules that are not followed
-	devices map[int32]device
-	uplinks map[int32]bool
-	several int // how often a route with several next hops was seen
+	mu         sync.Mutex
+	order      []uint32          // tables, as the kernel looks at them
+	tables     map[uint32]*table // those of order
+	policy     []string          // rules that are not followed
+	devices    map[int32]device
+	uplinks    map[int32]bool
+	several    int // how often a route with several next hops was seen
+	hostRoutes []HostRoute
 	// How many paths have each next hop, and each on-link prefix.
 	hops   map[hop]int
 	onLink map[onLink]int

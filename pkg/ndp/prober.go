@@ -48,10 +48,9 @@ const (
 
 // probe is one target.
 type probe struct {
+	Plan
 	target  netip.Addr
 	state   probeState
-	timing  rules.Timing
-	devices []int32
 	device  int32 // where it answered
 	waiting []Query
 	sent    int       // solicitations of this round
@@ -78,18 +77,29 @@ type Solicit struct {
 	Device int32
 }
 
-// Query takes a solicitation in, whose target lives on one of the devices.
-func (p *Prober) Query(q Query, devices []int32, timing rules.Timing, now time.Time, out *Outcome) {
+// Plan is how to ask for a target.
+type Plan struct {
+	// Devices are where it may be.
+	Devices []int32
+	// Named is true when the rule names them, and false when the kernel's
+	// route leads there.
+	Named  bool
+	Timing rules.Timing
+}
+
+// Query takes a solicitation in.
+func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 	t := p.targets[q.Target]
-	if t != nil && t.state != asking && len(devices) > 0 && !slices.Equal(t.devices, devices) {
+	if t != nil && t.state != asking && len(plan.Devices) > 0 && !slices.Equal(t.Devices, plan.Devices) {
 		p.forget(t, out) // its route leads elsewhere now
 		t = nil
 	}
 	switch {
-	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(devices) == 0 || !p.allow(now, len(devices))):
+	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, len(plan.Devices))):
 		out.Refused = append(out.Refused, q)
 	case t == nil:
-		t = &probe{target: q.Target, timing: timing.WithDefaults(), devices: devices, waiting: []Query{q}}
+		plan.Timing = plan.Timing.WithDefaults()
+		t = &probe{Plan: plan, target: q.Target, waiting: []Query{q}}
 		if p.targets == nil {
 			p.targets = make(map[netip.Addr]*probe)
 		}
@@ -120,14 +130,14 @@ func (p *Prober) allow(now time.Time, n int) bool {
 
 // send asks for a target, and sets the time to look at it again.
 func (p *Prober) send(t *probe, now time.Time, out *Outcome) {
-	for _, d := range t.devices {
+	for _, d := range t.Devices {
 		out.Ask = append(out.Ask, Solicit{Target: t.target, Device: d})
 	}
 	t.sent++
 	t.last = now
-	t.due = now.Add(max(t.timing.Timeout, probeAgain))
-	if t.sent > t.timing.Retries { // the last one
-		t.due = now.Add(t.timing.Timeout)
+	t.due = now.Add(max(t.Timing.Timeout, probeAgain))
+	if t.sent > t.Timing.Retries { // the last one
+		t.due = now.Add(t.Timing.Timeout)
 	}
 	heap.Fix(&p.queue, t.place)
 }
@@ -135,7 +145,7 @@ func (p *Prober) send(t *probe, now time.Time, out *Outcome) {
 // Answer takes in that a target has answered on a device, us or the kernel.
 func (p *Prober) Answer(target netip.Addr, device int32, now time.Time, out *Outcome) {
 	t := p.targets[target]
-	if t == nil || !slices.Contains(t.devices, device) {
+	if t == nil || !slices.Contains(t.Devices, device) {
 		return
 	}
 	if t.state == asking || t.state == dead {
@@ -151,7 +161,7 @@ func (p *Prober) Answer(target netip.Addr, device int32, now time.Time, out *Out
 	}
 	out.Settled = append(out.Settled, t.waiting...)
 	t.state, t.device, t.waiting, t.sent = alive, device, nil, 0
-	t.due = now.Add(t.timing.TTL)
+	t.due = now.Add(t.Timing.TTL)
 	heap.Fix(&p.queue, t.place)
 }
 
@@ -196,7 +206,7 @@ func (p *Prober) Changed(prefixes []netip.Prefix, all bool, out *Outcome) {
 		return
 	}
 	for _, prefix := range prefixes {
-		if t := p.targets[prefix.Addr()]; t != nil && prefix.IsSingleIP() {
+		if t := p.targets[prefix.Addr()]; t != nil && prefix.IsSingleIP() && t.routed() {
 			p.forget(t, out)
 		}
 	}
@@ -205,16 +215,23 @@ func (p *Prober) Changed(prefixes []netip.Prefix, all bool, out *Outcome) {
 		return
 	}
 	for a, t := range p.targets {
+		if !t.routed() {
+			continue
+		}
 		if all || slices.ContainsFunc(wide, func(w netip.Prefix) bool { return w.Contains(a) }) {
 			p.forget(t, out)
 		}
 	}
 }
 
+// routed reports whether a change of routes matters: it does not to what has
+// answered on a device that the rule names.
+func (t *probe) routed() bool { return !t.Named || t.state < alive }
+
 // DeviceGone forgets what was to be asked, or was found out, on a device.
 func (p *Prober) DeviceGone(index int32, out *Outcome) {
 	for _, t := range p.targets {
-		if slices.Contains(t.devices, index) {
+		if slices.Contains(t.Devices, index) {
 			p.forget(t, out)
 		}
 	}
@@ -238,7 +255,7 @@ func (p *Prober) Due(now time.Time, out *Outcome) {
 		case t.state == alive:
 			t.state, t.sent = aging, 0
 			p.send(t, now, out)
-		case t.sent <= t.timing.Retries:
+		case t.sent <= t.Timing.Retries:
 			p.send(t, now, out)
 		default:
 			p.bury(t, out)
@@ -254,7 +271,7 @@ func (p *Prober) bury(t *probe, out *Outcome) {
 	}
 	out.Settled = append(out.Settled, t.waiting...)
 	t.state, t.waiting = dead, nil
-	t.due = t.last.Add(max(t.timing.Timeout+t.timing.Deadtime, probeAgain))
+	t.due = t.last.Add(max(t.Timing.Timeout+t.Timing.Deadtime, probeAgain))
 	heap.Fix(&p.queue, t.place)
 }
 

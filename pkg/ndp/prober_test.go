@@ -70,7 +70,9 @@ func TestProber(t *testing.T) {
 	timing := rules.Timing{Timeout: 200 * time.Millisecond, TTL: 10 * time.Second, Deadtime: 2 * time.Second, Retries: 1}
 	ask := func(devices ...int32) func(*probing) {
 		return func(p *probing) {
-			p.do(func(t *ndp.Prober, out *ndp.Outcome) { t.Query(ndp.Query{Target: pod}, devices, timing, p.now, out) })
+			p.do(func(t *ndp.Prober, out *ndp.Outcome) {
+				t.Query(ndp.Query{Target: pod}, ndp.Plan{Devices: devices, Timing: timing}, p.now, out)
+			})
 		}
 	}
 	answer := func(device int32) func(*probing) {
@@ -187,7 +189,7 @@ func TestProberScan(t *testing.T) {
 	}
 	query := func(a netip.Addr) {
 		var out ndp.Outcome
-		p.table.Query(ndp.Query{Target: a}, []int32{3}, rules.Timing{TTL: time.Second, Timeout: 100 * time.Millisecond}, p.now, &out)
+		p.table.Query(ndp.Query{Target: a}, ndp.Plan{Devices: []int32{3}, Timing: rules.Timing{TTL: time.Second, Timeout: 100 * time.Millisecond}}, p.now, &out)
 		count(out)
 	}
 	query(alive)

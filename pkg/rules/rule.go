@@ -89,6 +89,9 @@ type Rule struct {
 	Devices []string
 	// Timing is that of a Probe rule.
 	Timing Timing
+	// Autowire makes a host route to the device where a target of a Probe rule
+	// with Devices has answered, while it does.
+	Autowire bool
 	// IgnoreDAD leaves duplicate address detection unanswered, so that another
 	// station can take an address of the prefix as its own.
 	IgnoreDAD bool
@@ -115,6 +118,9 @@ func (r Rule) Validate() error {
 	}
 	if len(r.Devices) > 0 && r.Method != Probe {
 		errs = append(errs, fmt.Errorf("devices go with the method %s only", Probe))
+	}
+	if r.Autowire && len(r.Devices) == 0 {
+		errs = append(errs, errors.New("autowire goes with devices only: elsewhere the kernel has a route already"))
 	}
 	if err := r.Timing.validate(); err != nil {
 		errs = append(errs, err)

@@ -1,0 +1,352 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package config
+
+import (
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// The keys of ndppd.conf by level.
+func ndppdTop() []string { return []string{"route-ttl", "address-ttl", "proxy"} }
+
+func ndppdProxy() []string {
+	return []string{"router", "timeout", "ttl", "deadtime", "retries", "keepalive", "autowire", "promiscuous", "rule"}
+}
+
+func ndppdRule() []string { return []string{"static", "auto", "iface", "autovia"} }
+
+// NDPPD is an ndppd.conf that was read.
+type NDPPD struct {
+	// Config is what it comes to here.
+	Config *Config
+	// Warnings tell what is odd, and what is done otherwise.
+	Warnings []string
+
+	reader *ndppdReader
+}
+
+// ndppdReader gives the entries of a file their meaning.
+type ndppdReader struct {
+	*ndppdScanner
+	entries []*ndppdEntry
+	proxies []*ndppdProxySection
+}
+
+// ndppdProxySection is a proxy section, and where it stands.
+type ndppdProxySection struct {
+	entry  *ndppdEntry
+	uplink rules.Uplink
+	timing rules.Timing
+	wire   bool
+	rules  []*ndppdRuleSection
+}
+
+// ndppdRuleSection is a rule section. A dropped one stays for its comments.
+type ndppdRuleSection struct {
+	entry *ndppdEntry
+	rule  rules.Rule
+	drop  bool
+}
+
+// ParseNDPPD reads an ndppd.conf with the grammar of ndppd 0.2 and the meaning
+// that its manual intends. What ndppd reads in another way than it looks is an
+// error, and with lenient a warning; then it is read as ndppd does.
+func ParseNDPPD(file string, data []byte, lenient bool) (*NDPPD, error) {
+	r := &ndppdReader{ndppdScanner: newNDPPDScanner(file, string(data), lenient)}
+	r.entries = r.parse()
+	if !r.failed {
+		r.top()
+	}
+	if err := r.notes.errors(); err != nil {
+		return nil, err
+	}
+	return &NDPPD{Config: r.config(), Warnings: r.notes.warnings(), reader: r}, nil
+}
+
+// known reports whether an entry's key belongs to a level, and notes what is odd
+// about it otherwise.
+func (r *ndppdReader) known(e *ndppdEntry, level []string) bool {
+	if slices.Contains(level, e.key) {
+		return true
+	}
+	all := slices.Concat(ndppdTop(), ndppdProxy(), ndppdRule())
+	switch {
+	case e.key == "" && e.quoted: // noted where the quote stands
+	case e.key == "" && e.value == "" && e.hasBlock:
+		r.notes.add(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
+	case e.key == "" && e.value == ";":
+		r.notes.add(e.start, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+	case e.key == "":
+		r.notes.add(e.start, quirkUnknown, "%q is no key, and ndppd ignores it", e.value)
+	case slices.Contains(all, e.key):
+		r.notes.add(e.start, quirkLevel, "%q does not belong here, and ndppd ignores it", e.key)
+	default:
+		r.notes.add(e.start, quirkUnknown, "ndppd ignores the key %q%s", e.key, didYouMean(e.key, level))
+	}
+	return false
+}
+
+// scalars returns the first entry of each key of a level but those that may be
+// repeated, and notes the others.
+func (r *ndppdReader) scalars(entries []*ndppdEntry, level []string, repeated string) map[string]*ndppdEntry {
+	first := make(map[string]*ndppdEntry)
+	for _, e := range entries {
+		if !r.known(e, level) || e.key == repeated {
+			continue
+		}
+		if other := first[e.key]; other != nil {
+			line, _ := r.place(other.start)
+			r.notes.add(e.start, quirkTwice, "%q is already on line %d, which counts", e.key, line)
+			continue
+		}
+		first[e.key] = e
+		if e.hasBlock {
+			r.notes.add(e.start, quirkLevel, "%q takes no block", e.key)
+		}
+	}
+	return first
+}
+
+func (r *ndppdReader) top() {
+	scalars := r.scalars(r.entries, ndppdTop(), "proxy")
+	for _, key := range []string{"route-ttl", "address-ttl"} {
+		if e := scalars[key]; e != nil {
+			e.value = r.semicolon(e)
+			r.integer(e)
+			r.notes.warn(e.start, deviation, "%s has no effect: the kernel tells of every change", key)
+		}
+	}
+	for _, e := range r.entries {
+		if e.key == "proxy" {
+			r.proxy(e)
+		}
+	}
+	r.settle()
+}
+
+func (r *ndppdReader) proxy(e *ndppdEntry) {
+	if e.value == "" {
+		r.notes.fail(e.start, quirkMissing, "the proxy names no interface")
+		return
+	}
+	if err := CheckInterface(e.value); err != nil {
+		r.notes.fail(e.valueAt, quirkDevice, "%v", err)
+	}
+	p := &ndppdProxySection{entry: e, uplink: rules.Uplink{Interface: r.semicolon(e), Router: rules.RouterTrue}}
+	r.proxies = append(r.proxies, p)
+	scalars := r.scalars(e.block, ndppdProxy(), "rule")
+	r.settings(p, scalars)
+	for _, c := range e.block {
+		if c.key == "rule" {
+			r.rule(p, c)
+		}
+	}
+}
+
+// settings reads what a proxy section says beside its rules.
+func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEntry) {
+	for _, key := range ndppdProxy() {
+		e := scalars[key]
+		if e == nil {
+			continue
+		}
+		e.value = r.semicolon(e)
+		switch key {
+		case "router":
+			if !r.boolean(e) {
+				p.uplink.Router = rules.RouterFalse
+			}
+		case "timeout":
+			if d := r.milliseconds(e); d > 0 {
+				p.timing.Timeout = r.clamp(e, d, rules.MinTimeout, rules.MaxTimeout)
+			}
+		case "ttl":
+			if d := r.milliseconds(e); d > 0 {
+				p.timing.TTL = r.clamp(e, d, rules.MinTTL, rules.MaxTTL)
+			}
+		case "deadtime":
+			if d := r.milliseconds(e); d > 0 {
+				p.timing.Deadtime = r.clamp(e, d, 0, rules.MaxDeadtime)
+			}
+		case "retries":
+			n := r.integer(e)
+			if n <= 0 {
+				n = -1
+			}
+			if p.timing.Retries = min(n, rules.MaxRetries); n > rules.MaxRetries {
+				r.notes.warn(e.start, deviation, "retries are %d here instead of %d", rules.MaxRetries, n)
+			}
+		case "keepalive":
+			if !r.boolean(e) {
+				r.notes.warn(e.start, deviation, "keepalive has no effect: an address that answers is always asked again in time")
+			}
+		case "promiscuous":
+			if r.boolean(e) {
+				r.notes.warn(e.start, deviation, "promiscuous has no effect: all multicast frames, and those to our MAC address, arrive without it")
+			}
+		case "autowire":
+			p.wire = r.boolean(e)
+		}
+	}
+}
+
+func (r *ndppdReader) rule(p *ndppdProxySection, e *ndppdEntry) {
+	s := &ndppdRuleSection{entry: e}
+	p.rules = append(p.rules, s)
+	if e.value == "" {
+		r.notes.fail(e.start, quirkMissing, "the rule has neither an address nor a prefix")
+		s.drop = true
+		return
+	}
+	prefix, ok := r.prefix(e)
+	s.drop = !ok
+	s.rule = rules.Rule{Prefix: prefix, Uplinks: []string{p.uplink.Interface}}
+	r.method(p, s, r.scalars(e.block, ndppdRule(), ""))
+}
+
+// method reads how a rule finds out whether to answer.
+func (r *ndppdReader) method(p *ndppdProxySection, s *ndppdRuleSection, scalars map[string]*ndppdEntry) {
+	static, auto, iface := scalars["static"], scalars["auto"], scalars["iface"]
+	for _, flag := range []*ndppdEntry{static, auto} {
+		switch {
+		case flag == nil || flag.value == "":
+		case flag.value == ";":
+			r.notes.add(flag.valueAt, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+		default:
+			r.notes.add(flag.valueAt, quirkFlag, "%q is read as the value of %q, and has no effect", flag.value, flag.key)
+		}
+	}
+	count := 0
+	for _, m := range []*ndppdEntry{static, auto, iface} {
+		if m != nil {
+			count++
+		}
+	}
+	switch {
+	case count == 0:
+		r.notes.fail(s.entry.start, quirkMethods, "the rule has no method: write static, auto or iface NAME into its block")
+	case count > 1:
+		r.notes.fail(s.entry.start, quirkMethods, "the rule has more than one of static, auto and iface")
+	case static != nil:
+		s.rule.Method = rules.Static
+		if s.rule.Prefix.IsValid() && s.rule.Prefix.Bits() <= 120 {
+			r.notes.warn(s.entry.start, deviation, "static answers for every address of %s, whether it is there or not: auto answers for those that are", s.rule.Prefix)
+		}
+	case auto != nil:
+		s.rule.Method = rules.Route
+		r.notes.warn(auto.start, deviation, "auto answers for every address that the kernel routes to a device behind this node, at once; ndppd answers for the first of a route only, or never")
+	default:
+		r.iface(p, s, iface)
+	}
+	if e := scalars["autovia"]; e != nil {
+		e.value = r.semicolon(e)
+		if r.boolean(e) {
+			r.notes.warn(e.start, deviation, "autovia has no effect: routes go to the device")
+		}
+	}
+}
+
+func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdEntry) {
+	name := r.semicolon(e)
+	s.rule.Method, s.rule.Devices, s.rule.Timing = rules.Probe, []string{name}, p.timing
+	s.rule.Autowire = p.wire
+	switch err := CheckInterface(name); {
+	case name == "":
+		r.notes.fail(e.start, quirkMissing, "iface names no interface")
+	case err != nil:
+		r.notes.fail(e.valueAt, quirkDevice, "%v", err)
+	case name == p.uplink.Interface:
+		r.notes.add(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
+		s.drop = true
+	}
+}
+
+// config puts the sections together.
+func (r *ndppdReader) config() *Config {
+	c := &Config{MetricsListen: DefaultMetricsListen}
+	for _, p := range r.proxies {
+		if !slices.ContainsFunc(c.Uplinks, func(u rules.Uplink) bool { return u.Interface == p.uplink.Interface }) {
+			c.Uplinks = append(c.Uplinks, p.uplink)
+		}
+		for _, s := range p.rules {
+			if !s.drop {
+				c.Rules = append(c.Rules, s.rule)
+			}
+		}
+	}
+	return c
+}
+
+// settle brings rules that overlap into the form that the most specific one
+// decides.
+func (r *ndppdReader) settle() {
+	usable := false
+	for i, p := range r.proxies {
+		for _, s := range p.rules {
+			if !s.drop {
+				r.overlap(i, s)
+			}
+			usable = usable || !s.drop
+		}
+		if i > 0 && slices.ContainsFunc(r.proxies[:i], func(o *ndppdProxySection) bool { return o.uplink.Interface == p.uplink.Interface }) {
+			r.notes.warn(p.entry.start, deviation, "the sections of %s count together; ndppd 0.2.5 takes the last one alone", p.uplink.Interface)
+		}
+	}
+	if !usable && !r.notes.fatal() {
+		r.notes.add(0, quirkEmpty, "the file holds no rule that could answer for an address")
+	}
+	for _, p := range r.proxies {
+		if p.uplink.Interface != r.proxies[0].uplink.Interface && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route && !s.drop }) {
+			r.notes.warn(p.entry.start, deviation, "the interfaces of all proxies are uplinks: auto does not answer on one for what is routed to another")
+		}
+	}
+}
+
+// overlap looks at what the earlier and later rules of the same interface do to
+// a rule: static wins for whatever it covers, and of two rules with one prefix
+// one stays.
+func (r *ndppdReader) overlap(section int, s *ndppdRuleSection) {
+	before := true
+	for _, p := range r.proxies {
+		if p.uplink.Interface != r.proxies[section].uplink.Interface {
+			continue
+		}
+		for _, o := range p.rules {
+			if o == s {
+				before = false
+				continue
+			}
+			if o.drop || s.drop {
+				continue
+			}
+			line, _ := r.place(o.entry.start)
+			covers := o.rule.Prefix.Bits() <= s.rule.Prefix.Bits() && o.rule.Prefix.Contains(s.rule.Prefix.Addr())
+			same := o.rule.Prefix == s.rule.Prefix
+			switch {
+			case covers && o.rule.Method == rules.Static && s.rule.Method != rules.Static:
+				r.notes.warn(s.entry.start, deviation, "the static rule on line %d answers for all of these addresses, so this one has no effect", line)
+				s.drop = true
+			case same && before && o.rule.Method == s.rule.Method:
+				r.merge(o, s, line)
+			case same && before && s.rule.Method != rules.Static && o.rule.Method != rules.Static:
+				r.notes.warn(s.entry.start, deviation, "the rule on line %d has the same prefix, and counts alone; ndppd would ask on the devices of both", line)
+				s.drop = true
+			case covers && !same && o.rule.Method != rules.Static && s.rule.Method != rules.Static:
+				r.notes.warn(s.entry.start, deviation, "this rule counts alone inside of that on line %d; ndppd would ask on the devices of both", line)
+			}
+		}
+	}
+}
+
+// merge puts the devices of two rules together.
+func (r *ndppdReader) merge(into, s *ndppdRuleSection, line int) {
+	for _, d := range s.rule.Devices {
+		if !slices.Contains(into.rule.Devices, d) {
+			into.rule.Devices = append(into.rule.Devices, d)
+		}
+	}
+	r.notes.warn(s.entry.start, deviation, "goes together with the rule on line %d, which has the same prefix", line)
+	s.drop = true
+}
