@@ -46,6 +46,8 @@ fuzz:
 bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@echo '== the responder alone'
 	@$(GO) test -run '^$$' -bench . -count 5 ./pkg/ndp
+	@echo '== following routes, a scan, an address that moves'
+	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/measure
 	@echo '== side by side with ndppd and the kernel'
 	@cd test/bench && $(GO) build -o ../../bin/bench .
 	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd

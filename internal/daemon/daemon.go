@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -167,5 +168,6 @@ func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
 		d.log.Warn("configuration", "note", w)
 	}
 	d.supervisor.logLoaded(d.options.Origin)
+	go debug.FreeOSMemory() // what was read takes more memory than what it comes to
 	return nil
 }

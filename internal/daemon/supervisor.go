@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -158,6 +159,7 @@ func (s *supervisor) routesChanged(prefixes []netip.Prefix, all bool) {
 	defer s.mu.Unlock()
 	if all {
 		s.store.Replace(rules.Kernel, s.routes.All())
+		go debug.FreeOSMemory() // the reading took as much again
 	} else {
 		changes := make([]rules.EntryChange, len(prefixes))
 		for i, p := range prefixes {

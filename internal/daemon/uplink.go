@@ -50,6 +50,11 @@ const wideHelp = "prefixes are too wide to join the multicast groups of their ad
 	"behind a switch with MLD snooping, solicitations for them may not arrive: " +
 	"turn snooping off for this VLAN, make the switch port a static multicast router port, or use rules of /120 and longer"
 
+// manyHelp says the same for addresses that are too many together.
+const manyHelp = "the addresses are too many to join the multicast groups of all; " +
+	"behind a switch with MLD snooping, solicitations for some may not arrive: " +
+	"turn snooping off for this VLAN, or make the switch port a static multicast router port"
+
 func newUplink(log *slog.Logger, c rules.Uplink, owner *supervisor) *uplink {
 	return &uplink{
 		config: c, log: log.With("interface", c.Interface), owner: owner,
@@ -237,7 +242,7 @@ func (u *uplink) joinDeltas(deltas []rules.Delta) {
 	if u.membership == nil {
 		return
 	}
-	if err := u.membership.Apply(deltas); err != nil {
+	if err := u.membership.Apply(u.view, deltas); err != nil {
 		u.report(errors.Join(err, u.leave()))
 		u.again()
 		return
@@ -256,7 +261,11 @@ func (u *uplink) warnUnjoined() {
 		if !status.AllMulti { // the operator wants joins only, so they are deaf
 			level = slog.LevelWarn
 		}
-		u.log.Log(context.Background(), level, wideHelp, "prefixes", status.Unjoined, "all_multicast", status.AllMulti)
+		help := wideHelp
+		if status.Unjoined[0].IsSingleIP() {
+			help = manyHelp
+		}
+		u.log.Log(context.Background(), level, help, "count", status.Wide, "like", status.Unjoined[0], "all_multicast", status.AllMulti)
 	}
 	u.unjoined = status.Unjoined
 }

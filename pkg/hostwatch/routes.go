@@ -30,6 +30,7 @@ type Routes struct {
 	// How many paths have each next hop, and each on-link prefix.
 	hops   map[hop]int
 	onLink map[onLink]int
+	shared map[path]*[]path // lists of one path
 }
 
 // hop is a next hop on a device.
@@ -50,7 +51,7 @@ func NewRoutes() *Routes {
 		order:   []uint32{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN},
 		tables:  map[uint32]*table{unix.RT_TABLE_LOCAL: new(table), unix.RT_TABLE_MAIN: new(table)},
 		devices: make(map[int32]device), uplinks: make(map[int32]bool),
-		hops: make(map[hop]int), onLink: make(map[onLink]int),
+		hops: make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[path]*[]path),
 	}
 }
 
@@ -66,13 +67,14 @@ func (r *Routes) apply(msg route, flags uint16, gone bool) []netip.Prefix {
 	if len(msg.paths) > 1 {
 		r.several++
 	}
-	before, _ := t.paths.Get(msg.prefix)
+	before := t.get(msg.prefix)
+	var after []path
 	if gone {
-		t.remove(msg)
+		after = without(before, msg)
 	} else {
-		t.add(msg, flags&unix.NLM_F_REPLACE != 0)
+		after = with(before, msg, flags&unix.NLM_F_REPLACE != 0)
 	}
-	after, _ := t.paths.Get(msg.prefix)
+	t.set(msg.prefix, after, r.shared)
 	r.count(msg.prefix, before, -1)
 	r.count(msg.prefix, after, 1)
 	changed := []netip.Prefix{msg.prefix}
@@ -109,7 +111,7 @@ func (r *Routes) replace(n *Routes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.order, r.tables, r.policy, r.devices, r.several = n.order, n.tables, n.policy, n.devices, n.several
-	r.hops, r.onLink = n.hops, n.onLink
+	r.hops, r.onLink, r.shared = n.hops, n.onLink, n.shared
 }
 
 // setDevice takes a device's facts over, or that it is gone, and reports whether

@@ -14,8 +14,7 @@ import (
 // kernel prefers them, of the first table that has one.
 func (r *Routes) defaults() []path {
 	for _, id := range r.order {
-		paths, _ := r.tables[id].paths.Get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))
-		paths = slices.DeleteFunc(slices.Clone(paths), func(p path) bool { return p.kind != unix.RTN_UNICAST || p.index == 0 })
+		paths := slices.DeleteFunc(slices.Clone(r.tables[id].get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))), func(p path) bool { return p.kind != unix.RTN_UNICAST || p.index == 0 })
 		if len(paths) > 0 {
 			return paths
 		}

@@ -12,14 +12,23 @@ import (
 )
 
 // table is one of the kernel's IPv6 routing tables: all paths of each prefix,
-// ordered by metric and then as the kernel tells them.
+// ordered by metric and then as the kernel tells them. Lists of paths are shared
+// by many prefixes and never changed.
 type table struct {
-	paths bart.Table[[]path]
+	paths bart.Table[*[]path]
 }
 
-// add takes in a new or changed route. replace is NLM_F_REPLACE of the message.
-func (t *table) add(r route, replace bool) {
-	old, _ := t.paths.Get(r.prefix)
+// get returns the paths of exactly this prefix.
+func (t *table) get(p netip.Prefix) []path {
+	if paths, ok := t.paths.Get(p); ok {
+		return *paths
+	}
+	return nil
+}
+
+// with returns the paths with those of a new or changed route. replace is
+// NLM_F_REPLACE of its message.
+func with(old []path, r route, replace bool) []path {
 	paths := make([]path, 0, len(old)+len(r.paths))
 	for _, p := range old {
 		// One metric has one route with all of its next hops, or one that is
@@ -29,27 +38,44 @@ func (t *table) add(r route, replace bool) {
 		}
 		paths = append(paths, p)
 	}
-	if paths = append(paths, r.paths...); len(paths) == 0 {
-		return
-	}
+	paths = append(paths, r.paths...)
 	slices.SortStableFunc(paths, func(a, b path) int { return cmp.Compare(a.metric, b.metric) })
-	t.paths.Insert(r.prefix, paths)
+	return paths
 }
 
-// remove takes a route, or some of its next hops, out.
-func (t *table) remove(r route) {
-	old, _ := t.paths.Get(r.prefix)
+// without returns the paths without those of a route, or of some of its next
+// hops.
+func without(old []path, r route) []path {
 	var paths []path
 	for _, p := range old {
 		if !slices.ContainsFunc(r.paths, p.same) {
 			paths = append(paths, p)
 		}
 	}
-	if len(paths) == 0 {
-		t.paths.Delete(r.prefix)
-		return
+	return paths
+}
+
+// maxShared is how many lists of one path are kept to be shared.
+const maxShared = 1 << 14
+
+// set puts the paths of a prefix. shared holds lists of one path.
+func (t *table) set(p netip.Prefix, paths []path, shared map[path]*[]path) {
+	switch len(paths) {
+	case 0:
+		t.paths.Delete(p)
+	case 1:
+		list, ok := shared[paths[0]]
+		if !ok {
+			if len(shared) >= maxShared {
+				clear(shared)
+			}
+			list = &paths
+			shared[paths[0]] = list
+		}
+		t.paths.Insert(p, list)
+	default:
+		t.paths.Insert(p, &paths)
 	}
-	t.paths.Insert(r.prefix, paths)
 }
 
 // best returns the paths that the kernel uses: those of the lowest metric.
@@ -64,7 +90,10 @@ func best(paths []path) []path {
 // covering returns the most specific prefix of the table that holds p.
 func (t *table) covering(p netip.Prefix) (netip.Prefix, []path, bool) {
 	at, paths, ok := t.paths.LookupPrefixLPM(p)
-	return at, best(paths), ok
+	if !ok {
+		return at, nil, false
+	}
+	return at, best(*paths), true
 }
 
 // typeName names a route type for people.

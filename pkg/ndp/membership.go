@@ -14,9 +14,10 @@ import (
 const (
 	// autoGroups is the widest prefix in groups, 2⁸ of a /120, that auto joins.
 	autoGroups = 1 << 8
-	// autoTotal bounds the groups that auto joins in all. The kernel searches
-	// a device's groups one by one for each multicast packet.
-	autoTotal = 4096
+	// autoTotal bounds the groups that auto joins in all, which is room for the
+	// pods of a node. The kernel searches a device's groups one by one for each
+	// multicast packet, at about 12 ns each (BenchmarkChurn).
+	autoTotal = 256
 	// autoAgain is how few groups have to be left before prefixes that found
 	// no room are looked at again: looking costs as much as there are of them.
 	autoAgain = autoTotal * 3 / 4
@@ -44,7 +45,8 @@ type Membership struct {
 	joiner   groupJoiner
 	allMulti func(on bool) error
 
-	joined map[netip.Prefix]bool // prefixes to hear, and whether by groups
+	view   *rules.View           // what holds
+	joined map[netip.Prefix]bool // the prefixes whose groups are joined
 	groups map[uint32]int        // how many prefixes need a group
 	wide   int                   // how many prefixes need all-multicast
 	full   bool                  // a prefix found no room for its groups
@@ -75,10 +77,11 @@ func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool)
 	}
 }
 
-// Apply follows a difference between two views. Additions come first, so that
+// Apply follows the difference from the last view to another one. Additions come first, so that
 // a group that is needed before and after is never left (RFC 4861 §7.2.1).
 // After an error the state is not what it should be: close it and begin anew.
-func (m *Membership) Apply(deltas []rules.Delta) error {
+func (m *Membership) Apply(view *rules.View, deltas []rules.Delta) error {
+	m.view = view
 	if m.mode == rules.MembershipNone {
 		return nil
 	}
@@ -111,13 +114,10 @@ func needsGroups(v rules.Verdict) bool { return v.Hears() && !v.Learned }
 
 // promote joins the groups of prefixes for which there was no room before.
 func (m *Membership) promote() error {
-	if m.mode != rules.MembershipAuto || m.wide == 0 {
-		return nil
-	}
 	m.full = false
 	var errs []error
-	for _, p := range m.unjoined() {
-		if !m.fits(p) {
+	for p, v := range m.view.Decisions() {
+		if !needsGroups(v) || m.joined[p] || !m.fits(p) {
 			continue
 		}
 		// The groups come before all-multicast goes: nothing is missed.
@@ -139,12 +139,14 @@ func (m *Membership) fits(p netip.Prefix) bool {
 	return n <= autoGroups
 }
 
-// unjoined returns the prefixes without joined groups, in order.
+// unjoined returns some prefixes without joined groups, in order.
 func (m *Membership) unjoined() []netip.Prefix {
 	var out []netip.Prefix
-	for p, byGroups := range m.joined {
-		if !byGroups {
-			out = append(out, p)
+	for p, v := range m.view.Decisions() {
+		if needsGroups(v) && !m.joined[p] {
+			if out = append(out, p); len(out) == maxUnjoined {
+				break
+			}
 		}
 	}
 	slices.SortFunc(out, netip.Prefix.Compare)
@@ -153,11 +155,10 @@ func (m *Membership) unjoined() []netip.Prefix {
 
 func (m *Membership) add(p netip.Prefix) error {
 	first, n := groupRange(p)
-	byGroups := m.fits(p)
-	m.joined[p] = byGroups
-	if !byGroups {
+	if !m.fits(p) {
 		return m.addWide()
 	}
+	m.joined[p] = true
 	for g := first; g < first+n; g++ {
 		if m.groups[g]++; m.groups[g] > 1 {
 			continue
@@ -167,7 +168,7 @@ func (m *Membership) add(p netip.Prefix) error {
 			for undo := first; undo < g; undo++ {
 				err = errors.Join(err, m.drop(undo))
 			}
-			m.joined[p] = false
+			delete(m.joined, p)
 			return errors.Join(fmt.Errorf("join the groups of %s: %w", p, err), m.addWide())
 		}
 	}
@@ -193,14 +194,10 @@ func (m *Membership) dropWide() error {
 }
 
 func (m *Membership) remove(p netip.Prefix) error {
-	byGroups, known := m.joined[p]
-	if !known {
-		return nil
-	}
-	delete(m.joined, p)
-	if !byGroups {
+	if !m.joined[p] {
 		return m.dropWide()
 	}
+	delete(m.joined, p)
 	var errs []error
 	first, n := groupRange(p)
 	for g := first; g < first+n; g++ {
@@ -222,9 +219,7 @@ func (m *Membership) drop(g uint32) error {
 func (m *Membership) Status() MembershipStatus {
 	s := MembershipStatus{Groups: len(m.groups), AllMulti: m.wide > 0 && m.mode != rules.MembershipJoin}
 	if m.wide > 0 && (m.mode == rules.MembershipAuto || m.mode == rules.MembershipJoin) {
-		s.Wide = m.wide
-		s.Unjoined = m.unjoined()
-		s.Unjoined = slices.Clone(s.Unjoined[:min(len(s.Unjoined), maxUnjoined)])
+		s.Wide, s.Unjoined = m.wide, m.unjoined()
 	}
 	return s
 }

@@ -53,16 +53,42 @@ func denied(p string) []rules.Decision {
 	return []rules.Decision{{Prefix: netip.MustParsePrefix(p), Verdict: rules.Verdict{Silence: rules.Denied}}}
 }
 
-// deltas puts decisions that come and go together.
-func deltas(added, removed []rules.Decision) []rules.Delta {
-	byPrefix := make(map[netip.Prefix]rules.Delta)
+// world keeps what holds beside a membership.
+type world struct {
+	t     *testing.T
+	m     *Membership
+	holds map[netip.Prefix]rules.Verdict
+}
+
+func newWorld(t *testing.T, m *Membership) *world {
+	return &world{t: t, m: m, holds: make(map[netip.Prefix]rules.Verdict)}
+}
+
+// apply makes decisions come and go together.
+func (w *world) apply(added, removed []rules.Decision) error {
+	w.t.Helper()
+	changed := make(map[netip.Prefix]rules.Delta)
 	for _, d := range removed {
-		byPrefix[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: d.Verdict}
+		changed[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: d.Verdict}
+		delete(w.holds, d.Prefix)
 	}
 	for _, d := range added {
-		byPrefix[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: byPrefix[d.Prefix].Before, After: d.Verdict}
+		changed[d.Prefix] = rules.Delta{Prefix: d.Prefix, Before: changed[d.Prefix].Before, After: d.Verdict}
+		w.holds[d.Prefix] = d.Verdict
 	}
-	return slices.Collect(maps.Values(byPrefix))
+	var rs []rules.Rule
+	for p, v := range w.holds {
+		r := rules.Rule{Prefix: p, Method: rules.Static}
+		if !v.Answer {
+			r.Method = rules.Deny
+		}
+		rs = append(rs, r)
+	}
+	table, err := rules.Compile(rs)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return w.m.Apply(table.View(""), slices.Collect(maps.Values(changed)))
 }
 
 func TestMembership(t *testing.T) {
@@ -142,8 +168,9 @@ func TestMembership(t *testing.T) {
 				on = b
 				return nil
 			})
+			w := newWorld(t, m)
 			for i, s := range tt.steps {
-				if err := m.Apply(deltas(s.added, s.removed)); (err != nil) != s.fails {
+				if err := w.apply(s.added, s.removed); (err != nil) != s.fails {
 					t.Fatalf("step %d: %v", i, err)
 				}
 				st := m.Status()
@@ -167,7 +194,8 @@ func TestMembershipTotal(t *testing.T) {
 		a := netip.AddrFrom16([16]byte{0x20, 1, 13: byte(i >> 16), 14: byte(i >> 8), 15: byte(i)})
 		ds = append(ds, rules.Decision{Prefix: netip.PrefixFrom(a, 128), Verdict: rules.Verdict{Answer: true}})
 	}
-	if err := m.Apply(deltas(ds, nil)); err != nil {
+	w := newWorld(t, m)
+	if err := w.apply(ds, nil); err != nil {
 		t.Fatal(err)
 	}
 	check := func(n, wide, unjoined int) {
@@ -178,11 +206,11 @@ func TestMembershipTotal(t *testing.T) {
 	}
 	check(autoTotal, extra, maxUnjoined)
 	// A little room is not worth a look; with more, what stood outside comes in.
-	if err := m.Apply(deltas(nil, ds[:7])); err != nil {
+	if err := w.apply(nil, ds[:7]); err != nil {
 		t.Fatal(err)
 	}
 	check(autoTotal-7, extra, maxUnjoined)
-	if err := m.Apply(deltas(nil, ds[7:autoTotal/2])); err != nil {
+	if err := w.apply(nil, ds[7:autoTotal/2]); err != nil {
 		t.Fatal(err)
 	}
 	check(autoTotal/2+extra, 0, 0)
@@ -196,7 +224,7 @@ func TestMembershipClose(t *testing.T) {
 	t.Parallel()
 	on := false
 	m := newMembership(rules.MembershipAuto, &fakeGroups{in: make(map[uint32]bool)}, func(b bool) error { on = b; return nil })
-	if err := m.Apply(deltas(decisions("2001:db8::/64"), nil)); err != nil || !on {
+	if err := newWorld(t, m).apply(decisions("2001:db8::/64"), nil); err != nil || !on {
 		t.Fatalf("all-multicast is %t, %v", on, err)
 	}
 	if err := m.Close(); err != nil || on {

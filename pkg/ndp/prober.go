@@ -22,7 +22,8 @@ const (
 	maxAlive = 8192
 	// maxWaiting bounds the solicitations that wait for one target.
 	maxWaiting = 8
-	// probeRate is how many solicitations are sent in a second, and at once.
+	// probeRate is how many solicitations are sent in a second, and at once,
+	// counting those that a target will get if it does not answer.
 	probeRate = 1000
 )
 
@@ -95,7 +96,7 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 		t = nil
 	}
 	switch {
-	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, len(plan.Devices))):
+	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, len(plan.Devices)*(1+plan.Timing.WithDefaults().Retries))):
 		out.Refused = append(out.Refused, q)
 	case t == nil:
 		plan.Timing = plan.Timing.WithDefaults()

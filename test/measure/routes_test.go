@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package measure
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/load"
+)
+
+// rule is what the daemon answers for in all measurements.
+const rule = "2001:db8:1:0:f::/80=route"
+
+// loaded is the prefix of package load's targets.
+var loaded = netip.MustParsePrefix("2001:db8:100::/64")
+
+// pods is the device behind the node.
+const pods = "pods"
+
+// numbered returns the i-th address of the rule. They are spread over the low 48
+// bits as hashes would be, so that no two share more than by chance.
+func numbered(i int) netip.Addr {
+	b := conformance.PodPrefix.Addr().As16()
+	x := uint64(i) * 0x9e3779b97f4a7c15 >> 16
+	binary.BigEndian.PutUint64(b[8:], binary.BigEndian.Uint64(b[8:])&^(1<<48-1)|x)
+	return netip.AddrFrom16(b)
+}
+
+// network is a node with a device behind it.
+func network(b *testing.B) *harness.Network {
+	b.Helper()
+	n := harness.NewNetwork(b)
+	harness.Must(b, harness.Namespace(b).Veth("eth0", [6]byte{2, 0, 0, 0, 2, 1}, n.Node, pods, [6]byte{2, 0, 0, 0, 2, 2}))
+	harness.Must(b, n.Node.Sysctl("net/ipv6/route/max_size", "1000000"))
+	return n
+}
+
+// hostRoute is the route to an address behind the node.
+func hostRoute(b *testing.B, n *harness.Network, a netip.Addr) *netlink.Route {
+	b.Helper()
+	link, err := n.Node.Link.LinkByName(pods)
+	harness.Must(b, err)
+	return &netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}}
+}
+
+// fill adds many routes.
+func fill(b *testing.B, n *harness.Network, routes int) {
+	b.Helper()
+	r := hostRoute(b, n, numbered(0))
+	for i := range routes {
+		r.Dst.IP = numbered(i).AsSlice()
+		harness.Must(b, n.Node.Link.RouteAdd(r))
+	}
+}
+
+// asked is the time between the solicitations of a measurement.
+const asked = 200 * time.Microsecond
+
+// answered sends solicitations until one is answered, or the time is over.
+func answered(p *harness.Port, a netip.Addr, within time.Duration) bool {
+	frame := conformance.Solicitation(a).Bytes()
+	isAnswer := func(f []byte) bool { return [16]byte(f[62:78]) == a.As16() && f[58]&0x40 != 0 }
+	for end := time.Now().Add(within); time.Now().Before(end); {
+		p.Send(frame)
+		if got := p.Advertisements(asked, isAnswer); len(got) > 0 && isAnswer(got[len(got)-1]) {
+			return true
+		}
+	}
+	return false
+}
+
+// report reports the median, the 99th percentile and the maximum of durations.
+func report(b *testing.B, what string, ds []time.Duration) {
+	b.Helper()
+	slices.Sort(ds)
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	b.ReportMetric(ms(ds[len(ds)/2]), what+"-p50-ms")
+	b.ReportMetric(ms(ds[min(len(ds)-1, len(ds)*99/100)]), what+"-p99-ms")
+	b.ReportMetric(ms(ds[len(ds)-1]), what+"-max-ms")
+	b.ReportMetric(0, "ns/op") // says nothing here
+}
+
+// BenchmarkFollow takes the time from a route's appearance to the first answer,
+// and from its end to the last one, beside many other routes.
+func BenchmarkFollow(b *testing.B) {
+	for _, routes := range []int{100, 10_000, 200_000} {
+		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
+			n := network(b)
+			fill(b, n, routes)
+			harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", rule)
+			port := harness.OpenPort(b, n.Router, harness.RouterPort)
+			const samples = 300
+			var add, del []time.Duration
+			for b.Loop() {
+				for i := range samples {
+					a := numbered(1_000_000 + i)
+					r := hostRoute(b, n, a)
+					begin := time.Now()
+					harness.Must(b, n.Node.Link.RouteAdd(r))
+					if !answered(port, a, 10*time.Second) {
+						b.Fatalf("no answer for %s", a)
+					}
+					add = append(add, time.Since(begin))
+					port.Advertisements(2*time.Millisecond, harness.Never) // late ones
+					begin = time.Now()
+					harness.Must(b, n.Node.Link.RouteDel(r))
+					last := begin
+					for answered(port, a, 2*time.Millisecond) {
+						last = time.Now()
+					}
+					del = append(del, last.Sub(begin))
+				}
+			}
+			report(b, "add", add)
+			report(b, "del", del)
+		})
+	}
+}
+
+// BenchmarkStart takes the time from the start of the daemon to readiness, and
+// its memory then, with 200,000 routes.
+func BenchmarkStart(b *testing.B) {
+	n := network(b)
+	fill(b, n, 200_000)
+	var start []time.Duration
+	var memory []float64
+	for b.Loop() {
+		for range 5 {
+			begin := time.Now()
+			d := harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", rule)
+			start = append(start, time.Since(begin))
+			time.Sleep(time.Second)
+			memory = append(memory, resident(b, d.Process.Pid))
+			harness.Must(b, d.Process.Kill())
+			d.Exit()
+		}
+	}
+	report(b, "ready", start)
+	slices.Sort(memory)
+	b.ReportMetric(memory[0], "MiB-min")
+	b.ReportMetric(memory[len(memory)-1], "MiB-max")
+}
+
+// resident returns the memory of a process in MiB.
+func resident(b *testing.B, pid int) float64 {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	harness.Must(b, err)
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+			kib, err := strconv.Atoi(f[1])
+			harness.Must(b, err)
+			return float64(kib) / 1024
+		}
+	}
+	b.Fatal("no VmRSS")
+	return 0
+}
+
+// BenchmarkChurn changes 1,000 routes a second beside 10,000 others, while
+// 100,000 solicitations a second come for an address that stays.
+func BenchmarkChurn(b *testing.B) {
+	n := network(b)
+	fill(b, n, 10_000)
+	stays := loaded.Addr()
+	harness.Must(b, n.Node.Link.RouteAdd(hostRoute(b, n, stays)))
+	d := harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", rule, "--rule", loaded.String()+"=route")
+	if !answered(harness.OpenPort(b, n.Router, harness.RouterPort), stays, time.Second) {
+		b.Fatal("no answer")
+	}
+	s, err := load.NewSender(n.Router, harness.RouterPort, load.Options{Prefixes: []netip.Prefix{loaded}, Single: true})
+	harness.Must(b, err)
+	defer s.Close()
+	const perSecond, changes, duration = 100_000, 1000, 3 * time.Second
+	var lost []float64
+	for b.Loop() {
+		for round := range 3 {
+			before := d.Status().Uplinks[0]
+			done := make(chan int)
+			go func() {
+				r := hostRoute(b, n, numbered(0))
+				made := 0
+				for begin := time.Now(); time.Since(begin) < duration; time.Sleep(time.Millisecond) {
+					for due := int(time.Since(begin).Seconds() * changes); made < due; made++ {
+						r.Dst.IP = numbered((2+round)*1_000_000 + made/2).AsSlice()
+						change := n.Node.Link.RouteAdd
+						if made%2 == 1 {
+							change = n.Node.Link.RouteDel
+						}
+						if err := change(r); err != nil {
+							b.Error(err)
+						}
+					}
+				}
+				done <- made
+			}()
+			sent := 0
+			for begin := time.Now(); time.Since(begin) < duration; {
+				due := int(time.Since(begin).Seconds()*perSecond) - sent
+				if due <= 0 {
+					time.Sleep(100 * time.Microsecond)
+					continue
+				}
+				k, err := s.Send(uint64(sent), min(due, load.Batch))
+				harness.Must(b, err)
+				sent += k
+			}
+			made := <-done
+			var after daemon.UplinkStatus
+			d.Wait("account", func(st daemon.Status) bool {
+				settled := after.Received == st.Uplinks[0].Received
+				after = st.Uplinks[0]
+				return settled
+			})
+			answered := after.Answered - before.Answered
+			lost = append(lost, 100*(1-float64(answered)/float64(sent)))
+			b.ReportMetric(float64(sent)/duration.Seconds(), "solicitations/s")
+			b.ReportMetric(float64(made)/duration.Seconds(), "changes/s")
+		}
+	}
+	slices.Sort(lost)
+	b.ReportMetric(lost[0], "lost-min-%")
+	b.ReportMetric(lost[len(lost)-1], "lost-max-%")
+	b.ReportMetric(0, "ns/op")
+}
