@@ -5,22 +5,31 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
 )
 
 // checked is what check prints about a valid configuration.
 type checked struct {
-	Config  string   `json:"config"`
-	Uplinks []string `json:"uplinks"`
-	Rules   int      `json:"rules"`
+	Config   string   `json:"config"`
+	Warnings []string `json:"warnings,omitempty"`
+	daemon.Inspection
 }
 
 // WriteText implements textWriter.
 func (c checked) WriteText(w io.Writer) error {
-	_, err := fmt.Fprintf(w, "%s: valid, %d uplinks, %d rules\n", c.Config, len(c.Uplinks), c.Rules)
+	var b strings.Builder
+	for _, warning := range c.Warnings {
+		fmt.Fprintln(&b, warning)
+	}
+	fmt.Fprintf(&b, "%s: valid, %d uplinks, %d rules, %d findings\n", c.Config, len(c.Uplinks), c.Rules, len(c.Findings))
+	for _, f := range c.Findings {
+		fmt.Fprintf(&b, "\n%s: %s (%s)\n  if it stays: %s\n  to mend it:  %s\n", f.Interface, f.What, f.Reason, f.Stays, f.Mend)
+	}
+	_, err := io.WriteString(w, b.String())
 	return err
 }
 
@@ -30,10 +39,14 @@ func newCheck(e env) *cobra.Command {
 		out output
 	)
 	cmd := &cobra.Command{
-		Use:     "check",
-		Short:   "Check the configuration, and change nothing",
-		Example: "  ndproxyd check --config /etc/ndproxyd/config.yaml",
-		Args:    usageArgs(cobra.NoArgs),
+		Use:   "check",
+		Short: "Check the configuration and the host, and change nothing",
+		Long: `Check the configuration, and look for what on this host would keep answers from
+being of use: what it is, what happens if it stays, and what mends it. Nothing is
+changed. Findings do not change the exit code; a wrong configuration does.`,
+		Example: `  ndproxyd check
+  ndproxyd check --config /etc/ndproxyd/config.yaml --output json`,
+		Args: usageArgs(cobra.NoArgs),
 		RunE: func(*cobra.Command, []string) error {
 			if err := src.check(); err != nil {
 				return err
@@ -45,13 +58,11 @@ func newCheck(e env) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if _, err := rules.Compile(c.Rules); err != nil {
-				return usage(err)
+			found, err := daemon.Inspect(c)
+			if err != nil {
+				return err
 			}
-			result := checked{Config: src.origin(), Rules: len(c.Rules)}
-			for _, u := range c.Uplinks {
-				result.Uplinks = append(result.Uplinks, u.Interface)
-			}
+			result := checked{Config: src.origin(), Warnings: c.Warnings, Inspection: found}
 			return out.write(e.stdout, result)
 		},
 	}

@@ -42,6 +42,7 @@ func (f *fileReader) uplinks(v value) {
 			field{"router", func(v value) { readName(v, &u.Router, rules.RouterFlagNames()) }},
 			field{"gratuitous", func(v value) { readName(v, &u.Gratuitous, rules.GratuitousModeNames()) }},
 			field{"prime", func(v value) { readName(v, &u.Prime, rules.PrimeModeNames()) }},
+			field{"consume_unicast", func(v value) { v.boolean(&u.ConsumeUnicast) }},
 			field{"socket", func(v value) {
 				switch s, ok := v.text(); {
 				case !ok:

@@ -3,6 +3,8 @@
 package daemon
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
@@ -15,10 +17,10 @@ const sourceConfiguration = "configuration"
 
 // descs are the descriptions of the metrics that are made at each scrape.
 type descs struct {
-	received, answered, ignored, sent, sendErrors  *prometheus.Desc
-	drops, redirected, conflicts, duration, probes *prometheus.Desc
-	entries, updates, groups, ready                *prometheus.Desc
-	reloadOK, reloadTime, build                    *prometheus.Desc
+	received, answered, ignored, sent, sendErrors         *prometheus.Desc
+	drops, redirected, conflicts, duration, probes, wrong *prometheus.Desc
+	entries, updates, groups, ready                       *prometheus.Desc
+	reloadOK, reloadTime, build                           *prometheus.Desc
 }
 
 func newDescs() *descs {
@@ -36,6 +38,7 @@ func newDescs() *descs {
 		conflicts:  desc("conflicts_total", "Claims of other stations to addresses that we answer for.", "interface"),
 		duration:   desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
 		probes:     desc("probes_total", "Solicitations whose target had to be asked first.", "interface", "result"),
+		wrong:      desc("misconfiguration", "Whether something about the host keeps answers from being of use; see the check command.", "interface", "reason"),
 		entries:    desc("table_entries", "Entries of the published table.", "source", "method"),
 		updates:    desc("table_updates_total", "Tables published."),
 		groups:     desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
@@ -68,7 +71,7 @@ func (d *daemon) registry() *prometheus.Registry {
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	d := c.descs
 	for _, desc := range []*prometheus.Desc{
-		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration, d.probes,
+		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration, d.probes, d.wrong,
 		d.entries, d.updates, d.groups, d.ready, d.reloadOK, d.reloadTime, d.build,
 	} {
 		ch <- desc
@@ -131,6 +134,13 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	counter(c.descs.redirected, u.counters.Redirected.Load(), name)
 	counter(c.descs.sent, u.counters.Unsolicited.Load(), name, "unsolicited")
 	counter(c.descs.conflicts, u.counters.Conflicts.Load(), name)
+	var found []Finding
+	if t := c.d.supervisor.store.Load(); t != nil {
+		found = u.findings(t.Rules(), u.probed())
+	}
+	for _, reason := range findingReasons() {
+		gauge(c.descs.wrong, boolValue(slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason })), name, reason)
+	}
 	for _, r := range ndp.ProbeResults() {
 		counter(c.descs.probes, u.counters.Probes[r].Load(), name, r.String())
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -37,8 +38,10 @@ type supervisor struct {
 	mu        sync.Mutex
 	config    *config.Config
 	uplinks   []*uplink
-	lastFault atomic.Value // a string
-	armed     time.Time    // when the loop looks at duties next
+	lastFault atomic.Value     // a string
+	consumed  []consume.Uplink // what the table is to consume
+	table     *consume.Table   // nil while nothing is consumed
+	armed     time.Time        // when the loop looks at duties next
 }
 
 func newSupervisor(log *slog.Logger, store *rules.Store, routes *hostwatch.Routes) *supervisor {
@@ -103,6 +106,7 @@ func (s *supervisor) settle(anew bool) error {
 	for _, u := range s.uplinks {
 		u.guard(s.routes.HopsOf(u.link.Index), s.store)
 	}
+	s.consumeUnicast()
 	s.rearm()
 	return err
 }
@@ -199,6 +203,9 @@ func (s *supervisor) logLoaded(origin string) {
 		names = append(names, u.config.Interface)
 	}
 	s.log.Info("configuration loaded", "config", origin, "uplinks", names, "rules", len(s.store.Load().Rules()))
+	for _, u := range s.uplinks {
+		u.warn(u.findings(s.store.Load().Rules(), u.probed()))
+	}
 	if len(names) == 0 {
 		s.log.Warn("no interface has an IPv6 default route: waiting for one")
 	}
@@ -225,7 +232,7 @@ func (s *supervisor) stop() { close(s.done) }
 func (s *supervisor) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	var errs []error
+	errs := []error{s.stopConsuming()}
 	for _, u := range s.uplinks {
 		errs = append(errs, u.close())
 	}

@@ -35,6 +35,7 @@ type uplink struct {
 	unjoined   []netip.Prefix
 	guards     map[netip.Addr]rules.Silence
 	duties     duties
+	warned     []string // the findings that were logged
 
 	state State
 	why   string // one sentence for people

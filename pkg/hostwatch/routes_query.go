@@ -100,6 +100,25 @@ func (r *Routes) HopsOf(index int) Hops {
 	return h
 }
 
+// LeadsBehind reports whether any address of the prefix is behind us.
+func (r *Routes) LeadsBehind(p netip.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if at, _, _, ok := r.decide(p); ok {
+		if e, ok := r.entry(at); ok && e.Behind {
+			return true
+		}
+	}
+	for _, id := range r.order {
+		for q := range r.tables[id].paths.Subnets(p) {
+			if e, ok := r.entry(q); ok && e.Behind {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // isGlobal reports whether a prefix can be that of a provider's link.
 func isGlobal(p netip.Prefix) bool {
 	a := p.Addr()

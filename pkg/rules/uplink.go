@@ -26,6 +26,10 @@ type Uplink struct {
 	// Prime is how the router is told, too, for links that keep unsolicited
 	// advertisements from it.
 	Prime PrimeMode
+	// ConsumeUnicast keeps the kernel from handling unicast solicitations for
+	// addresses of the rules: it would send the asker an ICMPv6 error, or
+	// forward them.
+	ConsumeUnicast bool
 	// Early puts the packet socket before the hooks of tc and nftables.
 	Early bool
 	// RequireOnLinkSource ignores askers whose address is in none of the

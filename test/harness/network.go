@@ -113,18 +113,23 @@ func (p *Port) Send(frame []byte) {
 // stop returns true for one of them, or until the timeout.
 func (p *Port) Advertisements(timeout time.Duration, stop func(frame []byte) bool) [][]byte {
 	p.tb.Helper()
-	return p.messages(136, timeout, stop)
+	return p.until(136, timeout, stop)
 }
 
 // Solicitations returns the Neighbor Solicitations for a target that arrive
 // within a time.
 func (p *Port) Solicitations(within time.Duration, target netip.Addr) [][]byte {
 	p.tb.Helper()
-	return slices.DeleteFunc(p.messages(135, within, Never), func(f []byte) bool { return [16]byte(f[62:78]) != target.As16() })
+	return slices.DeleteFunc(p.until(135, within, Never), func(f []byte) bool { return [16]byte(f[62:78]) != target.As16() })
 }
 
-// messages returns the ICMPv6 messages of a type.
-func (p *Port) messages(kind byte, timeout time.Duration, stop func(frame []byte) bool) [][]byte {
+// Messages returns the ICMPv6 messages of a type that arrive within a time.
+func (p *Port) Messages(kind byte, within time.Duration) [][]byte {
+	p.tb.Helper()
+	return p.until(kind, within, Never)
+}
+
+func (p *Port) until(kind byte, timeout time.Duration, stop func(frame []byte) bool) [][]byte {
 	p.tb.Helper()
 	Must(p.tb, p.conn.SetReadDeadline(time.Now().Add(timeout)))
 	var out [][]byte

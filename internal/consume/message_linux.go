@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consume
+
+import (
+	"encoding/binary"
+	"net/netip"
+
+	"github.com/mdlayher/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// What golang.org/x/sys has no names for (linux/netfilter/nf_tables.h and
+// linux/netfilter.h).
+const (
+	tableOwner     = 0x2  // NFT_TABLE_F_OWNER
+	priorityRaw    = -300 // NF_IP6_PRI_RAW
+	hookPrerouting = 0    // NF_INET_PRE_ROUTING
+	register       = unix.NFT_REG_1
+
+	protoICMPv6      = 58
+	typeSolicitation = 135 // RFC 4861 §4.3
+	offDest          = 24  // of the destination in an IPv6 header, RFC 8200 §3
+)
+
+// be returns a number whose octets in memory are in network order, as nftables
+// wants numbers.
+func be(v uint32) uint32 {
+	var b [4]byte
+	binary.BigEndian.PutUint32(b[:], v)
+	return binary.NativeEndian.Uint32(b[:])
+}
+
+// batch is a transaction of nftables.
+type batch struct {
+	messages []netlink.Message
+	err      error
+}
+
+func newBatch() *batch {
+	b := new(batch)
+	b.bound(unix.NFNL_MSG_BATCH_BEGIN)
+	return b
+}
+
+func (b *batch) finish() []netlink.Message {
+	b.bound(unix.NFNL_MSG_BATCH_END)
+	return b.messages
+}
+
+// bound adds the begin or the end.
+func (b *batch) bound(kind netlink.HeaderType) {
+	b.messages = append(b.messages, netlink.Message{
+		Header: netlink.Header{Type: kind, Flags: netlink.Request},
+		Data:   []byte{unix.AF_UNSPEC, unix.NFNETLINK_V0, 0, unix.NFNL_SUBSYS_NFTABLES}, // struct nfgenmsg
+	})
+}
+
+func (b *batch) add(kind int, flags netlink.HeaderFlags, attrs []byte) {
+	b.messages = append(b.messages, netlink.Message{
+		Header: netlink.Header{
+			Type:  netlink.HeaderType(unix.NFNL_SUBSYS_NFTABLES<<8 | kind), //nolint:gosec // two octets
+			Flags: netlink.Request | netlink.Acknowledge | flags,
+		},
+		Data: append([]byte{unix.NFPROTO_IPV6, unix.NFNETLINK_V0, 0, 0}, attrs...),
+	})
+}
+
+// attrs encodes attributes.
+func (b *batch) attrs(f func(*netlink.AttributeEncoder)) []byte {
+	e := netlink.NewAttributeEncoder()
+	f(e)
+	data, err := e.Encode()
+	if err != nil && b.err == nil {
+		b.err = err
+	}
+	return data
+}
+
+// chain adds the chain, which looks at packets before routing.
+func (b *batch) chain() {
+	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, b.attrs(func(e *netlink.AttributeEncoder) {
+		e.String(unix.NFTA_CHAIN_TABLE, tableName)
+		e.String(unix.NFTA_CHAIN_NAME, "prerouting")
+		e.Nested(unix.NFTA_CHAIN_HOOK, func(e *netlink.AttributeEncoder) error {
+			e.Uint32(unix.NFTA_HOOK_HOOKNUM, be(hookPrerouting))
+			priority := int32(priorityRaw)
+			e.Uint32(unix.NFTA_HOOK_PRIORITY, be(uint32(priority))) //nolint:gosec // two's complement
+			return nil
+		})
+		e.String(unix.NFTA_CHAIN_TYPE, "filter")
+		e.Uint32(unix.NFTA_CHAIN_POLICY, be(1)) // NF_ACCEPT
+	}))
+}
+
+// rule adds a rule: what came in on the device, is a solicitation, goes to an
+// address of the prefix and not to one of this host, is dropped.
+func (b *batch) rule(index int, p netip.Prefix) {
+	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, b.attrs(func(e *netlink.AttributeEncoder) {
+		e.String(unix.NFTA_RULE_TABLE, tableName)
+		e.String(unix.NFTA_RULE_CHAIN, "prerouting")
+		e.Nested(unix.NFTA_RULE_EXPRESSIONS, func(e *netlink.AttributeEncoder) error {
+			meta(e, unix.NFT_META_IIF)
+			compare(e, unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, uint32(index))) //nolint:gosec // an index
+			meta(e, unix.NFT_META_L4PROTO)
+			compare(e, unix.NFT_CMP_EQ, []byte{protoICMPv6})
+			payload(e, unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1)
+			compare(e, unix.NFT_CMP_EQ, []byte{typeSolicitation})
+			payload(e, unix.NFT_PAYLOAD_NETWORK_HEADER, offDest, 16)
+			mask(e, p.Bits())
+			compare(e, unix.NFT_CMP_EQ, p.Masked().Addr().AsSlice())
+			notLocal(e)
+			drop(e)
+			return nil
+		})
+	}))
+}
+
+// expression adds one expression of a rule.
+func expression(e *netlink.AttributeEncoder, name string, data func(*netlink.AttributeEncoder)) {
+	e.Nested(unix.NFTA_LIST_ELEM, func(e *netlink.AttributeEncoder) error {
+		e.String(unix.NFTA_EXPR_NAME, name)
+		e.Nested(unix.NFTA_EXPR_DATA, func(e *netlink.AttributeEncoder) error {
+			data(e)
+			return nil
+		})
+		return nil
+	})
+}
+
+// value adds data as nftables wraps it.
+func value(e *netlink.AttributeEncoder, kind uint16, data []byte) {
+	e.Nested(kind, func(e *netlink.AttributeEncoder) error {
+		e.Bytes(unix.NFTA_DATA_VALUE, data)
+		return nil
+	})
+}
+
+func meta(e *netlink.AttributeEncoder, key uint32) {
+	expression(e, "meta", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_META_KEY, be(key))
+		e.Uint32(unix.NFTA_META_DREG, be(register))
+	})
+}
+
+func payload(e *netlink.AttributeEncoder, base, offset, length uint32) {
+	expression(e, "payload", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_PAYLOAD_DREG, be(register))
+		e.Uint32(unix.NFTA_PAYLOAD_BASE, be(base))
+		e.Uint32(unix.NFTA_PAYLOAD_OFFSET, be(offset))
+		e.Uint32(unix.NFTA_PAYLOAD_LEN, be(length))
+	})
+}
+
+func compare(e *netlink.AttributeEncoder, op uint32, data []byte) {
+	expression(e, "cmp", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_CMP_SREG, be(register))
+		e.Uint32(unix.NFTA_CMP_OP, be(op))
+		value(e, unix.NFTA_CMP_DATA, data)
+	})
+}
+
+// mask keeps the first bits of the address in the register.
+func mask(e *netlink.AttributeEncoder, n int) {
+	m := make([]byte, 16)
+	for i := range m {
+		m[i] = ^byte(0xff >> min(8, max(0, n-8*i)))
+	}
+	expression(e, "bitwise", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_BITWISE_SREG, be(register))
+		e.Uint32(unix.NFTA_BITWISE_DREG, be(register))
+		e.Uint32(unix.NFTA_BITWISE_LEN, be(16))
+		value(e, unix.NFTA_BITWISE_MASK, m)
+		value(e, unix.NFTA_BITWISE_XOR, make([]byte, 16))
+	})
+}
+
+// notLocal goes on with addresses that are not assigned to this host.
+func notLocal(e *netlink.AttributeEncoder) {
+	expression(e, "fib", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_FIB_DREG, be(register))
+		e.Uint32(unix.NFTA_FIB_RESULT, be(unix.NFT_FIB_RESULT_ADDRTYPE))
+		e.Uint32(unix.NFTA_FIB_FLAGS, be(unix.NFTA_FIB_F_DADDR))
+	})
+	compare(e, unix.NFT_CMP_NEQ, binary.NativeEndian.AppendUint32(nil, unix.RTN_LOCAL))
+}
+
+func drop(e *netlink.AttributeEncoder) {
+	expression(e, "immediate", func(e *netlink.AttributeEncoder) {
+		e.Uint32(unix.NFTA_IMMEDIATE_DREG, be(unix.NFT_REG_VERDICT))
+		e.Nested(unix.NFTA_IMMEDIATE_DATA, func(e *netlink.AttributeEncoder) error {
+			e.Nested(unix.NFTA_DATA_VERDICT, func(e *netlink.AttributeEncoder) error {
+				e.Uint32(unix.NFTA_VERDICT_CODE, be(0)) // NF_DROP
+				return nil
+			})
+			return nil
+		})
+	})
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/internal/consume"
+)
+
+// maxConsumed bounds the prefixes whose unicast solicitations are consumed on one
+// uplink: the kernel compares every solicitation with one after the other.
+const maxConsumed = 64
+
+// consumeUnicast keeps the kernel from unicast solicitations where uplinks ask
+// for that.
+func (s *supervisor) consumeUnicast() {
+	var wanted []consume.Uplink
+	for _, u := range s.uplinks {
+		if !u.config.ConsumeUnicast || u.link.Index == 0 || u.view == nil {
+			continue
+		}
+		prefixes := u.view.Hears()
+		if len(prefixes) > maxConsumed {
+			s.fault("consume_unicast", fmt.Errorf("%s has rules with %d prefixes, only the first %d are consumed: use wider ones", u.config.Interface, len(prefixes), maxConsumed))
+			prefixes = prefixes[:maxConsumed]
+		}
+		wanted = append(wanted, consume.Uplink{Index: u.link.Index, Prefixes: prefixes})
+	}
+	same := slices.EqualFunc(wanted, s.consumed, func(a, b consume.Uplink) bool {
+		return a.Index == b.Index && slices.Equal(a.Prefixes, b.Prefixes)
+	})
+	if same {
+		return
+	}
+	s.consumed = wanted
+	s.fault("consume_unicast", s.setConsumed())
+}
+
+// setConsumed puts the table in force, or takes it back.
+func (s *supervisor) setConsumed() error {
+	if len(s.consumed) == 0 {
+		return s.stopConsuming()
+	}
+	if s.table == nil {
+		t, err := consume.Open()
+		if err != nil {
+			return err
+		}
+		s.table = t
+	}
+	return s.table.Set(s.consumed)
+}
+
+// stopConsuming leaves unicast solicitations to the kernel again.
+func (s *supervisor) stopConsuming() error {
+	if s.table == nil {
+		return nil
+	}
+	err := s.table.Close()
+	s.table = nil
+	return err
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package hostwatch
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// UplinkState is what of the host may keep an uplink from its work.
+type UplinkState struct {
+	// AcceptRA is the setting of that name.
+	AcceptRA string
+	// DefaultByRA is true when a default route through the uplink comes from
+	// router advertisements.
+	DefaultByRA bool
+	// Proxied are the kernel's own proxy entries on the uplink.
+	Proxied []netip.Addr
+	// Ingress names what looks at frames before a packet socket does, "" for
+	// nothing that was found.
+	Ingress string
+	// Snooping is true for a bridge that snoops MLD.
+	Snooping bool
+	// Unreachables is how many ICMPv6 Destination Unreachable messages the
+	// kernel has sent out of the uplink.
+	Unreachables uint64
+}
+
+// ReadUplink reads the state of a link. What cannot be read, for want of a
+// privilege or of a feature of the kernel, is left out.
+func ReadUplink(l rules.Link) UplinkState {
+	name := filepath.Base(l.Name)
+	s := UplinkState{
+		AcceptRA:     setting("/proc/sys/net/ipv6/conf", name, "accept_ra"),
+		DefaultByRA:  defaultByRA(l.Index),
+		Proxied:      proxied(l.Index),
+		Unreachables: unreachables(name),
+	}
+	link, err := netlink.LinkByIndex(l.Index)
+	if err != nil {
+		return s
+	}
+	if bridge, ok := link.(*netlink.Bridge); ok && bridge.MulticastSnooping != nil {
+		s.Snooping = *bridge.MulticastSnooping
+	}
+	s.Ingress = ingress(link)
+	return s
+}
+
+func setting(parts ...string) string {
+	b, err := os.ReadFile(filepath.Join(parts...)) //nolint:gosec // a setting of an interface
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func defaultByRA(index int) bool {
+	list, err := again(func() ([]netlink.Route, error) {
+		return netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{LinkIndex: index, Protocol: unix.RTPROT_RA}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_PROTOCOL)
+	})
+	if err != nil {
+		return false
+	}
+	for i := range list {
+		if list[i].Dst == nil || list[i].Dst.IP.IsUnspecified() {
+			return true
+		}
+	}
+	return false
+}
+
+func proxied(index int) []netip.Addr {
+	list, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighProxyList(index, netlink.FAMILY_V6) })
+	if err != nil {
+		return nil
+	}
+	var out []netip.Addr
+	for i := range list {
+		if a, ok := netip.AddrFromSlice(list[i].IP); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// ingress looks for XDP programs and for filters of tc.
+func ingress(link netlink.Link) string {
+	if xdp := link.Attrs().Xdp; xdp != nil && xdp.Attached {
+		return "an XDP program looks at frames"
+	}
+	qdiscs, err := netlink.QdiscList(link)
+	if err != nil {
+		return ""
+	}
+	for _, q := range qdiscs {
+		if kind := q.Type(); kind != "clsact" && kind != "ingress" {
+			continue
+		}
+		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.MakeHandle(0xffff, 0)} {
+			if filters, err := netlink.FilterList(link, parent); err == nil && len(filters) > 0 {
+				return "filters of tc look at frames"
+			}
+		}
+	}
+	return ""
+}
+
+// unreachables reads Icmp6OutDestUnreachs of an interface.
+func unreachables(name string) uint64 {
+	for line := range strings.Lines(setting("/proc/net/dev_snmp6", name)) {
+		if f := strings.Fields(line); len(f) == 2 && f[0] == "Icmp6OutDestUnreachs" {
+			n, _ := strconv.ParseUint(f[1], 10, 64)
+			return n
+		}
+	}
+	return 0
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package integration
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+)
+
+// check runs the command on the node and returns its findings.
+func check(t *testing.T, n *harness.Network, args ...string) []daemon.Finding {
+	t.Helper()
+	var out bytes.Buffer
+	if code := command(t, n, &out, 0, append([]string{"check", "--output", "json"}, args...)...); code != 0 {
+		t.Fatalf("check ends with %d: %s", code, out.String())
+	}
+	var result daemon.Inspection
+	harness.Must(t, json.Unmarshal(out.Bytes(), &result))
+	return result.Findings
+}
+
+func contains(s, part string) bool { return strings.Contains(s, part) }
+
+// publicConfig copies a configuration to where every user can read it.
+func publicConfig(t *testing.T, path string) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "ndproxyd-test")
+	harness.Must(t, err)
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	harness.Must(t, os.Chmod(dir, 0o755))
+	b, err := os.ReadFile(path)
+	harness.Must(t, err)
+	public := filepath.Join(dir, "config.yaml")
+	harness.Must(t, os.WriteFile(public, b, 0o644))
+	return public
+}
+
+// defaultByRA changes a default route as a router advertisement makes it.
+func defaultByRA(t *testing.T, n *harness.Network, change func(*netlink.Route) error) {
+	t.Helper()
+	route(t, n.Node, "::/0", harness.Uplink, change, func(r *netlink.Route) {
+		r.Gw, r.Protocol = conformance.RouterLinkLocal.AsSlice(), unix.RTPROT_RA
+	})
+}
+
+// marked is a policy rule for some packets.
+func marked() *netlink.Rule {
+	r := netlink.NewRule()
+	r.Family, r.Mark, r.Table, r.Priority = netlink.FAMILY_V6, 0x200, 100, 10
+	return r
+}
+
+// ingressFilter attaches a filter of tc that does nothing.
+func ingressFilter(t *testing.T, n *harness.Network, link netlink.Link) {
+	t.Helper()
+	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}
+	harness.Must(t, n.Node.Link.QdiscAdd(&netlink.Clsact{QdiscAttrs: attrs}))
+	harness.Must(t, n.Node.Link.FilterAdd(&netlink.U32{
+		FilterAttrs: netlink.FilterAttrs{LinkIndex: link.Attrs().Index, Parent: netlink.HANDLE_MIN_INGRESS, Priority: 1, Protocol: unix.ETH_P_ALL},
+		ClassId:     netlink.MakeHandle(1, 1),
+	}))
+}
+
+func removeIngress(t *testing.T, n *harness.Network, link netlink.Link) {
+	t.Helper()
+	attrs := netlink.QdiscAttrs{LinkIndex: link.Attrs().Index, Handle: netlink.MakeHandle(0xffff, 0), Parent: netlink.HANDLE_CLSACT}
+	harness.Must(t, n.Node.Link.QdiscDel(&netlink.Clsact{QdiscAttrs: attrs}))
+}
+
+// TestFindings breaks the host in one way after the other, and has check find it.
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	device(t, n.Node, "pods")
+	uplink, err := n.Node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	good := []string{"--interface", harness.Uplink, "--rule", "2001:db8:1:0:f::/120=route"}
+	route(t, n.Node, "2001:db8:1:0:f::/120", "pods", n.Node.Link.RouteAdd)
+	if got := check(t, n, good...); len(got) != 0 {
+		t.Fatalf("findings on a good host: %+v", got)
+	}
+	proxy := &netlink.Neigh{LinkIndex: uplink.Attrs().Index, Flags: netlink.NTF_PROXY, IP: addr("2001:db8:1:0:f::7").AsSlice()}
+	steps := []struct {
+		reason string
+		spoil  func()
+		mend   func()
+		args   []string
+	}{
+		{
+			reason: "forwarding_off",
+			spoil:  func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/uplink/forwarding", "0")) },
+			mend:   func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/uplink/forwarding", "1")) },
+		},
+		{
+			reason: "accept_ra",
+			spoil:  func() { defaultByRA(t, n, n.Node.Link.RouteAdd) },
+			mend:   func() { defaultByRA(t, n, n.Node.Link.RouteDel) },
+		},
+		{
+			reason: "kernel_proxy",
+			spoil:  func() { harness.Must(t, n.Node.Link.NeighAdd(proxy)) },
+			mend:   func() { harness.Must(t, n.Node.Link.NeighDel(proxy)) },
+		},
+		{reason: "not_on_link", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:77::/120=probe"}},
+		{reason: "no_route_behind", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:1:0:e::/120=static"}},
+		{
+			reason: "policy_rules",
+			spoil:  func() { harness.Must(t, n.Node.Link.RuleAdd(marked())) },
+			mend:   func() { harness.Must(t, n.Node.Link.RuleDel(marked())) },
+		},
+		{
+			reason: "ingress_filter",
+			spoil:  func() { ingressFilter(t, n, uplink) },
+			mend:   func() { removeIngress(t, n, uplink) },
+		},
+	}
+	d := harness.Run(t, n.Node, good...)
+	for _, s := range steps {
+		t.Log(s.reason)
+		args := good
+		if s.args != nil {
+			args = s.args
+		}
+		if s.spoil != nil {
+			s.spoil()
+		}
+		found := false
+		for _, f := range check(t, n, args...) {
+			found = found || f.Reason == s.reason && f.What != "" && f.Stays != "" && f.Mend != "" && f.Interface == harness.Uplink
+		}
+		if !found {
+			t.Errorf("%s is not found", s.reason)
+		}
+		if s.spoil == nil {
+			continue
+		}
+		series := `ndproxyd_misconfiguration{interface="uplink",reason="` + s.reason + `"}`
+		_, metrics := d.Get("/metrics")
+		if metric(t, metrics, series) != 1 {
+			t.Errorf("%s is not in the metrics", s.reason)
+		}
+		s.mend()
+		if _, metrics := d.Get("/metrics"); metric(t, metrics, series) != 0 {
+			t.Errorf("%s stays in the metrics", s.reason)
+		}
+	}
+	t.Log("bridge_port and mld_snooping")
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name = "br0"
+	harness.Must(t, n.Node.Link.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	bridge, err := n.Node.Link.LinkByName("br0")
+	harness.Must(t, err)
+	harness.Must(t, n.Node.Link.LinkSetMaster(uplink, bridge))
+	for args, reason := range map[string]string{harness.Uplink: "bridge_port", "br0": "mld_snooping"} {
+		found := false
+		for _, f := range check(t, n, "--interface", args, "--rule", "2001:db8:1:0:f::/80=static") {
+			found = found || f.Reason == reason
+		}
+		if !found {
+			t.Errorf("%s is not found", reason)
+		}
+	}
+}
