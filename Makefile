@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test bench fuzz lint clean help
+.PHONY: all build demo test bench compare fuzz lint clean help
 
 GO      = go
 CACHE   = .cache
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo    show the main job on a network of its own (root)'
 	@echo 'make test    run the whole suite (root)'
 	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
+	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
 	@echo 'make lint    run the linters'
 	@echo 'make build   build bin/ndproxyd'
@@ -51,6 +52,10 @@ bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@echo '== side by side with ndppd and the kernel'
 	@cd test/bench && $(GO) build -o ../../bin/bench .
 	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd
+
+compare: $(CACHE)/ndppd/usr/sbin/ndppd
+	@echo '== ndproxyd and ndppd on the same links with the same ndppd.conf'
+	@NDPPD=$(CURDIR)/$(CACHE)/ndppd/usr/sbin/ndppd $(GO) test -count 1 -run '^TestCompare$$' -v ./test/compare | grep -E '^ +\||FAIL|^ok'
 
 # Debian's package is unpacked here and not installed: nothing of the host changes.
 $(CACHE)/ndppd/usr/sbin/ndppd:

@@ -36,6 +36,9 @@ type UplinkExplanation struct {
 	Entry *EntryStatus `json:"entry,omitempty"`
 	// Conflict is the station that has the address.
 	Conflict *ConflictStatus `json:"conflict,omitempty"`
+	// Announcement is the series of unsolicited advertisements that is under
+	// way or was sent in the last seconds.
+	Announcement *AnnouncementStatus `json:"announcement,omitempty"`
 	// Advertisement is what would be sent to an asker of the same subnet.
 	Advertisement *AdvertisementStatus `json:"advertisement,omitempty"`
 	// Last are the last solicitations for the target.
@@ -66,6 +69,12 @@ type AdvertisementStatus struct {
 	Delay    string `json:"delay,omitempty"`
 }
 
+// AnnouncementStatus is a series of unsolicited advertisements.
+type AnnouncementStatus struct {
+	Begun time.Time `json:"begun"`
+	Left  int       `json:"left"`
+}
+
 // RecordStatus is one solicitation that was received.
 type RecordStatus struct {
 	At        time.Time  `json:"at"`
@@ -82,6 +91,9 @@ func (d *daemon) explain(target netip.Addr) Explanation {
 	d.supervisor.look(func(u *uplink) { // under the lock that also publishes
 		x := u.explain(target, d.supervisor)
 		x.Last = u.last(target)
+		if begun, left, ok := u.duties.announcer.State(target); ok {
+			x.Announcement = &AnnouncementStatus{Begun: begun, Left: left}
+		}
 		e.Answers = append(e.Answers, x)
 	})
 	return e

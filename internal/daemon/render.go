@@ -42,6 +42,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 			}
 			b.WriteByte('\n')
 		}
+		if a := u.Announcement; a != nil {
+			fmt.Fprintf(&b, "  announced      since %s, %d times to come\n", a.Begun.Format(time.DateTime), a.Left)
+		}
 		for _, r := range u.Last {
 			fmt.Fprintf(&b, "  last asked     %s by %s, %s: %s\n", r.At.Format(time.DateTime), r.asker(), r.Kind, r.Reason)
 		}

@@ -90,6 +90,17 @@ func (a *Announcer) Clear() { a.series, a.queue = nil, nil }
 // Len returns how many addresses are being announced or rest.
 func (a *Announcer) Len() int { return len(a.series) }
 
+// State tells when the last series for an address began, and how many of its
+// announcements are still to come; ok is false for an address that is neither
+// being announced nor rests.
+func (a *Announcer) State(address netip.Addr) (begun time.Time, left int, ok bool) {
+	s := a.series[address]
+	if s == nil {
+		return time.Time{}, 0, false
+	}
+	return s.begun, s.left, true
+}
+
 // Next returns when Pop has something to do, and false for never.
 func (a *Announcer) Next() (time.Time, bool) {
 	if len(a.queue) == 0 {
