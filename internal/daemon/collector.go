@@ -136,7 +136,7 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	counter(c.descs.conflicts, u.counters.Conflicts.Load(), name)
 	var found []Finding
 	if t := c.d.supervisor.store.Load(); t != nil {
-		found = u.findings(t.Rules(), u.probed())
+		found = u.findings(t.Rules())
 	}
 	for _, reason := range findingReasons() {
 		gauge(c.descs.wrong, boolValue(slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason })), name, reason)

@@ -5,8 +5,10 @@ package daemon
 import (
 	"errors"
 	"slices"
+	"strings"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -19,8 +21,9 @@ type Inspection struct {
 	Findings []Finding `json:"findings"`
 }
 
-// Inspect looks at the host for a configuration, and changes nothing. It needs
-// no privilege; what takes one to see is left out.
+// Inspect looks at the host for a configuration, and changes nothing; on the
+// uplinks it asks for addresses that nobody has. It needs no privilege, but what
+// takes one to see is left out without.
 func Inspect(c *config.Config) (Inspection, error) {
 	if _, err := rules.Compile(c.Rules); err != nil {
 		return Inspection{}, err
@@ -48,27 +51,50 @@ func Inspect(c *config.Config) (Inspection, error) {
 	rs := s.discoverRules()
 	result.Rules = len(rs)
 	for _, u := range s.uplinks {
-		result.Findings = append(result.Findings, u.findings(rs, true)...)
+		at := u.site(rs)
+		if at == nil {
+			continue
+		}
+		if chains, err := consume.IngressChains(u.config.Interface); err == nil && len(chains) > 0 && at.host.Ingress == "" {
+			at.host.Ingress = "chains of nftables (" + strings.Join(chains, ", ") + ") look at frames"
+		}
+		result.Findings = append(result.Findings, at.inspect()...)
+		f, found, err := at.findResponder()
+		if err != nil {
+			return Inspection{}, err
+		}
+		if found {
+			result.Findings = append(result.Findings, f)
+		}
 	}
 	return result, nil
 }
 
-// findings inspects the uplink with the rules that are in force. unicast is true
-// where the kernel's errors may be about solicitations for addresses of rules.
-func (u *uplink) findings(rs []rules.Rule, unicast bool) []Finding {
-	if u.link.Index == 0 {
-		return nil // waited for, which the state tells
+// findings inspects the uplink of a running daemon. The kernel's errors count
+// once unicast solicitations have come that they may be about.
+func (u *uplink) findings(rs []rules.Rule) []Finding {
+	at := u.site(rs)
+	if at == nil {
+		return nil
 	}
-	at := &site{
+	if u.counters.Received[ndp.Unicast].Load() == 0 {
+		at.host.Unreachables = 0
+	}
+	return at.inspect()
+}
+
+// site returns what findings are about, nil for an uplink that is waited for,
+// which the state tells.
+func (u *uplink) site(rs []rules.Rule) *site {
+	if u.link.Index == 0 {
+		return nil
+	}
+	return &site{
 		uplink: u.config, link: u.link, routes: u.owner.routes, host: hostwatch.ReadUplink(u.link),
 		onLink: u.onLink(u.owner.routes.HopsOf(u.link.Index).OnLink), claims: len(u.conflicts()),
 		discovered: u.owner.config.DiscoverRules,
+		rules:      slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(u.config.Interface) }),
 	}
-	if !unicast {
-		at.host.Unreachables = 0
-	}
-	at.rules = slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(u.config.Interface) })
-	return at.inspect()
 }
 
 // warn logs findings, each once while it stays.
@@ -82,6 +108,3 @@ func (u *uplink) warn(found []Finding) {
 	}
 	u.warned = reasons
 }
-
-// probed reports whether unicast solicitations have come.
-func (u *uplink) probed() bool { return u.counters.Received[ndp.Unicast].Load() > 0 }

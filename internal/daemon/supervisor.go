@@ -204,7 +204,7 @@ func (s *supervisor) logLoaded(origin string) {
 	}
 	s.log.Info("configuration loaded", "config", origin, "uplinks", names, "rules", len(s.store.Load().Rules()))
 	for _, u := range s.uplinks {
-		u.warn(u.findings(s.store.Load().Rules(), u.probed()))
+		u.warn(u.findings(s.store.Load().Rules()))
 	}
 	if len(names) == 0 {
 		s.log.Warn("no interface has an IPv6 default route: waiting for one")

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -155,6 +156,18 @@ func TestFindings(t *testing.T) {
 			t.Errorf("%s stays in the metrics", s.reason)
 		}
 	}
+	t.Log("another_responder")
+	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1"))
+	other := harness.Run(t, n.Router, "--interface", harness.RouterPort, "--rule", "2001:db8:1:0:f::/120=static")
+	responder := false
+	for _, f := range check(t, n, good...) {
+		responder = responder || f.Reason == "another_responder" && contains(f.What, "02:00:00:00:00:01")
+	}
+	if !responder {
+		t.Error("another_responder is not found")
+	}
+	other.Signal(syscall.SIGTERM)
+	other.Exit()
 	t.Log("bridge_port and mld_snooping")
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = "br0"
