@@ -26,6 +26,11 @@ func (c checked) WriteText(w io.Writer) error {
 		fmt.Fprintln(&b, warning)
 	}
 	fmt.Fprintf(&b, "%s: valid, %d uplinks, %d rules, %d findings\n", c.Config, len(c.Uplinks), c.Rules, len(c.Findings))
+	for _, u := range c.Uplinks {
+		if u.Why != "" {
+			fmt.Fprintf(&b, "\n%s: %s (%s)\n", u.Interface, u.Why, u.State)
+		}
+	}
 	for _, f := range c.Findings {
 		fmt.Fprintf(&b, "\n%s: %s (%s)\n  if it stays: %s\n  to mend it:  %s\n", f.Interface, f.What, f.Reason, f.Stays, f.Mend)
 	}

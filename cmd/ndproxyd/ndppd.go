@@ -26,7 +26,7 @@ const ndppdPath = "/etc/ndppd.conf"
 func isNDPPD(program string) bool { return filepath.Base(program) == ndppdName }
 
 // newNDPPD is the command line of ndppd: what it has it takes, and what it has
-// not is passed over with a word, as getopt does.
+// not is passed over, as ndppd goes on after it.
 func newNDPPD(e env) *cobra.Command {
 	var (
 		src       = source{path: ndppdPath, format: config.NDPPDStrict}

@@ -54,10 +54,10 @@ func writeAs(t *testing.T, name, content string) string {
 
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
-	valid := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::/64', method: static}]\n")
-	wrong := write(t, "version: 1\nuplinks: [{interface: eth0}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
-	ndppd := writeAs(t, "ndppd.conf", "proxy eth0 { rule 2001:db8::/64 { auto } }\n")
-	odd := writeAs(t, "odd.conf", "proxy eth0 { rule 2001:db8::/80; { static } }\n")
+	valid := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: [{prefix: '2001:db8::/64', method: static}]\n")
+	wrong := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
+	ndppd := writeAs(t, "ndppd.conf", "proxy none9 { rule 2001:db8::/64 { auto } }\n")
+	odd := writeAs(t, "odd.conf", "proxy none9 { rule 2001:db8::/80; { static } }\n")
 	tests := []struct {
 		name           string
 		args           []string
@@ -68,23 +68,22 @@ func TestCommandLine(t *testing.T) {
 		{name: "no command", code: 2, stderr: "a command is missing"},
 		{name: "help", args: []string{"--help"}, stdout: "ndproxyd run --interface eth0"},
 		{name: "unknown command", args: []string{"ran"}, code: 2, stderr: `unknown command "ran"`},
-		{name: "unknown flag", args: []string{"run", "--uplnk", "eth0"}, code: 2, stderr: `unknown flag: --uplnk (see "ndproxyd run --help")`},
-		{name: "argument too many", args: []string{"run", "eth0"}, code: 2, stderr: "unknown command"},
+		{name: "unknown flag", args: []string{"run", "--uplnk", "none9"}, code: 2, stderr: `unknown flag: --uplnk (see "ndproxyd run --help")`},
+		{name: "argument too many", args: []string{"run", "none9"}, code: 2, stderr: "unknown command"},
 		{name: "valid file", args: []string{"check", "--config", valid}, stdout: "valid, 1 uplinks, 1 rules"},
-		{name: "valid flags", args: []string{"check", "-i", "eth0", "-r", "2001:db8::/64=static"}, stdout: "valid, 1 uplinks, 1 rules"},
+		{name: "valid flags", args: []string{"check", "-i", "none9", "-r", "2001:db8::/64=static"}, stdout: "none9: the interface does not exist yet (absent)"},
 		{name: "valid file as JSON", args: []string{"check", "--config", valid, "--output", "json"}, stdout: `"rules": 1`},
 		{name: "wrong file", args: []string{"check", "--config", wrong}, code: 2, stderr: wrong + ":3:18: rules[0].prefix: "},
 		{name: "wrong file, second fault", args: []string{"check", "--config", wrong}, code: 2, stderr: `did you mean "static"?`},
 		{name: "wrong file to run", args: []string{"run", "--config", wrong}, code: 2, stderr: `did you mean "2001:db8::/64"?`},
 		{name: "missing file", args: []string{"run", "--config", "/nonexistent/config.yaml"}, code: 2, stderr: "no such file"},
-		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "eth0"}, code: 2, stderr: "--config goes without --interface"},
+		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "none9"}, code: 2, stderr: "--config goes without --interface"},
 		{name: "loopback", args: []string{"run", "-i", "lo", "-r", "2001:db8::/64=static"}, code: 2, stderr: "loopback"},
-		{name: "no configuration", args: []string{"check"}, stdout: "the kernel's routes alone: valid"},
 		{name: "file by variable", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid}, stdout: "valid"},
 		{name: "flag before variable", args: []string{"check", "--config", valid}, vars: map[string]string{"NDPROXYD_CONFIG": wrong}, stdout: "valid"},
-		{name: "wrong variable", args: []string{"run", "-i", "eth0"}, vars: map[string]string{"NDPROXYD_LOG_LEVEL": "loud"}, code: 2, stderr: "NDPROXYD_LOG_LEVEL"},
-		{name: "log format", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--log-format", "xml"}, code: 2, stderr: `"xml" is not one of auto, text, json`},
-		{name: "metrics address", args: []string{"run", "-i", "eth0", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
+		{name: "wrong variable", args: []string{"run", "-i", "none9"}, vars: map[string]string{"NDPROXYD_LOG_LEVEL": "loud"}, code: 2, stderr: "NDPROXYD_LOG_LEVEL"},
+		{name: "log format", args: []string{"run", "-i", "none9", "-r", "2001:db8::/64=static", "--log-format", "xml"}, code: 2, stderr: `"xml" is not one of auto, text, json`},
+		{name: "metrics address", args: []string{"run", "-i", "none9", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
 		{name: "output format", args: []string{"status", "--output", "yaml"}, code: 2, stderr: `"yaml" is not one of text, json`},
 		{name: "ndppd.conf", args: []string{"check", "--config", ndppd}, stdout: "valid, 1 uplinks, 1 rules"},
 		{name: "odd ndppd.conf", args: []string{"check", "--config", odd}, code: 2, stderr: odd + ":1:30: length: "},

@@ -177,7 +177,11 @@ func (f *fileReader) rules(v value) {
 			field{"autowire", func(v value) { v.boolean(&r.Autowire) }},
 			field{"timeout", func(v value) { v.duration(&r.Timing.Timeout) }},
 			field{"ttl", func(v value) { v.duration(&r.Timing.TTL) }},
-			field{"deadtime", func(v value) { v.duration(&r.Timing.Deadtime) }},
+			field{"deadtime", func(v value) {
+				if v.duration(&r.Timing.Deadtime); r.Timing.Deadtime == 0 && len(v.errors) == before {
+					r.Timing.Deadtime = rules.NoDeadtime
+				}
+			}},
 			field{"retries", func(v value) { readRetries(v, &r.Timing.Retries) }},
 			field{"delay", func(v value) {
 				v.duration(&r.Delay)

@@ -3,6 +3,7 @@
 package config
 
 import (
+	"net/netip"
 	"slices"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -40,7 +41,9 @@ type ndppdProxySection struct {
 	uplink rules.Uplink
 	timing rules.Timing
 	wire   bool
-	rules  []*ndppdRuleSection
+	// wiredAt is where that stands.
+	wiredAt *ndppdEntry
+	rules   []*ndppdRuleSection
 }
 
 // ndppdRuleSection is a rule section. A dropped one stays for its comments.
@@ -73,7 +76,7 @@ func (r *ndppdReader) known(e *ndppdEntry, level []string) bool {
 	}
 	all := slices.Concat(ndppdTop(), ndppdProxy(), ndppdRule())
 	switch {
-	case e.key == "" && e.quoted: // noted where the quote stands
+	case e.key == "" && e.quoted && e.rest: // noted where the quote stands
 	case e.key == "" && e.value == "" && e.hasBlock:
 		r.notes.add(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
 	case e.key == "" && e.value == ";":
@@ -143,6 +146,9 @@ func (r *ndppdReader) proxy(e *ndppdEntry) {
 			r.rule(p, c)
 		}
 	}
+	if p.wire && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route }) {
+		r.notes.warn(p.wiredAt.start, deviation, "autowire has no effect on auto: the kernel has a route already")
+	}
 }
 
 // settings reads what a proxy section says beside its rules.
@@ -159,16 +165,12 @@ func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEn
 				p.uplink.Router = rules.RouterFalse
 			}
 		case "timeout":
-			if d := r.milliseconds(e); d > 0 {
-				p.timing.Timeout = r.clamp(e, d, rules.MinTimeout, rules.MaxTimeout)
-			}
+			p.timing.Timeout = r.time(e, rules.MinTimeout, rules.MaxTimeout)
 		case "ttl":
-			if d := r.milliseconds(e); d > 0 {
-				p.timing.TTL = r.clamp(e, d, rules.MinTTL, rules.MaxTTL)
-			}
+			p.timing.TTL = r.time(e, rules.MinTTL, rules.MaxTTL)
 		case "deadtime":
-			if d := r.milliseconds(e); d > 0 {
-				p.timing.Deadtime = r.clamp(e, d, 0, rules.MaxDeadtime)
+			if p.timing.Deadtime = r.time(e, 0, rules.MaxDeadtime); p.timing.Deadtime == 0 && e.value == "0" {
+				p.timing.Deadtime = rules.NoDeadtime
 			}
 		case "retries":
 			n := r.integer(e)
@@ -188,6 +190,7 @@ func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEn
 			}
 		case "autowire":
 			p.wire = r.boolean(e)
+			p.wiredAt = e
 		}
 	}
 }
@@ -280,64 +283,88 @@ func (r *ndppdReader) config() *Config {
 }
 
 // settle brings rules that overlap into the form that the most specific one
-// decides.
+// decides: static wins for whatever it covers, and of two rules with one prefix
+// one stays.
 func (r *ndppdReader) settle() {
-	usable := false
+	byName := make(map[string]*ndppdRules)
 	for i, p := range r.proxies {
-		for _, s := range p.rules {
-			if !s.drop {
-				r.overlap(i, s)
-			}
-			usable = usable || !s.drop
+		name := p.uplink.Interface
+		if byName[name] == nil {
+			byName[name] = &ndppdRules{static: make(map[netip.Prefix]*ndppdRuleSection), other: make(map[netip.Prefix]*ndppdRuleSection)}
+		} else {
+			r.notes.warn(p.entry.start, deviation, "the sections of %s count together; ndppd 0.2.5 takes the last one alone", name)
 		}
-		if i > 0 && slices.ContainsFunc(r.proxies[:i], func(o *ndppdProxySection) bool { return o.uplink.Interface == p.uplink.Interface }) {
-			r.notes.warn(p.entry.start, deviation, "the sections of %s count together; ndppd 0.2.5 takes the last one alone", p.uplink.Interface)
+		if i > 0 && name != r.proxies[0].uplink.Interface && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route && !s.drop }) {
+			r.notes.warn(p.entry.start, deviation, "the interfaces of all proxies are uplinks: auto does not answer on one for what is routed to another")
+		}
+		for _, s := range p.rules {
+			r.enter(byName[name], s)
+		}
+	}
+	usable := false
+	for _, p := range r.proxies {
+		for _, s := range p.rules {
+			r.overlap(byName[p.uplink.Interface], s)
+			usable = usable || !s.drop
 		}
 	}
 	if !usable && !r.notes.fatal() {
 		r.notes.add(0, quirkEmpty, "the file holds no rule that could answer for an address")
 	}
-	for _, p := range r.proxies {
-		if p.uplink.Interface != r.proxies[0].uplink.Interface && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route && !s.drop }) {
-			r.notes.warn(p.entry.start, deviation, "the interfaces of all proxies are uplinks: auto does not answer on one for what is routed to another")
-		}
+}
+
+// ndppdRules are the rules of one interface by prefix.
+type ndppdRules struct {
+	static, other map[netip.Prefix]*ndppdRuleSection
+}
+
+// enter takes a rule in, or puts it together with one of the same prefix.
+func (r *ndppdReader) enter(all *ndppdRules, s *ndppdRuleSection) {
+	if s.drop {
+		return
+	}
+	same := all.other
+	if s.rule.Method == rules.Static {
+		same = all.static
+	}
+	first := same[s.rule.Prefix]
+	switch {
+	case first == nil:
+		same[s.rule.Prefix] = s
+	case first.rule.Method == s.rule.Method:
+		r.merge(first, s, r.line(first))
+	default:
+		r.notes.warn(s.entry.start, deviation, "the rule on line %d has the same prefix, and counts alone; ndppd would ask on the devices of both", r.line(first))
+		s.drop = true
 	}
 }
 
-// overlap looks at what the earlier and later rules of the same interface do to
-// a rule: static wins for whatever it covers, and of two rules with one prefix
-// one stays.
-func (r *ndppdReader) overlap(section int, s *ndppdRuleSection) {
-	before := true
-	for _, p := range r.proxies {
-		if p.uplink.Interface != r.proxies[section].uplink.Interface {
-			continue
+// overlap looks at the wider rules around a rule that asks.
+func (r *ndppdReader) overlap(all *ndppdRules, s *ndppdRuleSection) {
+	if s.drop || s.rule.Method == rules.Static {
+		return
+	}
+	var around *ndppdRuleSection
+	for bits := range s.rule.Prefix.Bits() + 1 {
+		wider, _ := s.rule.Prefix.Addr().Prefix(bits)
+		if o := all.static[wider]; o != nil {
+			r.notes.warn(s.entry.start, deviation, "the static rule on line %d answers for all of these addresses, so this one has no effect", r.line(o))
+			s.drop = true
+			return
 		}
-		for _, o := range p.rules {
-			if o == s {
-				before = false
-				continue
-			}
-			if o.drop || s.drop {
-				continue
-			}
-			line, _ := r.place(o.entry.start)
-			covers := o.rule.Prefix.Bits() <= s.rule.Prefix.Bits() && o.rule.Prefix.Contains(s.rule.Prefix.Addr())
-			same := o.rule.Prefix == s.rule.Prefix
-			switch {
-			case covers && o.rule.Method == rules.Static && s.rule.Method != rules.Static:
-				r.notes.warn(s.entry.start, deviation, "the static rule on line %d answers for all of these addresses, so this one has no effect", line)
-				s.drop = true
-			case same && before && o.rule.Method == s.rule.Method:
-				r.merge(o, s, line)
-			case same && before && s.rule.Method != rules.Static && o.rule.Method != rules.Static:
-				r.notes.warn(s.entry.start, deviation, "the rule on line %d has the same prefix, and counts alone; ndppd would ask on the devices of both", line)
-				s.drop = true
-			case covers && !same && o.rule.Method != rules.Static && s.rule.Method != rules.Static:
-				r.notes.warn(s.entry.start, deviation, "this rule counts alone inside of that on line %d; ndppd would ask on the devices of both", line)
-			}
+		if o := all.other[wider]; o != nil && o != s {
+			around = o
 		}
 	}
+	if around != nil {
+		r.notes.warn(s.entry.start, deviation, "this rule counts alone inside of that on line %d; ndppd would ask on the devices of both", r.line(around))
+	}
+}
+
+// line returns the line of a rule.
+func (r *ndppdReader) line(s *ndppdRuleSection) int {
+	line, _ := r.place(s.entry.start)
+	return line
 }
 
 // merge puts the devices of two rules together.

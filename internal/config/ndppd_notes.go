@@ -46,6 +46,9 @@ type Note struct {
 	at int
 }
 
+// maxNotes bounds the warnings about a file, far beyond what people write.
+const maxNotes = 100_000
+
 // notes collects messages.
 type notes struct {
 	file    string
@@ -55,7 +58,7 @@ type notes struct {
 }
 
 func (n *notes) put(at int, quirk string, fatal bool, format string, args []any) {
-	if len(n.all) >= maxFaults {
+	if !fatal && len(n.all) >= maxNotes {
 		return
 	}
 	line, column := n.place(at)
@@ -85,7 +88,7 @@ func (n *notes) errors() error {
 	slices.SortStableFunc(n.all, func(a, b Note) int { return cmp.Compare(a.at, b.at) })
 	var es Errors
 	for _, note := range n.all {
-		if note.Fatal {
+		if note.Fatal && len(es) < maxFaults {
 			es = append(es, &Error{File: n.file, Line: note.Line, Column: note.Column, Message: note.Quirk + ": " + note.Text})
 		}
 	}

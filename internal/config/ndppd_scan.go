@@ -2,7 +2,10 @@
 
 package config
 
-import "sort"
+import (
+	"sort"
+	"strings"
+)
 
 // This file reads the grammar of ndppd.conf exactly as ndppd 0.2.x does: which
 // text becomes which key, value and block, however odd. What the keys mean is
@@ -12,6 +15,7 @@ import "sort"
 type ndppdEntry struct {
 	key, value string
 	quoted     bool
+	rest       bool // what is behind a quote that was noted
 	block      []*ndppdEntry
 	hasBlock   bool
 	start, end int // offsets into the text
@@ -33,6 +37,7 @@ type ndppdScanner struct {
 	lines    []int // offsets of the beginnings of lines
 	comments []ndppdComment
 	notes    notes
+	lost     int  // where a quote was noted that begins another value
 	failed   bool // the rest cannot be read
 }
 
@@ -40,7 +45,7 @@ type ndppdScanner struct {
 const maxNDPPDDepth = 100
 
 func newNDPPDScanner(file, text string, lenient bool) *ndppdScanner {
-	s := &ndppdScanner{file: file, text: text, notes: notes{file: file, lenient: lenient}, lines: []int{0}}
+	s := &ndppdScanner{file: file, text: text, notes: notes{file: file, lenient: lenient}, lines: []int{0}, lost: -1}
 	for i := range len(text) {
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
@@ -146,7 +151,7 @@ func (s *ndppdScanner) entry() *ndppdEntry {
 func (s *ndppdScanner) value(e *ndppdEntry) {
 	e.valueAt = s.pos
 	if q := s.peek(); q == '"' || q == '\'' {
-		e.quoted = true
+		e.quoted, e.rest = true, s.pos == s.lost
 		s.pos++
 		e.valueAt = s.pos
 		for c := s.peek(); c != q && c != '\n' && c != 0; c = s.peek() {
@@ -173,10 +178,11 @@ func (s *ndppdScanner) closeQuote(q byte) {
 	for rest < len(s.text) && isSpace(s.text[rest]) && s.text[rest] != '\n' {
 		rest++
 	}
-	if rest == len(s.text) || s.text[rest] == '\n' || s.text[rest] == 0 {
-		s.pos++
+	if behind := s.text[rest:]; behind == "" || behind[0] == '\n' || behind[0] == 0 || behind[0] == '#' || strings.HasPrefix(behind, "//") {
+		s.pos++ // all that can be lost is a comment
 		return
 	}
+	s.lost = s.pos
 	s.notes.add(s.pos, quirkQuote, "ndppd loses the rest of a line behind a closing quote, also a brace: leave the quotes out")
 }
 

@@ -119,7 +119,10 @@ func ndppdVectors() []ndppdVector {
 		{name: "autowire", in: proxy("autowire yes⏎ rule P { iface br0⏎ autovia yes }"), want: "eth0 R=true; " + p + " probe br0 autowire"},
 		{name: "key twice", in: proxy("router no⏎ router yes⏎ rule P { static }"), quirks: "3:2 twice", lenient: "eth0 R=false; " + p + " static"},
 		{name: "number with a unit", in: proxy("ttl 30s⏎ rule P { iface br0 }"), quirks: "2:6 integer", lenient: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=0s deadtime=0s retries=0"},
-		{name: "number of letters", in: proxy("ttl long⏎ rule P { iface br0 }"), quirks: "2:6 integer", lenient: "eth0 R=true; " + p + " probe br0"},
+		{name: "number of letters", in: proxy("ttl long⏎ rule P { iface br0 }"), quirks: "2:6 integer", lenient: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=0s deadtime=0s retries=0"},
+		{name: "zeros", in: proxy("ttl 0⏎ timeout 0⏎ deadtime 0⏎ rule P { iface br0 }"), want: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=10ms deadtime=-1ns retries=0"},
+		{name: "quoted key", in: proxy("\"static\"⏎ rule P { static }"), quirks: "2:2 unknown", lenient: ok},
+		{name: "comment behind a quote", in: proxy("router \"no\" # for now⏎ rule P { static }"), want: "eth0 R=false; " + p + " static"},
 		{name: "number too large", in: proxy("ttl 99999999999999999999⏎ rule P { static }"), fails: "2:6 integer"},
 		{name: "deep blocks", in: strings.Repeat("a {", 200), fails: "1:303 brace"},
 	}

@@ -61,13 +61,13 @@ func (r *ndppdReader) integer(e *ndppdEntry) int {
 	return int(n)
 }
 
-// milliseconds reads a time; what is negative stands for the default, 0 here.
-func (r *ndppdReader) milliseconds(e *ndppdEntry) time.Duration {
-	return max(0, time.Duration(r.integer(e))*time.Millisecond)
-}
-
-// clamp brings a time into the bounds that hold here.
-func (r *ndppdReader) clamp(e *ndppdEntry, d, low, high time.Duration) time.Duration {
+// time reads milliseconds and brings them into the bounds that hold here. What is
+// negative stands for the default, 0 here.
+func (r *ndppdReader) time(e *ndppdEntry, low, high time.Duration) time.Duration {
+	d := time.Duration(r.integer(e)) * time.Millisecond
+	if d < 0 {
+		return 0
+	}
 	if c := min(max(d, low), high); c != d {
 		r.notes.warn(e.start, deviation, "%s is %s here instead of %s, within %s to %s", e.key, c, d, low, high)
 		return c

@@ -198,7 +198,7 @@ func (w *yamlWriter) rule(s *ndppdRuleSection) {
 		w.line(4, "ttl: %s", r.Timing.TTL)
 	}
 	if r.Timing.Deadtime != 0 {
-		w.line(4, "deadtime: %s", r.Timing.Deadtime)
+		w.line(4, "deadtime: %s", max(0, r.Timing.Deadtime))
 	}
 	if r.Timing.Retries != 0 {
 		w.line(4, "retries: %d", max(0, r.Timing.Retries))

@@ -93,15 +93,18 @@ func (b *batch) chain() {
 	}))
 }
 
-// rule adds a rule: what came in on the device, is a solicitation, goes to an
-// address of the prefix and not to one of this host, is dropped.
-func (b *batch) rule(index int, p netip.Prefix) {
+// rule adds a rule: what came in on the device, for its own MAC address, is a
+// solicitation, and goes to an address of the prefix and not to one of this host,
+// is dropped.
+func (b *batch) rule(u Uplink, p netip.Prefix) {
 	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, b.attrs(func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_RULE_TABLE, tableName)
 		e.String(unix.NFTA_RULE_CHAIN, "prerouting")
 		e.Nested(unix.NFTA_RULE_EXPRESSIONS, func(e *netlink.AttributeEncoder) error {
 			meta(e, unix.NFT_META_IIF)
-			compare(e, unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, uint32(index))) //nolint:gosec // an index
+			compare(e, unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, uint32(u.Index))) //nolint:gosec // an index
+			payload(e, unix.NFT_PAYLOAD_LL_HEADER, 0, 6)
+			compare(e, unix.NFT_CMP_EQ, u.MAC[:])
 			meta(e, unix.NFT_META_L4PROTO)
 			compare(e, unix.NFT_CMP_EQ, []byte{protoICMPv6})
 			payload(e, unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1)

@@ -22,7 +22,10 @@ const drainTime = 100 * time.Millisecond
 // Uplink is an interface with the prefixes whose unicast solicitations are
 // answered there.
 type Uplink struct {
-	Index    int
+	Index int
+	// MAC is the device's. Frames for other stations come by, too, where a
+	// bridge hands what it forwards to nftables (br_netfilter).
+	MAC      [6]byte
 	Prefixes []netip.Prefix
 }
 
@@ -57,7 +60,7 @@ func (t *Table) Set(uplinks []Uplink) error {
 	b.chain()
 	for _, u := range uplinks {
 		for _, p := range u.Prefixes {
-			b.rule(u.Index, p)
+			b.rule(u, p)
 		}
 	}
 	if b.err != nil {
@@ -73,7 +76,7 @@ func (t *Table) Set(uplinks []Uplink) error {
 func help(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN)", err)
+		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN; or another daemon here has the table already)", err)
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
 		return fmt.Errorf("%w (consume_unicast needs Linux 5.12 with nftables)", err)
 	case errors.Is(err, os.ErrExist):

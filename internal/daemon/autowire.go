@@ -3,8 +3,12 @@
 package daemon
 
 import (
+	"errors"
 	"net/netip"
+	"os"
 	"slices"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -20,11 +24,26 @@ func (p *prober) wire(e rules.Entry) {
 	if !slices.ContainsFunc(p.owner.store.Load().Rules(), wanted) {
 		return
 	}
-	if err := hostwatch.AddHostRoute(e.Prefix.Addr(), int(e.Device)); err != nil {
+	err := hostwatch.AddHostRoute(e.Prefix.Addr(), int(e.Device))
+	switch {
+	case errors.Is(err, os.ErrExist): // somebody else's, which does the job
+	case err != nil:
 		p.owner.fault("autowire", err)
-		return
+	default:
+		p.wires[e.Prefix.Addr()] = e.Device
 	}
-	p.wires[e.Prefix.Addr()] = e.Device
+}
+
+// rewire makes host routes again that the kernel dropped with their device.
+func (p *prober) rewire(device int32) {
+	for a, d := range p.wires {
+		if d != device {
+			continue
+		}
+		if err := hostwatch.AddHostRoute(a, int(d)); err != nil && !errors.Is(err, os.ErrExist) && !errors.Is(err, unix.ENETDOWN) {
+			p.owner.fault("autowire", err)
+		}
+	}
 }
 
 // unwire takes the host route of a target back.

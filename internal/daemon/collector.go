@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -87,6 +88,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	c.d.supervisor.look(func(u *uplink) { c.uplink(ch, u, counter, gauge) })
+	c.findings(gauge)
 
 	byMethod := make(map[rules.Method]float64)
 	t := c.d.supervisor.store.Load()
@@ -134,13 +136,6 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	counter(c.descs.redirected, u.counters.Redirected.Load(), name)
 	counter(c.descs.sent, u.counters.Unsolicited.Load(), name, "unsolicited")
 	counter(c.descs.conflicts, u.counters.Conflicts.Load(), name)
-	var found []Finding
-	if t := c.d.supervisor.store.Load(); t != nil {
-		found = u.findings(t.Rules())
-	}
-	for _, reason := range findingReasons() {
-		gauge(c.descs.wrong, boolValue(slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason })), name, reason)
-	}
 	for _, r := range ndp.ProbeResults() {
 		counter(c.descs.probes, u.counters.Probes[r].Load(), name, r.String())
 	}
@@ -153,6 +148,29 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	gauge(c.descs.groups, float64(m.Groups), name, "join")
 	gauge(c.descs.groups, boolValue(m.AllMulti), name, "allmulti")
 	gauge(c.descs.ready, boolValue(u.state == Ready), name)
+}
+
+// findings inspects the host. That reads a lot, so it does without the
+// supervisor's lock.
+func (c *collector) findings(gauge func(*prometheus.Desc, float64, ...string)) {
+	sites := make(map[string]*site)
+	t := c.d.supervisor.store.Load()
+	c.d.supervisor.look(func(u *uplink) {
+		sites[u.config.Interface] = nil
+		if t != nil {
+			sites[u.config.Interface] = u.running(t.Rules())
+		}
+	})
+	for name, at := range sites {
+		var found []Finding
+		if at != nil {
+			at.host = hostwatch.ReadUplink(at.link)
+			found = at.inspect()
+		}
+		for _, reason := range findingReasons() {
+			gauge(c.descs.wrong, boolValue(slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason })), name, reason)
+		}
+	}
 }
 
 func boolValue(b bool) float64 {

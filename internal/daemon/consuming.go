@@ -5,8 +5,10 @@ package daemon
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/consume"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 )
 
 // maxConsumed bounds the prefixes whose unicast solicitations are consumed on one
@@ -26,21 +28,30 @@ func (s *supervisor) consumeUnicast() {
 			s.fault("consume_unicast", fmt.Errorf("%s has rules with %d prefixes, only the first %d are consumed: use wider ones", u.config.Interface, len(prefixes), maxConsumed))
 			prefixes = prefixes[:maxConsumed]
 		}
-		wanted = append(wanted, consume.Uplink{Index: u.link.Index, Prefixes: prefixes})
+		wanted = append(wanted, consume.Uplink{Index: u.link.Index, MAC: u.link.MAC, Prefixes: prefixes})
 	}
 	same := slices.EqualFunc(wanted, s.consumed, func(a, b consume.Uplink) bool {
-		return a.Index == b.Index && slices.Equal(a.Prefixes, b.Prefixes)
+		return a.Index == b.Index && a.MAC == b.MAC && slices.Equal(a.Prefixes, b.Prefixes)
 	})
 	if same {
 		return
 	}
+	if err := s.setConsumed(wanted); err != nil {
+		s.fault("consume_unicast", err)
+		// No interface has that index: the event makes us try again.
+		time.AfterFunc(consumeAgain, func() { s.notify(hostwatch.Event{Index: -1}) })
+		return
+	}
 	s.consumed = wanted
-	s.fault("consume_unicast", s.setConsumed())
 }
 
+// consumeAgain is when a table that could not be made is tried again: another
+// daemon may have it until it ends.
+const consumeAgain = 5 * time.Second
+
 // setConsumed puts the table in force, or takes it back.
-func (s *supervisor) setConsumed() error {
-	if len(s.consumed) == 0 {
+func (s *supervisor) setConsumed(wanted []consume.Uplink) error {
+	if len(wanted) == 0 {
 		return s.stopConsuming()
 	}
 	if s.table == nil {
@@ -50,7 +61,7 @@ func (s *supervisor) setConsumed() error {
 		}
 		s.table = t
 	}
-	return s.table.Set(s.consumed)
+	return s.table.Set(wanted)
 }
 
 // stopConsuming leaves unicast solicitations to the kernel again.

@@ -162,6 +162,7 @@ func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
 	if err := d.supervisor.apply(cfg); err != nil {
 		return err
 	}
+	d.supervisor.prober.tell(probeNews{rules: true})
 	d.listen.set(cfg.MetricsListen)
 	d.metrics.reloaded(time.Now(), time.Since(begin))
 	for _, w := range cfg.Warnings {

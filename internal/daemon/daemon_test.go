@@ -80,19 +80,24 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-func TestUnusable(t *testing.T) {
+func TestJudge(t *testing.T) {
 	t.Parallel()
+	addresses := []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64"), Usable: true}}
 	tests := []struct {
 		link rules.Link
 		want State
 		why  string
 	}{
-		{rules.Link{Name: "eth0", Ethernet: true}, Ready, ""},
-		{rules.Link{Name: "wg0"}, NotEthernet, "not Ethernet"},
-		{rules.Link{Name: "eth0", Ethernet: true, Master: "br0"}, Port, "eth0 is a port of br0 and hears nothing by itself: use br0"},
+		{rules.Link{}, Absent, "does not exist"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Up: true, Addresses: addresses}, Ready, ""},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Up: true}, NoAddress, "no usable IPv6 address"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Addresses: addresses}, Down, "the link is down"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, Up: true}, NoIPv6, "has no IPv6"},
+		{rules.Link{Name: "wg0", Index: 2}, NotEthernet, "not Ethernet"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, Master: "br0"}, Port, "eth0 is a port of br0 and hears nothing by itself: use br0"},
 	}
 	for _, tt := range tests {
-		if got, why := unusable(tt.link); got != tt.want || !strings.Contains(why, tt.why) {
+		if got, why := judge(tt.link, ndp.NewInterface(tt.link, rules.Uplink{}), rules.SourceAuto); got != tt.want || !strings.Contains(why, tt.why) {
 			t.Errorf("%+v: %s %q", tt.link, got, why)
 		}
 	}

@@ -95,8 +95,9 @@ func (s *supervisor) sighted(u *uplink, sign ndp.Sighting) {
 func (s *supervisor) sight(g sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	g.uplink.sight(g.sign, time.Now())
-	s.guardAll()
+	if g.uplink.sight(g.sign, time.Now()) {
+		s.guardAll()
+	}
 }
 
 // disclaim forgets what stations claim an address that has just appeared here.
@@ -134,17 +135,18 @@ func (u *uplink) guard(hops hostwatch.Hops, store *rules.Store) {
 	}
 }
 
-// sight takes a sign in, and asks its station whether it is true.
-func (u *uplink) sight(sign ndp.Sighting, now time.Time) {
+// sight takes a sign in, and asks whether it is true. It returns true
+// when a claim stands from now on.
+func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 	if u.listener == nil {
-		return
+		return false
 	}
 	ask, begun, stands := u.duties.claims.Sight(sign, now)
 	if begun {
 		u.counters.Conflicts.Add(1)
 	}
 	if ask {
-		u.solicit(sign.Address, sign.MAC)
+		u.solicit(sign.Address)
 	}
 	if stands && now.Sub(u.duties.logged[sign.Address]) >= claimLog {
 		if u.duties.logged == nil {
@@ -153,6 +155,7 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) {
 		u.duties.logged[sign.Address] = now
 		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
 	}
+	return stands
 }
 
 // checkClaims asks stations whether they still have what they claim.
@@ -163,12 +166,12 @@ func (u *uplink) checkClaims(now time.Time) {
 		}
 	}
 	ask, ended := u.duties.claims.Due(now)
-	for a, mac := range ask {
+	for _, a := range ask {
 		if v := u.view.Find(a); v == nil || !v.Hears() && v.Silence != rules.Claimed {
 			u.duties.claims.Drop(a)
 			continue
 		}
-		u.solicit(a, mac)
+		u.solicit(a)
 	}
 	for a, c := range ended {
 		if c.Stands {
@@ -177,12 +180,13 @@ func (u *uplink) checkClaims(now time.Time) {
 	}
 }
 
-// solicit asks one station for an address.
-func (u *uplink) solicit(a netip.Addr, mac [6]byte) {
+// solicit asks on the uplink who has an address: by multicast, since only then
+// does the answer tell an owner from a proxy.
+func (u *uplink) solicit(a netip.Addr) {
 	if u.listener == nil {
 		return
 	}
-	frame, err := u.iface.Solicitation(a, &mac)
+	frame, err := u.iface.Solicitation(a)
 	if err == nil {
 		err = u.listener.Send(frame)
 	}
@@ -221,35 +225,40 @@ func (u *uplink) announceAll(at time.Time) {
 // announce sends what is due.
 func (u *uplink) announce(now time.Time) {
 	if u.listener == nil || u.state != Ready {
-		u.duties.announcer.Clear()
-		return
+		u.duties.announcer.Stop()
 	}
 	for {
 		a, ok := u.duties.announcer.Pop(now)
 		if !ok {
 			return
 		}
-		u.report(u.sendAnnouncement(a))
+		sent, err := u.sendAnnouncement(a)
+		u.duties.announcer.Charge(sent - 1)
+		u.report(err)
 	}
 }
 
-func (u *uplink) sendAnnouncement(a ndp.Announcement) error {
-	for _, routers := range []bool{false, true} {
-		if routers && u.config.Gratuitous != rules.GratuitousRouters {
-			break
-		}
+// sendAnnouncement sends an announcement with all that goes with it, and returns
+// how many frames that were.
+func (u *uplink) sendAnnouncement(a ndp.Announcement) (sent int, err error) {
+	copies := []bool{false} // to all nodes
+	if u.config.Gratuitous == rules.GratuitousRouters {
+		copies = append(copies, true)
+	}
+	for _, routers := range copies {
 		frame, err := u.iface.Unsolicited(a.Address, a.Override, routers)
 		if err == nil {
 			err = u.listener.Send(frame)
 		}
 		if err != nil {
 			u.counters.SendErrors.Add(1)
-			return err
+			return sent, err
 		}
+		sent++
 		u.counters.Unsolicited.Add(1)
 	}
 	if !a.First || u.config.Prime == rules.PrimeNone {
-		return nil
+		return sent, nil
 	}
 	routers := u.duties.hops.Default
 	if u.config.Prime == rules.PrimeDAD {
@@ -261,8 +270,9 @@ func (u *uplink) sendAnnouncement(a ndp.Announcement) error {
 			err = u.listener.Send(frame)
 		}
 		if err != nil {
-			return err
+			return sent, err
 		}
+		sent++
 	}
-	return nil
+	return sent, nil
 }

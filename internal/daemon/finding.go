@@ -58,6 +58,10 @@ type site struct {
 	claims int // addresses of rules that other stations have
 	// discovered is true for rules that nobody wrote.
 	discovered bool
+	// errorsBefore are ICMPv6 errors that do not count, and unprobed is true
+	// while none do.
+	errorsBefore uint64
+	unprobed     bool
 }
 
 // inspect returns what is wrong, in the order of the reasons.
@@ -71,9 +75,10 @@ func (s *site) inspect() []Finding {
 		add(findingForwarding, "packets for the addresses behind this node arrive and are dropped", "sysctl -w net.ipv6.conf.all.forwarding=1",
 			"the node does not forward what it receives on %s", name)
 	}
-	if s.link.Forwarding && s.host.DefaultByRA && s.host.AcceptRA != "2" {
+	// With 0 a program heeds the advertisements and not the kernel.
+	if s.link.Forwarding && s.routes.DefaultByRA(s.link.Index) && s.host.AcceptRA == "1" {
 		add(findingAcceptRA, "the default route ends some time after the last router advertisement that was heeded", "sysctl -w net.ipv6.conf."+name+".accept_ra=2",
-			"the default route comes from router advertisements, which a forwarding node ignores (accept_ra is %s)", s.host.AcceptRA)
+			"the default route comes from router advertisements, which a forwarding node ignores (accept_ra is 1)")
 	}
 	if p := s.proxied(); len(p) > 0 {
 		add(findingProxy, "solicitations for them get two answers, the kernel's up to a second late", "ip -6 neigh del proxy "+p[0].String()+" dev "+name,
@@ -96,9 +101,9 @@ func (s *site) inspect() []Finding {
 		add(findingResponder, "they are left to the other station", `see "ndproxyd status" for who it is, and narrow the rules or deny the addresses`,
 			"another station on %s answers for %d addresses of the rules", name, s.claims)
 	}
-	if n := s.host.Unreachables; n > 0 && !s.uplink.ConsumeUnicast {
+	if n := s.host.Unreachables - s.errorsBefore; n > 0 && !s.unprobed && !s.uplink.ConsumeUnicast {
 		add(findingUnicast, "routers that probe a known neighbor get an error beside the answer", `set "consume_unicast: true" for the uplink (needs CAP_NET_ADMIN), or drop ICMPv6 type 135 for the rules' prefixes in nftables' ip6 prerouting hook`,
-			"the kernel has sent %d ICMPv6 errors (destination unreachable) out of %s, as it does for unicast solicitations of addresses that are not its own", n, name)
+			"the kernel has sent %d ICMPv6 errors (destination unreachable) out of %s, as it does, among others, for unicast solicitations of addresses that are not its own", n, name)
 	}
 	if p := s.routes.Policy(); len(p) > 0 && slices.ContainsFunc(s.rules, func(r rules.Rule) bool { return r.Method == rules.Route || r.Method == rules.Probe }) {
 		add(findingPolicy, "an address may be routed otherwise than is answered for", `compare "ip -6 route get ADDRESS iif `+name+`" with "ndproxyd explain ADDRESS"`,
@@ -115,10 +120,12 @@ func (s *site) inspectRules(add func(reason, stays, mend, format string, args ..
 		if r.Method == rules.Deny {
 			continue
 		}
-		if len(s.onLink) > 0 && !slices.ContainsFunc(s.onLink, r.Prefix.Overlaps) {
+		if s.isOffLink(r.Prefix) {
 			off = append(off, r.Prefix)
 		}
-		if !s.discovered && len(r.Devices) == 0 && !s.routes.LeadsBehind(r.Prefix) {
+		// What leads into a tunnel or to this node itself is static's own affair.
+		back := r.Method != rules.Static || s.routes.LeadsBack(r.Prefix)
+		if !s.discovered && len(r.Devices) == 0 && back && !s.routes.LeadsBehind(r.Prefix) {
 			nowhere = append(nowhere, r.Prefix)
 		}
 	}
@@ -130,6 +137,19 @@ func (s *site) inspectRules(add func(reason, stays, mend, format string, args ..
 		add(findingNoRoute, "packets that the answers of static rules draw here go back to the router, in circles; other rules answer for nothing", "ip -6 route add "+nowhere[0].String()+" dev DEVICE",
 			"the kernel routes nothing of %s to a device behind this node", list(nowhere))
 	}
+}
+
+// isOffLink reports whether a prefix is in none of the link's, where one of its
+// kind, global or unique local (RFC 4193), is known.
+func (s *site) isOffLink(p netip.Prefix) bool {
+	known := false
+	for _, on := range s.onLink {
+		if on.Overlaps(p) {
+			return false
+		}
+		known = known || on.Addr().IsPrivate() == p.Addr().IsPrivate()
+	}
+	return known
 }
 
 // proxied returns the kernel's proxy entries that rules cover.

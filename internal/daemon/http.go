@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html/template"
+	"html"
+	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -124,21 +126,28 @@ func (d *daemon) handler() http.Handler {
 	})
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		_ = indexPage().Execute(w, d.status())
+		_, _ = io.WriteString(w, indexPage(d.status()))
 	})
 	return mux
 }
 
-// indexPage is the page at the root.
-func indexPage() *template.Template {
-	return template.Must(template.New("index").Parse(`<!doctype html>
+// indexPage is the page at the root. It is written by hand, since the linker keeps
+// every method of every type in a program that has templates.
+func indexPage(s Status) string {
+	var b strings.Builder
+	text := html.EscapeString
+	fmt.Fprintf(&b, `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>ndproxyd</title></head><body>
-<h1>ndproxyd {{.Version.Version}}</h1>
-<p>{{.Rules}} rules from {{.Config}}, running since {{.Started.UTC.Format "2006-01-02 15:04:05 UTC"}}.</p>
+<h1>ndproxyd %s</h1>
+<p>%d rules from %s, running since %s.</p>
 <table border="1" cellpadding="4"><tr><th>uplink<th>state<th>received<th>answered</tr>
-{{range .Uplinks}}<tr><td>{{.Interface}}<td>{{.State}} {{.Why}}<td>{{.Received}}<td>{{.Answered}}</tr>
-{{end}}</table>
+`, text(s.Version.Version), s.Rules, text(s.Config), s.Started.UTC().Format("2006-01-02 15:04:05 UTC"))
+	for _, u := range s.Uplinks {
+		fmt.Fprintf(&b, "<tr><td>%s<td>%s %s<td>%d<td>%d</tr>\n", text(u.Interface), text(u.State), text(u.Why), u.Received, u.Answered)
+	}
+	b.WriteString(`</table>
 <p><a href="/metrics">metrics</a> · <a href="/readyz">ready</a> · <a href="/healthz">healthy</a></p>
 </body></html>
-`))
+`)
+	return b.String()
 }

@@ -16,9 +16,16 @@ import (
 
 // Inspection is what a configuration comes to on this host.
 type Inspection struct {
-	Uplinks  []string  `json:"uplinks"`
-	Rules    int       `json:"rules"`
-	Findings []Finding `json:"findings"`
+	Uplinks  []UplinkInspection `json:"uplinks"`
+	Rules    int                `json:"rules"`
+	Findings []Finding          `json:"findings"`
+}
+
+// UplinkInspection tells whether an uplink could answer.
+type UplinkInspection struct {
+	Interface string `json:"interface"`
+	State     string `json:"state"`
+	Why       string `json:"why,omitempty"`
 }
 
 // Inspect looks at the host for a configuration, and changes nothing; on the
@@ -45,7 +52,8 @@ func Inspect(c *config.Config) (Inspection, error) {
 		}
 		s.uplinks = append(s.uplinks, &uplink{config: u, link: link, owner: s})
 		indices = append(indices, link.Index)
-		result.Uplinks = append(result.Uplinks, u.Interface)
+		state, why := judge(link, ndp.NewInterface(link, u), u.Source)
+		result.Uplinks = append(result.Uplinks, UplinkInspection{Interface: u.Interface, State: state.String(), Why: why})
 	}
 	s.routes.SetUplinks(indices)
 	rs := s.discoverRules()
@@ -55,6 +63,7 @@ func Inspect(c *config.Config) (Inspection, error) {
 		if at == nil {
 			continue
 		}
+		at.host = hostwatch.ReadUplink(at.link)
 		if chains, err := consume.IngressChains(u.config.Interface); err == nil && len(chains) > 0 && at.host.Ingress == "" {
 			at.host.Ingress = "chains of nftables (" + strings.Join(chains, ", ") + ") look at frames"
 		}
@@ -70,17 +79,16 @@ func Inspect(c *config.Config) (Inspection, error) {
 	return result, nil
 }
 
-// findings inspects the uplink of a running daemon. The kernel's errors count
-// once unicast solicitations have come that they may be about.
-func (u *uplink) findings(rs []rules.Rule) []Finding {
+// running returns what findings are about for the uplink of a running daemon. The
+// kernel's errors count from its start on, and once unicast solicitations have
+// come that they may be about.
+func (u *uplink) running(rs []rules.Rule) *site {
 	at := u.site(rs)
-	if at == nil {
-		return nil
+	if at != nil {
+		at.errorsBefore = u.errorsBefore
+		at.unprobed = u.counters.Received[ndp.Unicast].Load() == 0
 	}
-	if u.counters.Received[ndp.Unicast].Load() == 0 {
-		at.host.Unreachables = 0
-	}
-	return at.inspect()
+	return at
 }
 
 // site returns what findings are about, nil for an uplink that is waited for,
@@ -90,7 +98,7 @@ func (u *uplink) site(rs []rules.Rule) *site {
 		return nil
 	}
 	return &site{
-		uplink: u.config, link: u.link, routes: u.owner.routes, host: hostwatch.ReadUplink(u.link),
+		uplink: u.config, link: u.link, routes: u.owner.routes,
 		onLink: u.onLink(u.owner.routes.HopsOf(u.link.Index).OnLink), claims: len(u.conflicts()),
 		discovered: u.owner.config.DiscoverRules,
 		rules:      slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(u.config.Interface) }),

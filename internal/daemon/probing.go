@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -13,9 +14,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// queryQueue is how many solicitations may wait until the prober looks at them:
-// what a router asks for at once.
-const queryQueue = 4096
+// queryQueue is how many solicitations may wait until the prober looks at them.
+const queryQueue = 512
 
 // prober asks for the targets of probe rules. Its goroutine owns the table; the
 // listeners, the watcher and the probe socket send to it.
@@ -37,6 +37,7 @@ type probeNews struct {
 	prefixes []netip.Prefix // their routes changed
 	all      bool           // or all may have
 	link     bool           // the device changed
+	rules    bool           // the rules changed
 }
 
 func newProber(owner *supervisor) *prober {
@@ -58,7 +59,7 @@ func (p *prober) ask(q ndp.Query) bool {
 
 // tell hands news over. Without a probe rule there is nobody who wants them.
 func (p *prober) tell(n probeNews) {
-	if !p.owner.probes.Load() {
+	if !p.owner.probes.Load() && !n.rules {
 		return
 	}
 	select {
@@ -126,12 +127,7 @@ func (p *prober) query(q ndp.Query, out *ndp.Outcome) {
 	}
 	plan := ndp.Plan{Devices: []int32{q.Verdict.Device}, Timing: rs[i].Timing}
 	if names := rs[i].Devices; len(names) > 0 {
-		plan.Devices, plan.Named = nil, true
-		for _, name := range names {
-			if index := p.owner.routes.Index(name); index != 0 {
-				plan.Devices = append(plan.Devices, index)
-			}
-		}
+		plan.Devices, plan.Named = p.indices(names), true
 	}
 	if len(plan.Devices) == 0 { // none of them is there
 		out.Settled = append(out.Settled, q)
@@ -149,6 +145,9 @@ func (p *prober) learn(n probeNews, out *ndp.Outcome) {
 		p.table.Doubt(n.doubt, time.Now(), out)
 	case n.link:
 		p.deviceChanged(n.device, out)
+	case n.rules:
+		clear(p.devices) // they were not followed without a probe rule
+		p.table.Keep(p.kept, out)
 	default:
 		p.table.Changed(n.prefixes, n.all, out)
 	}
@@ -163,7 +162,35 @@ func (p *prober) deviceChanged(index int32, out *ndp.Outcome) {
 	delete(p.devices, index)
 	if !p.owner.routes.Has(index) {
 		p.table.DeviceGone(index, out)
+		return
 	}
+	p.rewire(index)
+}
+
+// kept reports whether a target is still to be asked for in the same way.
+func (p *prober) kept(target netip.Addr, plan ndp.Plan) bool {
+	var best *rules.Rule
+	rs := p.owner.store.Load().Rules()
+	for i := range rs {
+		if rs[i].Prefix.Contains(target) && (best == nil || rs[i].Prefix.Bits() > best.Prefix.Bits()) {
+			best = &rs[i]
+		}
+	}
+	if best == nil || best.Method != rules.Probe || best.Timing.WithDefaults() != plan.Timing || plan.Named != (len(best.Devices) > 0) {
+		return false
+	}
+	return !plan.Named || slices.Equal(p.indices(best.Devices), plan.Devices)
+}
+
+// indices returns the devices of that names that are there.
+func (p *prober) indices(names []string) []int32 {
+	var found []int32
+	for _, name := range names {
+		if index := p.owner.routes.Index(name); index != 0 {
+			found = append(found, index)
+		}
+	}
+	return found
 }
 
 // do publishes what was learned, then settles, then asks.

@@ -52,7 +52,7 @@ func (s *site) findResponder() (Finding, bool, error) {
 			continue
 		}
 		target := randomIn(r.Prefix)
-		frame, err := iface.Solicitation(target, nil)
+		frame, err := iface.Solicitation(target)
 		if err != nil {
 			return Finding{}, false, nil // no address to ask from, which the state tells
 		}

@@ -53,6 +53,7 @@ func newSupervisor(log *slog.Logger, store *rules.Store, routes *hostwatch.Route
 		done:      make(chan struct{}),
 	}
 	s.prober = newProber(s)
+	store.ResolveDevices(routes.Index)
 	store.Replace(rules.Kernel, routes.All())
 	store.Follow(s.follow)
 	return s
@@ -204,7 +205,10 @@ func (s *supervisor) logLoaded(origin string) {
 	}
 	s.log.Info("configuration loaded", "config", origin, "uplinks", names, "rules", len(s.store.Load().Rules()))
 	for _, u := range s.uplinks {
-		u.warn(u.findings(s.store.Load().Rules()))
+		if at := u.running(s.store.Load().Rules()); at != nil {
+			at.host = hostwatch.ReadUplink(at.link)
+			u.warn(at.inspect())
+		}
 	}
 	if len(names) == 0 {
 		s.log.Warn("no interface has an IPv6 default route: waiting for one")

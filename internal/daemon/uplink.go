@@ -36,6 +36,8 @@ type uplink struct {
 	guards     map[netip.Addr]rules.Silence
 	duties     duties
 	warned     []string // the findings that were logged
+	// errorsBefore is how many ICMPv6 errors the kernel had sent at the start.
+	errorsBefore uint64
 
 	state State
 	why   string // one sentence for people
@@ -107,7 +109,8 @@ func (u *uplink) refresh() {
 	}
 	moved := u.link.MAC != link.MAC
 	u.link, u.iface = link, ndp.NewInterface(link, u.config)
-	if state, why := unusable(link); state != Ready {
+	state, why := judge(link, u.iface, u.config.Source)
+	if state == NotEthernet || state == Port {
 		u.report(u.close())
 		u.set(state, why)
 		return
@@ -117,16 +120,11 @@ func (u *uplink) refresh() {
 		u.again()
 		return
 	}
-	switch {
-	case !link.IPv6:
-		u.set(NoIPv6, "the interface has no IPv6: its MTU may be below 1280")
-	case !link.Up:
-		u.set(Down, "the link is down")
-	case !u.iface.HasSource():
-		u.set(NoAddress, noAddress(u.config.Source))
-	default:
-		u.ready(moved)
+	if state != Ready {
+		u.set(state, why)
+		return
 	}
+	u.ready(moved)
 }
 
 // ready notes that solicitations are answered, and announces what is behind us
@@ -135,6 +133,9 @@ func (u *uplink) refresh() {
 // forward at once.
 func (u *uplink) ready(moved bool) {
 	was := u.state == Ready
+	if !u.known {
+		u.errorsBefore = hostwatch.ReadUplink(u.link).Unreachables
+	}
 	u.set(Ready, "")
 	switch {
 	case was && !moved:
@@ -160,13 +161,22 @@ func (u *uplink) lose(why string) {
 	u.set(Absent, why)
 }
 
-// unusable tells why no socket can work on a link, or Ready.
-func unusable(l rules.Link) (State, string) {
-	if !l.Ethernet {
+// judge tells in which state an uplink with such a link is, as far as the link
+// goes. No socket works on one that is not Ethernet, or a port.
+func judge(l rules.Link, i *ndp.Interface, source rules.SourcePolicy) (State, string) {
+	switch {
+	case l.Index == 0:
+		return Absent, "the interface does not exist yet"
+	case !l.Ethernet:
 		return NotEthernet, "the interface is not Ethernet, so nobody sends it solicitations"
-	}
-	if l.Master != "" {
+	case l.Master != "":
 		return Port, fmt.Sprintf("%s is a port of %s and hears nothing by itself: use %s", l.Name, l.Master, l.Master)
+	case !l.IPv6:
+		return NoIPv6, "the interface has no IPv6: its MTU may be below 1280"
+	case !l.Up:
+		return Down, "the link is down"
+	case !i.HasSource():
+		return NoAddress, noAddress(source)
 	}
 	return Ready, ""
 }
@@ -278,7 +288,7 @@ func (u *uplink) close() error {
 	}
 	err := errors.Join(u.leave(), u.listener.Close())
 	u.listener = nil
-	u.duties.announcer.Clear()
+	u.duties.announcer.Stop()
 	u.duties.claims.Clear()
 	return err
 }

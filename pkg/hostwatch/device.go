@@ -16,13 +16,14 @@ type device struct {
 	loopback bool
 	// neighbors is true where neighbor discovery runs.
 	neighbors bool
+	up        bool
 }
 
 func newDevice(link netlink.Link) device {
 	a := link.Attrs()
 	return device{
 		name: a.Name, kind: link.Type(), loopback: a.RawFlags&unix.IFF_LOOPBACK != 0,
-		neighbors: isEthernet(a),
+		neighbors: isEthernet(a), up: a.RawFlags&unix.IFF_UP != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
 	}
 }
 

@@ -23,10 +23,11 @@ type HostRoute struct {
 	Device  int
 }
 
-// AddHostRoute makes or replaces the route to an address on the device with that
-// index. It needs CAP_NET_ADMIN.
+// AddHostRoute makes the route to an address on the device with that index, and
+// fails with an error that wraps [os.ErrExist] where the address has one. It needs
+// CAP_NET_ADMIN.
 func AddHostRoute(a netip.Addr, device int) error {
-	if err := netlink.RouteReplace(hostRoute(a, device)); err != nil {
+	if err := netlink.RouteAdd(hostRoute(a, device)); err != nil {
 		return fmt.Errorf("add route to %s: %w", a, helpAdmin(err))
 	}
 	return nil

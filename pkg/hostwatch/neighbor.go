@@ -45,7 +45,9 @@ func (b *batch) neighbor(hdr *unix.NlMsghdr, data []byte) {
 	}
 	switch data[0] {
 	case unix.AF_BRIDGE:
-		b.handler.Link(Event{Index: bridge})
+		if bridge != 0 { // else it is a tunnel's
+			b.handler.Link(Event{Index: bridge})
+		}
 	case unix.AF_INET6:
 		if !n.Address.Is6() || n.Address.IsMulticast() || n.Address.IsLinkLocalUnicast() {
 			return

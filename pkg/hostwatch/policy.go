@@ -59,18 +59,31 @@ func parsePolicy(b []byte) (policyRule, bool) {
 	if b[3] != 0 {
 		parts = append(parts, fmt.Sprintf("tos %#x", b[3]))
 	}
+	var mark, mask uint32
+	marked := false
 	for kind, v := range attributes(b[sizeRtMsg:]) {
 		switch kind {
+		case fraFwMark:
+			mark, marked = number(v), true
+		case fraFwMask: // also for the mark 0, which then is left out
+			mask, marked = number(v), true
 		case fraPriority:
 			r.priority = number(v)
 		case fraTable:
 			r.table = number(v)
-		case fraGoto, fraFlow, fraPad, fraProtocol, fraFwMask:
+		case fraGoto, fraFlow, fraPad, fraProtocol:
 		default:
 			if s := selector(kind, v, b); s != "" {
 				parts = append(parts, s)
 			}
 		}
+	}
+	if marked {
+		s := fmt.Sprintf("fwmark %#x", mark)
+		if mask != 0 && mask != 1<<32-1 || mark == 0 {
+			s += fmt.Sprintf("/%#x", mask)
+		}
+		parts = append(parts, s)
 	}
 	r.selector = strings.Join(parts, " ")
 	return r, true
@@ -93,8 +106,6 @@ func selector(kind uint16, v, header []byte) string {
 		return "iif " + strings.TrimRight(string(v), "\x00")
 	case fraOifName:
 		return "oif " + strings.TrimRight(string(v), "\x00")
-	case fraFwMark:
-		return fmt.Sprintf("fwmark %#x", number(v))
 	case fraSuppressPrefix:
 		if n := number(v); n != unset {
 			return fmt.Sprintf("suppress_prefixlength %d", n)
@@ -136,7 +147,7 @@ func (r *Routes) setPolicy(messages [][]byte) {
 		}
 	}
 	slices.SortStableFunc(policy, func(a, b policyRule) int { return cmp.Compare(a.priority, b.priority) })
-	r.order, r.tables = nil, make(map[uint32]*table)
+	r.order = nil
 	for _, rule := range policy {
 		switch {
 		case rule.action == actionNop:
@@ -145,9 +156,11 @@ func (r *Routes) setPolicy(messages [][]byte) {
 		case rule.action != actionTable: // nothing gets past it
 			r.policy = append(r.policy, rule.String())
 			return
-		case r.tables[rule.table] == nil:
+		case !slices.Contains(r.order, rule.table):
 			r.order = append(r.order, rule.table)
-			r.tables[rule.table] = new(table)
+			if r.tables[rule.table] == nil {
+				r.tables[rule.table] = new(table)
+			}
 		}
 	}
 }

@@ -11,8 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// readRoutes reads devices, policy rules and routes anew.
-func readRoutes() (*Routes, error) {
+// readRoutes reads devices, policy rules and routes anew. changes reports whether
+// events have come since the last time it was asked.
+func readRoutes(changes func() bool) (*Routes, error) {
 	r := NewRoutes()
 	links, err := again(netlink.LinkList)
 	if err != nil {
@@ -30,23 +31,40 @@ func readRoutes() (*Routes, error) {
 		return nil, fmt.Errorf("read policy rules: %w", err)
 	}
 	r.setPolicy(messages)
+	r.silent = setting("/proc/sys/net/ipv6/route/skip_notify_on_dev_down") == "1"
+	for range dumpTries {
+		if err := r.dump(); err != nil {
+			return nil, err
+		}
+		if changes == nil || !changes() {
+			break
+		}
+	}
+	return r, nil
+}
+
+// dump adds the kernel's routes. When routes change meanwhile, the kernel's walk
+// may leave some out that did not; so the caller dumps again, and what is deleted
+// between two dumps goes by its event.
+func (r *Routes) dump() error {
 	req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
 	req.AddData(nl.NewIfInfomsg(unix.AF_INET6))
-	err = req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(b []byte) bool {
-		if msg, ok := parseRoute(b); ok {
-			r.apply(msg, 0, false)
-			if msg.protocol == HostRouteProtocol && msg.prefix.IsSingleIP() {
-				r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.prefix.Addr(), Device: int(msg.paths[0].index)})
-			}
+	r.hostRoutes = nil
+	err := req.ExecuteIter(unix.NETLINK_ROUTE, unix.RTM_NEWROUTE, func(b []byte) bool {
+		msg, ok := parseRoute(b)
+		if !ok {
+			return true
+		}
+		r.apply(msg, 0, false)
+		if msg.protocol == HostRouteProtocol && msg.prefix.IsSingleIP() {
+			r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.prefix.Addr(), Device: int(msg.paths[0].index)})
 		}
 		return true
 	})
-	// The kernel's walk of the tables goes on where it was when they change
-	// meanwhile, and the events tell what did.
 	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("read routes: %w", err)
+		return fmt.Errorf("read routes: %w", err)
 	}
-	return r, nil
+	return nil
 }
 
 // again repeats a reading that changes interrupt.

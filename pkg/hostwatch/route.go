@@ -16,13 +16,17 @@ type route struct {
 	prefix   netip.Prefix
 	// whole is true when paths are all the next hops that the route has.
 	whole bool
-	paths []path
+	// object is true when the route has a next hop object, of which a message
+	// about its end may name a part only.
+	object bool
+	paths  []path
 }
 
 // path is one way that a table has for a prefix.
 type path struct {
 	metric  uint32
 	kind    uint8 // RTN_*
+	proto   uint8 // RTPROT_*, who made it
 	encap   bool  // the packet is encapsulated (RTA_ENCAP)
 	index   int32 // of the device; 0 where the kernel does not tell
 	gateway netip.Addr
@@ -40,16 +44,18 @@ const (
 	rtaNHID   = 30 // RTA_NH_ID
 )
 
+// sourceTable is added to the number of a table for routes that hold for some
+// sources only (RFC 8678). These are not followed, but their next hops count.
+const sourceTable = 1 << 31
+
 // parseRoute reads the body of RTM_NEWROUTE and RTM_DELROUTE. It returns false
-// for what is not a route of the IPv6 tables: other families, cached clones,
-// and routes that hold for some sources only (RFC 8678), which no rule of ours
-// can tell apart.
+// for what is not a route of the IPv6 tables: other families and cached clones.
 func parseRoute(b []byte) (route, bool) {
-	if len(b) < sizeRtMsg || b[0] != unix.AF_INET6 || b[1] > 128 || b[2] != 0 || number(b[8:])&unix.RTM_F_CLONED != 0 {
+	if len(b) < sizeRtMsg || b[0] != unix.AF_INET6 || b[1] > 128 || number(b[8:])&unix.RTM_F_CLONED != 0 {
 		return route{}, false
 	}
 	r := route{table: uint32(b[4]), protocol: b[5]}
-	single := path{kind: b[7]}
+	single := path{kind: b[7], proto: b[5]}
 	dst, several := netip.IPv6Unspecified(), []byte(nil)
 	for kind, v := range attributes(b[sizeRtMsg:]) {
 		switch kind {
@@ -68,23 +74,29 @@ func parseRoute(b []byte) (route, bool) {
 		case unix.RTA_MULTIPATH:
 			several = v
 		case rtaNHID:
-			r.whole = true
+			r.whole, r.object = true, true
 		}
+	}
+	if b[2] != 0 {
+		r.table |= sourceTable
 	}
 	var err error
 	if r.prefix, err = dst.Prefix(int(b[1])); err != nil || !dst.Is6() {
 		return route{}, false
 	}
 	if several == nil {
-		r.paths = []path{single}
-		return r, true
+		if number(b[8:])&unix.RTNH_F_DEAD == 0 {
+			r.paths = []path{single}
+		}
+		return r, len(r.paths) > 0
 	}
 	r.whole = true
 	r.paths = parseHops(several, single)
 	return r, true
 }
 
-// parseHops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes.
+// parseHops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes. Next
+// hops that are dead with their device are left out.
 func parseHops(b []byte, common path) []path {
 	var paths []path
 	for len(b) >= sizeRtNh {
@@ -102,7 +114,9 @@ func parseHops(b []byte, common path) []path {
 				p.encap = true
 			}
 		}
-		paths = append(paths, p)
+		if b[2]&unix.RTNH_F_DEAD == 0 {
+			paths = append(paths, p)
+		}
 		b = b[min(len(b), align(n)):]
 	}
 	return paths

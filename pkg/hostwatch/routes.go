@@ -25,7 +25,8 @@ type Routes struct {
 	policy     []string          // rules that are not followed
 	devices    map[int32]device
 	uplinks    map[int32]bool
-	several    int // how often a route with several next hops was seen
+	several    int  // how often a route with several next hops was seen
+	silent     bool // net.ipv6.route.skip_notify_on_dev_down
 	hostRoutes []HostRoute
 	// How many paths have each next hop, and each on-link prefix.
 	hops   map[hop]int
@@ -62,7 +63,8 @@ func (r *Routes) apply(msg route, flags uint16, gone bool) []netip.Prefix {
 	defer r.mu.Unlock()
 	t := r.tables[msg.table]
 	if t == nil {
-		return nil
+		t = new(table)
+		r.tables[msg.table] = t
 	}
 	if len(msg.paths) > 1 {
 		r.several++
@@ -77,8 +79,12 @@ func (r *Routes) apply(msg route, flags uint16, gone bool) []netip.Prefix {
 	t.set(msg.prefix, after, r.shared)
 	r.count(msg.prefix, before, -1)
 	r.count(msg.prefix, after, 1)
+	at := slices.Index(r.order, msg.table)
+	if at < 0 { // looked at for its next hops only
+		return nil
+	}
 	changed := []netip.Prefix{msg.prefix}
-	for _, id := range r.order[slices.Index(r.order, msg.table)+1:] { // what it may hide
+	for _, id := range r.order[at+1:] { // what it may hide
 		for p := range r.tables[id].paths.Subnets(msg.prefix) {
 			changed = append(changed, p)
 		}
@@ -111,12 +117,13 @@ func (r *Routes) replace(n *Routes) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.order, r.tables, r.policy, r.devices, r.several = n.order, n.tables, n.policy, n.devices, n.several
-	r.hops, r.onLink, r.shared = n.hops, n.onLink, n.shared
+	r.hops, r.onLink, r.shared, r.silent = n.hops, n.onLink, n.shared, n.silent
 }
 
-// setDevice takes a device's facts over, or that it is gone, and reports whether
-// that may change what routes through it mean.
-func (r *Routes) setDevice(index int32, d device, gone bool) bool {
+// setDevice takes a device's facts over, or that it is gone. It reports whether
+// that changes what routes through it mean, and whether the device went up or
+// down.
+func (r *Routes) setDevice(index int32, d device, gone bool) (changed, flipped bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.devices[index]
@@ -125,16 +132,32 @@ func (r *Routes) setDevice(index int32, d device, gone bool) bool {
 	} else {
 		r.devices[index] = d
 	}
+	flipped = gone || old.up != d.up
+	old.up = d.up
 	// A new device has no routes yet, and those of a deleted one go by events.
-	return !gone && old.name != "" && old != d
+	return !gone && old.name != "" && old != d, flipped
 }
 
-// hasSeveral reports whether there was a route with several next hops. The
-// kernel does not tell when one of them dies with its device.
-func (r *Routes) hasSeveral() bool {
+// uses reports whether a route leads through the device.
+func (r *Routes) uses(index int32) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.several > 0
+	for _, id := range r.order {
+		for _, paths := range r.tables[id].paths.All() {
+			if slices.ContainsFunc(*paths, func(p path) bool { return p.index == index }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// losesSilently reports whether the kernel may leave it unsaid that routes go, or
+// next hops of them, when a device goes down.
+func (r *Routes) losesSilently() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.several > 0 || r.silent
 }
 
 // SetUplinks names the devices that do not lead behind us, and reports whether

@@ -159,6 +159,12 @@ func TestReplace(t *testing.T) {
 	if e, _ := r.Entry(netip.MustParsePrefix(p)); e.Behind || e.Device != uplink {
 		t.Errorf("entry is %+v", e)
 	}
+	// A plain route stays beside one with next hops, and the kernel uses it.
+	r.apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false)
+	if e, _ := r.Entry(netip.MustParsePrefix(p)); e.Behind {
+		t.Errorf("entry is %+v", e)
+	}
+	r.apply(message(p, dev(uplink)), 0, true)
 	r.apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false) // appended: the message has all
 	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind {
 		t.Errorf("entry is %+v", e)
@@ -166,6 +172,38 @@ func TestReplace(t *testing.T) {
 	r.apply(message(p, via("fe80::1", pod1)), 0, true)
 	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind || e.Device != pod2 {
 		t.Errorf("entry is %+v", e)
+	}
+}
+
+// TestNextHopObject ends a route of which the kernel names a part only.
+func TestNextHopObject(t *testing.T) {
+	t.Parallel()
+	r := testRoutes()
+	whole, part := message("2001:db8:1::5/128", via("fe80::1", pod1), via("fe80::2", pod2)), message("2001:db8:1::5/128", via("fe80::2", pod2))
+	whole.object, part.object = true, true
+	r.apply(whole, 0, false)
+	r.apply(part, 0, true)
+	for e := range r.All() {
+		t.Errorf("left: %+v", e)
+	}
+}
+
+// TestOtherTables guards the next hops of routes that are not followed.
+func TestOtherTables(t *testing.T) {
+	t.Parallel()
+	r := testRoutes()
+	other := message("::/0", via("2001:db8:1::ff", uplink))
+	for _, table := range []uint32{100, unix.RT_TABLE_MAIN | sourceTable} {
+		other.table = table
+		if changed := r.apply(other, 0, false); changed != nil {
+			t.Errorf("table %d: changed %s", table, changed)
+		}
+		if got := r.HopsOf(uplink); len(got.All) != 1 || len(got.Default) == 0 {
+			t.Errorf("table %d: hops are %+v", table, got)
+		}
+		if got := r.DefaultDevices(); !slices.Equal(got, []string{"eth0"}) {
+			t.Errorf("table %d: devices are %s", table, got)
+		}
 	}
 }
 
@@ -219,6 +257,7 @@ func TestPolicy(t *testing.T) {
 		policyMessage(32766, 254, actionTable),
 		policyMessage(0, 255, actionTable),
 		policyMessage(10, 100, actionTable, attr(fraFwMark, u32(0x200))),
+		policyMessage(15, 99, actionTable, attr(fraFwMask, u32(0xff))),
 		policyMessage(20, 0, actionTable, attr(fraL3mdev, []byte{1})),
 		prefix,
 		policyMessage(40, 254, actionTable, attr(fraSuppressPrefix, u32(0))),
@@ -234,7 +273,7 @@ func TestPolicy(t *testing.T) {
 		t.Errorf("tables are %v, want %v", r.order, want)
 	}
 	want := []string{
-		"10: fwmark 0x200 lookup 100", "20: l3mdev lookup 0", "30: to 2001:db8::/32 lookup 102", "40: suppress_prefixlength 0 lookup 254",
+		"10: fwmark 0x200 lookup 100", "15: fwmark 0x0/0xff lookup 99", "20: l3mdev lookup 0", "30: to 2001:db8::/32 lookup 102", "40: suppress_prefixlength 0 lookup 254",
 		"50: iif eth0 lookup 103", "60: selector 99 lookup 104", "40000: action 6",
 	}
 	if !slices.Equal(r.policy, want) {

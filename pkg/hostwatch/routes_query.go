@@ -3,6 +3,7 @@
 package hostwatch
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -11,15 +12,31 @@ import (
 )
 
 // defaults returns the paths of the default route in the order in which the
-// kernel prefers them, of the first table that has one.
+// kernel prefers them, of the first table that has one; else those of the tables
+// that are not followed, such as default routes for some sources.
 func (r *Routes) defaults() []path {
+	of := func(id uint32) []path {
+		return slices.DeleteFunc(slices.Clone(r.tables[id].get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))),
+			func(p path) bool { return p.kind != unix.RTN_UNICAST || p.index == 0 })
+	}
 	for _, id := range r.order {
-		paths := slices.DeleteFunc(slices.Clone(r.tables[id].get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))), func(p path) bool { return p.kind != unix.RTN_UNICAST || p.index == 0 })
-		if len(paths) > 0 {
+		if paths := of(id); len(paths) > 0 {
 			return paths
 		}
 	}
-	return nil
+	var others []path
+	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
+		others = append(others, of(id)...)
+	}
+	return others
+}
+
+// DefaultByRA reports whether a default route through the device with that index
+// comes from router advertisements.
+func (r *Routes) DefaultByRA(index int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.ContainsFunc(r.defaults(), func(p path) bool { return int(p.index) == index && p.proto == unix.RTPROT_RA })
 }
 
 // DefaultDevices returns the names of the devices that carry an IPv6 default
@@ -98,6 +115,15 @@ func (r *Routes) HopsOf(index int) Hops {
 	slices.SortFunc(h.All, netip.Addr.Compare)
 	slices.SortFunc(h.OnLink, netip.Prefix.Compare)
 	return h
+}
+
+// LeadsBack reports whether packets for the prefix as a whole go back out of an
+// uplink, or have no way at all.
+func (r *Routes) LeadsBack(p netip.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, paths, _, ok := r.decide(p)
+	return !ok || slices.ContainsFunc(paths, func(p path) bool { return p.kind == unix.RTN_UNICAST && r.uplinks[p.index] })
 }
 
 // LeadsBehind reports whether any address of the prefix is behind us.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 )
@@ -89,6 +90,52 @@ func (s *socket) receive(handle func(hdr *unix.NlMsghdr, data []byte)) error {
 		return true
 	})
 	return errors.Join(err, inner)
+}
+
+// drain drops all events that are there.
+func (s *socket) drain() error {
+	err := s.raw.Read(func(fd uintptr) bool {
+		for {
+			_, _, err := unix.Recvfrom(int(fd), s.buf, 0)
+			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
+				return true // nothing is left, or the next receive says what is wrong
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("drop events: %w", err)
+	}
+	return nil
+}
+
+// news returns a function that reports whether events have come since the last
+// call. They stay where they are.
+func (s *socket) news() func() bool {
+	var last uint32
+	return func() bool {
+		now := s.queued()
+		fresh := now != last
+		last = now
+		return fresh
+	}
+}
+
+// queued returns how much of the receive buffer is in use.
+func (s *socket) queued() (used uint32) {
+	const (
+		rmemAlloc = 0 // SK_MEMINFO_RMEM_ALLOC of linux/sock_diag.h
+		fields    = 9 // SK_MEMINFO_VARS
+	)
+	_ = s.raw.Control(func(fd uintptr) {
+		var info [fields]uint32
+		size := uint32(unsafe.Sizeof(info))
+		_, _, errno := unix.Syscall6(unix.SYS_GETSOCKOPT, fd, unix.SOL_SOCKET, unix.SO_MEMINFO,
+			uintptr(unsafe.Pointer(&info[0])), uintptr(unsafe.Pointer(&size)), 0)
+		if errno == 0 {
+			used = info[rmemAlloc]
+		}
+	})
+	return used
 }
 
 // maxBatch is how many events are taken before what they mean is passed on.

@@ -28,27 +28,48 @@ func (t *table) get(p netip.Prefix) []path {
 
 // with returns the paths with those of a new or changed route. replace is
 // NLM_F_REPLACE of its message.
+//
+// At one metric a table may have several plain routes beside one with next hops:
+// only routes with a next hop are joined (rt6_qualify_for_ecmp of the kernel).
 func with(old []path, r route, replace bool) []path {
+	if len(r.paths) == 0 {
+		return old
+	}
+	metric, joined := r.paths[0].metric, r.paths[0].joins() || r.whole
+	drop := func(path) bool { return false }
+	switch replaced := -1; {
+	case r.whole: // the message has all next hops
+		drop = func(p path) bool { return p.metric == metric && (p.joins() || r.object) }
+	case replace:
+		for i, p := range old { // the first of its sort, or else of its metric
+			if p.metric == metric && (replaced < 0 || p.joins() == joined && old[replaced].joins() != joined) {
+				replaced = i
+			}
+		}
+		drop = func(p path) bool {
+			return replaced >= 0 && (p.same(old[replaced]) || old[replaced].joins() && p.metric == metric && p.joins())
+		}
+	}
 	paths := make([]path, 0, len(old)+len(r.paths))
 	for _, p := range old {
-		// One metric has one route with all of its next hops, or one that is
-		// replaced as a whole.
-		if (replace || r.whole) && len(r.paths) > 0 && p.metric == r.paths[0].metric || slices.ContainsFunc(r.paths, p.same) {
-			continue
+		if !drop(p) && !slices.ContainsFunc(r.paths, p.same) {
+			paths = append(paths, p)
 		}
-		paths = append(paths, p)
 	}
 	paths = append(paths, r.paths...)
 	slices.SortStableFunc(paths, func(a, b path) int { return cmp.Compare(a.metric, b.metric) })
 	return paths
 }
 
+// joins reports whether routes with such paths are joined into one.
+func (p path) joins() bool { return p.gateway.IsValid() }
+
 // without returns the paths without those of a route, or of some of its next
-// hops.
+// hops. Of a route with a next hop object nothing is left.
 func without(old []path, r route) []path {
 	var paths []path
 	for _, p := range old {
-		if !slices.ContainsFunc(r.paths, p.same) {
+		if !slices.ContainsFunc(r.paths, p.same) && (!r.object || len(r.paths) == 0 || p.metric != r.paths[0].metric) {
 			paths = append(paths, p)
 		}
 	}

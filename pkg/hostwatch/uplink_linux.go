@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -19,9 +18,6 @@ import (
 type UplinkState struct {
 	// AcceptRA is the setting of that name.
 	AcceptRA string
-	// DefaultByRA is true when a default route through the uplink comes from
-	// router advertisements.
-	DefaultByRA bool
 	// Proxied are the kernel's own proxy entries on the uplink.
 	Proxied []netip.Addr
 	// Ingress names what looks at frames before a packet socket does, "" for
@@ -40,7 +36,6 @@ func ReadUplink(l rules.Link) UplinkState {
 	name := filepath.Base(l.Name)
 	s := UplinkState{
 		AcceptRA:     setting("/proc/sys/net/ipv6/conf", name, "accept_ra"),
-		DefaultByRA:  defaultByRA(l.Index),
 		Proxied:      proxied(l.Index),
 		Unreachables: unreachables(name),
 	}
@@ -61,21 +56,6 @@ func setting(parts ...string) string {
 		return ""
 	}
 	return strings.TrimSpace(string(b))
-}
-
-func defaultByRA(index int) bool {
-	list, err := again(func() ([]netlink.Route, error) {
-		return netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{LinkIndex: index, Protocol: unix.RTPROT_RA}, netlink.RT_FILTER_OIF|netlink.RT_FILTER_PROTOCOL)
-	})
-	if err != nil {
-		return false
-	}
-	for i := range list {
-		if list[i].Dst == nil || list[i].Dst.IP.IsUnspecified() {
-			return true
-		}
-	}
-	return false
 }
 
 func proxied(index int) []netip.Addr {

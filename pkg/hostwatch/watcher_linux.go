@@ -48,11 +48,11 @@ type Watcher struct {
 // Watch subscribes, and reads the routes. It needs no privilege.
 func Watch() (*Watcher, error) {
 	s, err := subscribe(unix.RTNLGRP_LINK, unix.RTNLGRP_IPV6_IFADDR, unix.RTNLGRP_IPV6_NETCONF,
-		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH)
+		unix.RTNLGRP_IPV6_ROUTE, unix.RTNLGRP_IPV6_RULE, unix.RTNLGRP_NEIGH, unix.RTNLGRP_NEXTHOP)
 	if err != nil {
 		return nil, fmt.Errorf("subscribe to changes of the network: %w", err)
 	}
-	r, err := readRoutes()
+	r, err := readRoutes(s.news())
 	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
@@ -65,12 +65,17 @@ func (w *Watcher) Run(ctx context.Context, h Handler) error {
 	defer w.Close()
 	defer context.AfterFunc(ctx, w.Close)()
 	for {
-		b := batch{routes: w.Routes, handler: h}
+		b := batch{routes: w.Routes, handler: h, socket: w.socket}
 		err := w.socket.receive(b.take)
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case errors.Is(err, errOverrun): // everything may have changed
+			// What is queued is older than the reading that comes, and some of
+			// it was undone by what was lost.
+			if err := w.socket.drain(); err != nil && ctx.Err() == nil {
+				return err
+			}
 			b.reread = true
 			h.Link(Event{})
 		case err != nil:
@@ -89,6 +94,7 @@ func (w *Watcher) Close() { w.close.Do(func() { _ = w.socket.Close() }) }
 type batch struct {
 	routes  *Routes
 	handler Handler
+	socket  *socket
 	changed []netip.Prefix
 	all     bool // any entry may have changed
 	reread  bool // the copy of the routes may be wrong
@@ -101,7 +107,7 @@ func (b *batch) take(hdr *unix.NlMsghdr, data []byte) {
 		if msg, ok := parseRoute(data); ok && !b.reread {
 			b.changed = append(b.changed, b.routes.apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)...)
 		}
-	case unix.RTM_NEWRULE, unix.RTM_DELRULE:
+	case unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
 		b.reread = true
 	case unix.RTM_NEWNEIGH, unix.RTM_DELNEIGH:
 		b.neighbor(hdr, data)
@@ -122,20 +128,19 @@ func (b *batch) link(hdr *unix.NlMsghdr, data []byte) {
 		return
 	}
 	a := link.Attrs()
-	gone := hdr.Type == unix.RTM_DELLINK && len(data) > 0 && data[0] != unix.AF_BRIDGE // a port that left its bridge
-	if b.routes.setDevice(int32(a.Index), newDevice(link), gone) {                     //nolint:gosec // an index
-		b.all = true
-	}
-	if (gone || a.RawFlags&unix.IFF_UP == 0) && b.routes.hasSeveral() {
-		b.reread = true
-	}
 	b.handler.Link(Event{Index: a.Index, Name: a.Name})
+	if len(data) == 0 || data[0] != unix.AF_UNSPEC || a.Name == "" {
+		return // of a bridge, or of a radio: the message has not all facts
+	}
+	changed, flipped := b.routes.setDevice(int32(a.Index), newDevice(link), hdr.Type == unix.RTM_DELLINK) //nolint:gosec // an index
+	b.all = b.all || changed && b.routes.uses(int32(a.Index))                                             //nolint:gosec // an index
+	b.reread = b.reread || flipped && b.routes.losesSilently()
 }
 
 // finish passes on what the events mean for the routes.
 func (b *batch) finish() error {
 	if b.reread {
-		fresh, err := readRoutes()
+		fresh, err := readRoutes(b.socket.news())
 		if err != nil {
 			return err
 		}

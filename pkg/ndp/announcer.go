@@ -84,8 +84,19 @@ func (a *Announcer) Withdraw(address netip.Addr) {
 	}
 }
 
-// Clear forgets everything, as when the uplink is lost.
+// Clear forgets everything, as when all has to be announced from a new MAC
+// address.
 func (a *Announcer) Clear() { a.series, a.queue = nil, nil }
+
+// Stop ends all series, as when the uplink is lost. The addresses still rest.
+func (a *Announcer) Stop() {
+	for address := range a.series {
+		a.Withdraw(address)
+	}
+}
+
+// Charge counts frames that were sent beside an announcement.
+func (a *Announcer) Charge(frames int) { a.free = a.free.Add(time.Duration(frames) * announceGap) }
 
 // Len returns how many addresses are being announced or rest.
 func (a *Announcer) Len() int { return len(a.series) }

@@ -119,12 +119,12 @@ func TestClaims(t *testing.T) {
 		{name: "a proxy's answer is not", signs: []ndp.Sighting{proxy}},
 		{name: "two announcements are no answer", signs: []ndp.Sighting{announces, announces}, asks: 2, began: 1},
 		{name: "an answer makes it stand", signs: []ndp.Sighting{speaks, answers}, asks: 1, began: 1, stand: true},
-		{name: "a proxy's answer does, too", signs: []ndp.Sighting{announces, proxy}, asks: 1, began: 1, stand: true},
+		{name: "a proxy's answer does not", signs: []ndp.Sighting{announces, proxy}, asks: 2, began: 1},
 		{name: "a stranger does not end it", signs: []ndp.Sighting{speaks, answers, stranger}, asks: 1, began: 1, stand: true},
-		{name: "a stranger takes a weak claim over", signs: []ndp.Sighting{speaks, stranger}, asks: 2, began: 1},
+		{name: "a stranger does not take a fresh claim over", signs: []ndp.Sighting{speaks, stranger}, asks: 2, began: 1},
 		{name: "unanswered", signs: []ndp.Sighting{speaks}, then: 10 * time.Second, asks: 3, began: 1},
-		{name: "answered, and then no longer", signs: []ndp.Sighting{speaks, answers}, then: 20 * time.Second, asks: 4, began: 1},
-		{name: "answered, and asked again", signs: []ndp.Sighting{speaks, answers}, then: 5 * time.Second, asks: 2, began: 1, stand: true},
+		{name: "answered, and then no longer", signs: []ndp.Sighting{speaks, answers}, then: 25 * time.Second, asks: 4, began: 1},
+		{name: "answered, and asked again", signs: []ndp.Sighting{speaks, answers}, then: 10 * time.Second, asks: 2, began: 1, stand: true},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -14,9 +14,9 @@ const (
 	// claimTries is how many of them go unanswered before the claim ends,
 	// MAX_UNICAST_SOLICIT of RFC 4861 §10.
 	claimTries = 3
-	// claimCheck is how long a claim stands before the claimant is asked
-	// again, DELAY_FIRST_PROBE_TIME of RFC 4861 §10.
-	claimCheck = 5 * time.Second
+	// claimCheck is how long a claim stands before the claimant is asked again.
+	// All stations of the address's group hear it, so it is not less.
+	claimCheck = 10 * time.Second
 	// maxClaims bounds the claims of an uplink.
 	maxClaims = 1024
 )
@@ -45,7 +45,10 @@ type Claim struct {
 func (c *Claims) Sight(s Sighting, now time.Time) (ask, begun, stands bool) {
 	known := c.byAddress[s.Address]
 	if known != nil && known.MAC == s.MAC {
-		if !s.Solicited { // only an answer shows that the station is there
+		// Only an answer shows that the station is there, and only with the
+		// Override flag that it is no proxy (RFC 4861 §7.2.4, §7.2.8). Linux
+		// sets the flag in answers to multicast solicitations alone.
+		if !s.Solicited || !s.Override {
 			return false, false, false
 		}
 		stands = !known.Stands
@@ -53,7 +56,7 @@ func (c *Claims) Sight(s Sighting, now time.Time) (ask, begun, stands bool) {
 		return false, false, stands
 	}
 	// A proxy's answer is no claim to own the address (RFC 4861 §7.2.8).
-	if s.Advertisement && !s.Override || known != nil && known.Stands || known == nil && len(c.byAddress) >= maxClaims {
+	if s.Advertisement && !s.Override || known != nil && (known.Stands || now.Before(known.due)) || known == nil && len(c.byAddress) >= maxClaims {
 		return false, false, false
 	}
 	if c.byAddress == nil {
@@ -83,7 +86,7 @@ func (c *Claims) Next() (first time.Time, ok bool) {
 
 // Due returns the addresses whose claimants have to be asked now, and those
 // whose claims have ended since they did not answer.
-func (c *Claims) Due(now time.Time) (ask map[netip.Addr][6]byte, ended map[netip.Addr]Claim) {
+func (c *Claims) Due(now time.Time) (ask []netip.Addr, ended map[netip.Addr]Claim) {
 	for a, claim := range c.byAddress {
 		switch {
 		case claim.due.After(now):
@@ -94,10 +97,7 @@ func (c *Claims) Due(now time.Time) (ask map[netip.Addr][6]byte, ended map[netip
 			ended[a] = *claim
 			delete(c.byAddress, a)
 		default:
-			if ask == nil {
-				ask = make(map[netip.Addr][6]byte)
-			}
-			ask[a] = claim.MAC
+			ask = append(ask, a)
 			claim.asked++
 			claim.due = now.Add(claimAgain)
 		}

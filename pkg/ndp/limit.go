@@ -22,16 +22,19 @@ type bucket struct {
 
 // take reports whether one more may pass at the time, in nanoseconds, where rate
 // may pass in a second.
-func (b *bucket) take(now int64, rate int) bool {
+func (b *bucket) take(now int64, rate int) bool { return b.takeN(now, rate, 1) }
+
+// takeN reports whether n more may pass; else it takes nothing.
+func (b *bucket) takeN(now int64, rate, n int) bool {
 	cost := int64(time.Second) / int64(rate)
 	if now > b.last {
 		b.level = max(0, b.level-(now-b.last))
 		b.last = now
 	}
-	if b.level+cost > int64(rate)*cost {
+	if b.level+int64(n)*cost > int64(rate)*cost {
 		return false
 	}
-	b.level += cost
+	b.level += int64(n) * cost
 	return true
 }
 

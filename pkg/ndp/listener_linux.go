@@ -32,8 +32,8 @@ type ListenConfig struct {
 	Counters *Counters
 	// Recent takes what became of solicitations. It may have been used before.
 	Recent *Recent
-	// Sighted hears of other stations that use an address of ours, each about
-	// once a second while it is seen. Ask takes a solicitation whose target has
+	// Sighted hears of other stations that use an address of ours, one that is
+	// alone about once a second. Ask takes a solicitation whose target has
 	// to be asked first, and returns false when it has no room; every query it
 	// takes must come back by Settle. Both must not block. Nil is nobody.
 	Sighted func(Sighting)

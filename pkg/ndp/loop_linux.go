@@ -21,20 +21,21 @@ const longestFrame = 16 << 10
 
 // loop is the state of the goroutine that reads, answers and counts.
 type loop struct {
-	l       *Listener
-	fd      int
-	rx      received
-	s       solicitation
-	batch   *batch
-	limit   bucket  // of answers to all nodes
-	askers  *askers // nil until there is a limit
-	queue   delayQueue
-	last    lastSighting
-	notes   notes
-	started time.Time // zero of the clock that delays and limits use
-	clock   int64     // that clock's time at the beginning of the round
-	failed  error     // of a read
-	long    []byte
+	l         *Listener
+	fd        int
+	rx        received
+	s         solicitation
+	batch     *batch
+	limit     bucket  // of answers to all nodes
+	askers    *askers // nil until there is a limit
+	queue     delayQueue
+	last      lastSighting // of a solicitor
+	lastClaim lastSighting // of who advertises an address
+	notes     notes
+	started   time.Time // zero of the clock that delays and limits use
+	clock     int64     // that clock's time at the beginning of the round
+	failed    error     // of a read
+	long      []byte
 }
 
 // run answers until the listener closes. It sleeps in the runtime's poller,
@@ -170,7 +171,8 @@ func (lp *loop) receive() (took bool) {
 // take answers a solicitation, or looks at what else the filter lets through.
 func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if isAdvertisement(frame) {
-		if sign, ok := Sight(frame, lp.rx.meta, iface, view); ok {
+		sign, ok := Sight(frame, lp.rx.meta, iface, view)
+		if ok && (sign.Solicited || lp.lastClaim.isNew(sign.Address, sign.MAC, view, lp.clock)) {
 			lp.l.sighted(sign)
 		}
 		return
@@ -179,27 +181,28 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if reason := lp.account(res, iface.uplink.LimitPerAsker); reason != Probing {
 		lp.notes.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
 	}
-	if res.Reason.valid() && lp.last.isNew(&lp.s, view, lp.clock) {
+	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&
+		lp.last.isNew(lp.s.source, lp.s.asker, view, lp.clock) {
 		if sign, ok := lp.s.sight(iface, view); ok {
 			lp.l.sighted(sign)
 		}
 	}
 }
 
-// lastSighting spares looking at a source that was just looked at: mostly it is
+// lastSighting spares looking at a station that was just looked at: mostly it is
 // the router.
 type lastSighting struct {
-	source netip.Addr
-	mac    [6]byte
-	view   *rules.View
-	until  int64
+	address netip.Addr
+	mac     [6]byte
+	view    *rules.View
+	until   int64
 }
 
-func (l *lastSighting) isNew(s *solicitation, view *rules.View, now int64) bool {
-	if s.source.IsUnspecified() || l.source == s.source && l.mac == s.asker && l.view == view && now < l.until {
+func (l *lastSighting) isNew(a netip.Addr, mac [6]byte, view *rules.View, now int64) bool {
+	if l.address == a && l.mac == mac && l.view == view && now < l.until {
 		return false
 	}
-	*l = lastSighting{source: s.source, mac: s.asker, view: view, until: now + int64(time.Second)}
+	*l = lastSighting{address: a, mac: mac, view: view, until: now + int64(time.Second)}
 	return true
 }
 
@@ -230,9 +233,7 @@ func (lp *loop) account(res Result, limit int) Reason {
 		c.Redirected.Add(1)
 	}
 	switch {
-	case res.Reason == Probing:
-		return lp.query(&lp.s, res.Kind, res.verdict, lp.rx.at)
-	case res.Reason != Answered:
+	case res.Reason != Answered && res.Reason != Probing:
 		c.ignored(res.Reason)
 		return res.Reason
 	// An asker over its own limit uses nothing of what all share.
@@ -244,6 +245,8 @@ func (lp *loop) account(res Result, limit int) Reason {
 			c.ignored(Displaced)
 		}
 		return Probing
+	case res.Reason == Probing:
+		return lp.query(&lp.s, res.Kind, res.verdict, lp.rx.at)
 	default:
 		lp.batch.add(res.Kind, lp.rx.at)
 		return Answered

@@ -109,8 +109,8 @@ func (m *Membership) Apply(view *rules.View, deltas []rules.Delta) error {
 }
 
 // needsGroups reports whether the addresses of a verdict need memberships of
-// their own: what was learned by asking is heard as part of its prefix.
-func needsGroups(v rules.Verdict) bool { return v.Hears() && !v.Learned }
+// their own.
+func needsGroups(v rules.Verdict) bool { return v.Hears() && !v.Part }
 
 // promote joins the groups of prefixes for which there was no room before.
 func (m *Membership) promote() error {

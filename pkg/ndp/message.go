@@ -41,10 +41,9 @@ func groupMAC(a netip.Addr) [6]byte {
 	return [6]byte{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
-// Solicitation returns a frame that asks from the interface whether target is
-// there (RFC 4861 §7.2.2), or of the station with that MAC address alone
-// (§7.3.3). It fails on an interface without an address.
-func (i *Interface) Solicitation(target netip.Addr, mac *[6]byte) ([]byte, error) {
+// Solicitation returns a frame that asks from the interface who has the target
+// (RFC 4861 §7.2.2). It fails on an interface without an address.
+func (i *Interface) Solicitation(target netip.Addr) ([]byte, error) {
 	from := i.fallback
 	if !from.IsValid() && len(i.sources) > 0 {
 		from = i.sources[0].Addr()
@@ -52,23 +51,19 @@ func (i *Interface) Solicitation(target netip.Addr, mac *[6]byte) ([]byte, error
 	if !from.IsValid() { // RFC 4861 §7.2.2
 		return nil, errNoSource
 	}
-	return i.solicit(target, from, mac)
+	return i.solicit(target, from)
 }
 
 // errNoSource is the error of an interface that has nothing to send from.
 var errNoSource = errors.New("the interface has no usable address")
 
-func (i *Interface) solicit(target, from netip.Addr, mac *[6]byte) ([]byte, error) {
+func (i *Interface) solicit(target, from netip.Addr) ([]byte, error) {
 	m := &ndp.NeighborSolicitation{TargetAddress: target}
 	if !from.IsUnspecified() { // RFC 4862 §5.4.2
 		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: net.HardwareAddr(i.mac[:])}}
 	}
 	to := SolicitedNode(groupOf(target))
-	toMAC := groupMAC(to)
-	if mac != nil {
-		to, toMAC = target, *mac
-	}
-	return frame(m, i.mac, toMAC, from, to)
+	return frame(m, i.mac, groupMAC(to), from, to)
 }
 
 // Unsolicited returns a frame that tells all nodes, or all routers, that target
@@ -96,7 +91,7 @@ func (i *Interface) Unsolicited(target netip.Addr, override, routers bool) ([]by
 // played for it.
 func (i *Interface) Prime(source, router netip.Addr) ([]byte, error) {
 	if !router.IsValid() {
-		return i.solicit(source, netip.IPv6Unspecified(), nil)
+		return i.solicit(source, netip.IPv6Unspecified())
 	}
-	return i.solicit(router, source, nil)
+	return i.solicit(router, source)
 }

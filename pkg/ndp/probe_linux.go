@@ -43,7 +43,7 @@ func OpenProbeSocket() (*ProbeSocket, error) {
 
 // Send asks for a target on a device.
 func (s *ProbeSocket) Send(device *Interface, target netip.Addr) error {
-	frame, err := device.Solicitation(target, nil)
+	frame, err := device.Solicitation(target)
 	if err != nil {
 		return err
 	}

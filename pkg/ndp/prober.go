@@ -41,10 +41,11 @@ type Prober struct {
 type probeState uint8
 
 const (
-	asking probeState = iota // nothing yet
-	dead                     // it did not answer
-	alive                    // it has answered
-	aging                    // it has answered, and is asked again
+	asking  probeState = iota // nothing yet
+	resting                   // nothing any more, and it was asked a moment ago
+	dead                      // it did not answer
+	alive                     // it has answered
+	aging                     // it has answered, and is asked again
 )
 
 // probe is one target.
@@ -90,16 +91,15 @@ type Plan struct {
 
 // Query takes a solicitation in.
 func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
+	plan.Timing = plan.Timing.WithDefaults()
 	t := p.targets[q.Target]
 	if t != nil && t.state != asking && len(plan.Devices) > 0 && !slices.Equal(t.Devices, plan.Devices) {
-		p.forget(t, out) // its route leads elsewhere now
-		t = nil
+		p.rest(t, out) // its route leads elsewhere now
 	}
 	switch {
-	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, len(plan.Devices)*(1+plan.Timing.WithDefaults().Retries))):
+	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, plan.cost())):
 		out.Refused = append(out.Refused, q)
 	case t == nil:
-		plan.Timing = plan.Timing.WithDefaults()
 		t = &probe{Plan: plan, target: q.Target, waiting: []Query{q}}
 		if p.targets == nil {
 			p.targets = make(map[netip.Addr]*probe)
@@ -107,26 +107,27 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 		p.targets[q.Target] = t
 		heap.Push(&p.queue, t)
 		p.send(t, now, out)
-	case t.state != asking:
+	case t.state == dead || t.state >= alive:
 		out.Settled = append(out.Settled, q)
 	case len(t.waiting) >= maxWaiting:
 		out.Refused = append(out.Refused, q)
 	default:
+		if t.state == resting {
+			t.Plan = plan
+		}
 		t.waiting = append(t.waiting, q)
 	}
 }
+
+// cost is how many solicitations a target gets that does not answer.
+func (p Plan) cost() int { return min(len(p.Devices)*(1+p.Timing.Retries), probeRate) }
 
 // allow takes n solicitations from what a second may have.
 func (p *Prober) allow(now time.Time, n int) bool {
 	if p.epoch.IsZero() {
 		p.epoch = now.Add(-time.Hour) // the bucket is full
 	}
-	for range n {
-		if !p.limit.take(int64(now.Sub(p.epoch)), probeRate) {
-			return false
-		}
-	}
-	return true
+	return p.limit.takeN(int64(now.Sub(p.epoch)), probeRate, n)
 }
 
 // send asks for a target, and sets the time to look at it again.
@@ -149,13 +150,13 @@ func (p *Prober) Answer(target netip.Addr, device int32, now time.Time, out *Out
 	if t == nil || !slices.Contains(t.Devices, device) {
 		return
 	}
-	if t.state == asking || t.state == dead {
+	if t.state < alive {
 		if p.alive >= maxAlive {
 			p.evict(out)
 		}
 		p.alive++
 	}
-	if t.state == asking || t.state == dead || t.device != device {
+	if t.state < alive || t.device != device {
 		out.Learned = append(out.Learned, rules.Entry{
 			Prefix: netip.PrefixFrom(target, target.BitLen()), Behind: true, Neighbor: true, Device: device, Since: now,
 		})
@@ -199,16 +200,28 @@ func (p *Prober) Doubt(target netip.Addr, now time.Time, out *Outcome) {
 	}
 }
 
-// Changed forgets what was found out about addresses whose route changed: a
-// missing answer no longer counts, and a present one may be of another device.
-// all is for every address.
+// rest drops what was found out about a target, but not when it was asked: the
+// next solicitation waits until it may be asked again.
+func (p *Prober) rest(t *probe, out *Outcome) {
+	if t.state >= alive {
+		p.alive--
+		out.Lost = append(out.Lost, t.target)
+	}
+	t.state, t.sent, t.due = resting, 0, t.last.Add(probeAgain)
+	heap.Fix(&p.queue, t.place)
+}
+
+// Changed drops what was found out about addresses whose route changed: a missing
+// answer no longer counts, and a present one may be of another device. all is for
+// every address. Targets on devices that rules name have nothing to do with
+// routes.
 func (p *Prober) Changed(prefixes []netip.Prefix, all bool, out *Outcome) {
 	if len(p.targets) == 0 {
 		return
 	}
 	for _, prefix := range prefixes {
-		if t := p.targets[prefix.Addr()]; t != nil && prefix.IsSingleIP() && t.routed() {
-			p.forget(t, out)
+		if t := p.targets[prefix.Addr()]; t != nil && prefix.IsSingleIP() && !t.Named {
+			p.rest(t, out)
 		}
 	}
 	wide := slices.DeleteFunc(slices.Clone(prefixes), netip.Prefix.IsSingleIP)
@@ -216,26 +229,25 @@ func (p *Prober) Changed(prefixes []netip.Prefix, all bool, out *Outcome) {
 		return
 	}
 	for a, t := range p.targets {
-		if !t.routed() {
-			continue
+		if !t.Named && (all || slices.ContainsFunc(wide, func(w netip.Prefix) bool { return w.Contains(a) })) {
+			p.rest(t, out)
 		}
-		if all || slices.ContainsFunc(wide, func(w netip.Prefix) bool { return w.Contains(a) }) {
+	}
+}
+
+// Keep forgets the targets for which keep returns false, as when their rule is
+// gone.
+func (p *Prober) Keep(keep func(netip.Addr, Plan) bool, out *Outcome) {
+	for a, t := range p.targets {
+		if !keep(a, t.Plan) {
 			p.forget(t, out)
 		}
 	}
 }
 
-// routed reports whether a change of routes matters: it does not to what has
-// answered on a device that the rule names.
-func (t *probe) routed() bool { return !t.Named || t.state < alive }
-
 // DeviceGone forgets what was to be asked, or was found out, on a device.
 func (p *Prober) DeviceGone(index int32, out *Outcome) {
-	for _, t := range p.targets {
-		if slices.Contains(t.Devices, index) {
-			p.forget(t, out)
-		}
-	}
+	p.Keep(func(_ netip.Addr, plan Plan) bool { return !slices.Contains(plan.Devices, index) }, out)
 }
 
 // Next returns when Due has something to do, and false for never.
@@ -251,8 +263,14 @@ func (p *Prober) Due(now time.Time, out *Outcome) {
 	for len(p.queue) > 0 && !p.queue[0].due.After(now) {
 		t := p.queue[0]
 		switch {
-		case t.state == dead:
+		case t.state == dead, t.state == resting && len(t.waiting) == 0:
 			p.forget(t, out)
+		case (t.state == resting || t.state == alive) && !p.allow(now, t.cost()):
+			t.due = now.Add(probeAgain / 10)
+			heap.Fix(&p.queue, t.place)
+		case t.state == resting:
+			t.state = asking
+			p.send(t, now, out)
 		case t.state == alive:
 			t.state, t.sent = aging, 0
 			p.send(t, now, out)

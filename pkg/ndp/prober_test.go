@@ -127,17 +127,21 @@ func TestProber(t *testing.T) {
 		},
 		{name: "an answer nobody asked for", steps: []step{{0, answer(3)}}, end: ms(100)},
 		{
-			name: "a route ends the dead time", steps: []step{{0, ask(3)}, {ms(1300), changed("2001:db8::5/128")}, {ms(1400), ask(3)}}, end: ms(1500),
-			want: []string{"0s ask 3", "1s ask 3", "1.2s settle 1", "1.4s ask 3"},
+			name: "a route ends the dead time", steps: []step{{0, ask(3)}, {ms(1300), changed("2001:db8::5/128")}, {ms(1400), ask(3)}}, end: ms(2500),
+			want: []string{"0s ask 3", "1s ask 3", "1.2s settle 1", "2s ask 3"},
 		},
 		{
-			name: "a wide route, too", steps: []step{{0, ask(3)}, {ms(1300), changed("2001:db8::/64")}, {ms(1400), ask(3)}}, end: ms(1500),
-			want: []string{"0s ask 3", "1s ask 3", "1.2s settle 1", "1.4s ask 3"},
+			name: "a flapping route does not make it ask more often", steps: []step{{0, ask(3)}, {ms(1), changed("::/0")}, {ms(2), ask(3)}, {ms(3), changed("::/0")}, {ms(4), ask(3)}}, end: ms(1100),
+			want: []string{"0s ask 3", "1s ask 3"},
+		},
+		{
+			name: "a wide route, too", steps: []step{{0, ask(3)}, {ms(1300), changed("2001:db8::/64")}, {ms(1400), ask(3)}}, end: ms(2500),
+			want: []string{"0s ask 3", "1s ask 3", "1.2s settle 1", "2s ask 3"},
 		},
 		{name: "a route elsewhere does not", steps: []step{{0, ask(3)}, {ms(1300), changed("2001:db8:1::/64")}, {ms(1400), ask(3)}}, end: ms(1500), want: []string{"0s ask 3", "1s ask 3", "1.2s settle 1", "1.4s settle 1"}},
 		{
-			name: "the target moves to another device", steps: []step{{0, ask(3)}, {0, answer(3)}, {ms(5), ask(4)}}, end: ms(10),
-			want: []string{"0s ask 3", "0s learn 3, settle 1", "5ms ask 4, lose"},
+			name: "the target moves to another device", steps: []step{{0, ask(3)}, {0, answer(3)}, {ms(5), ask(4)}}, end: ms(1100),
+			want: []string{"0s ask 3", "0s learn 3, settle 1", "5ms lose", "1s ask 4"},
 		},
 		{
 			name: "the kernel doubts", steps: []step{{0, ask(3)}, {0, answer(3)}, {ms(2000), doubt}}, end: ms(3500),
@@ -159,6 +163,25 @@ func TestProber(t *testing.T) {
 				t.Errorf("got\n%s\nwant\n%s", strings.Join(p.diary, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})
+	}
+}
+
+// TestProberLimit asks for more than is allowed, and wants the limit to be used.
+func TestProberLimit(t *testing.T) {
+	t.Parallel()
+	var p ndp.Prober
+	b, sent := [16]byte{0: 0x20, 1: 1}, 0
+	const perSecond, seconds = 5000, 20
+	for i := range perSecond * seconds {
+		b[13], b[14], b[15] = byte(i>>16), byte(i>>8), byte(i)
+		now := epoch.Add(time.Duration(i) * time.Second / perSecond)
+		var out ndp.Outcome
+		p.Due(now, &out)
+		p.Query(ndp.Query{Target: netip.AddrFrom16(b)}, ndp.Plan{Devices: []int32{3}}, now, &out)
+		sent += len(out.Ask)
+	}
+	if sent < 800*seconds || sent > 1000*(seconds+1) {
+		t.Errorf("%d solicitations in %d s", sent, seconds)
 	}
 }
 

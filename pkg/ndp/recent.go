@@ -24,17 +24,35 @@ type Record struct {
 	Reason Reason
 }
 
+// record is a Record in the form in which many are kept.
+type record struct {
+	at             int64 // nanoseconds since 1970
+	target, source [16]byte
+	mac            [6]byte
+	kind           Kind
+	reason         Reason
+	addresses      bool // target and source are there
+}
+
+func (r *record) open() Record {
+	out := Record{At: time.Unix(0, r.at), MAC: r.mac, Kind: r.kind, Reason: r.reason}
+	if r.addresses {
+		out.Target, out.Source = netip.AddrFrom16(r.target), netip.AddrFrom16(r.source)
+	}
+	return out
+}
+
 // Recent holds the last records of an uplink. It outlives the uplink's sockets,
 // and is safe for concurrent use; whoever writes never waits for a reader.
 type Recent struct {
 	mu   sync.Mutex
-	ring [recentRecords]Record
+	ring [recentRecords]record
 	next uint64 // number of the next record
 }
 
 // add takes records over, unless somebody reads just now: then it returns false
 // and the writer comes again.
-func (r *Recent) add(records []Record) bool {
+func (r *Recent) add(records []record) bool {
 	if !r.mu.TryLock() {
 		return false
 	}
@@ -62,7 +80,7 @@ func (r *Recent) Since(number uint64) (records []Record, next, missed uint64) {
 		missed, number = first-number, first
 	}
 	for ; number < r.next; number++ {
-		records = append(records, r.ring[number%recentRecords])
+		records = append(records, r.ring[number%recentRecords].open())
 	}
 	return records, r.next, missed
 }
@@ -78,7 +96,7 @@ func (r *Recent) Next() uint64 {
 type notes struct {
 	recent *Recent
 	n      int
-	buf    [2 * batchSize]Record
+	buf    [2 * batchSize]record
 }
 
 // add notes what became of a frame; a decision about an earlier one has none.
@@ -87,14 +105,15 @@ func (n *notes) add(at int64, frame []byte, s *solicitation, k Kind, r Reason) {
 		return // a reader is slow, and the newest are as good as the oldest
 	}
 	rec := &n.buf[n.n]
-	*rec = Record{At: time.Unix(0, at), Kind: k, Reason: r}
+	*rec = record{at: at, kind: k, reason: r}
 	switch {
 	case r == Answered || r.valid():
-		rec.Target, rec.Source, rec.MAC = s.target, s.source, s.ether
+		rec.target, rec.source, rec.mac, rec.addresses = s.target.As16(), s.source.As16(), s.ether, true
 	case len(frame) >= offOptions && binary.BigEndian.Uint16(frame[offEtherType:]) == etherTypeIPv6:
-		rec.Target, rec.Source, rec.MAC = ipAt(frame, offTarget), ipAt(frame, offSource), macAt(frame, offEtherSrc)
+		rec.target, rec.source = [16]byte(frame[offTarget:]), [16]byte(frame[offSource:])
+		rec.mac, rec.addresses = macAt(frame, offEtherSrc), true
 	case len(frame) >= offEtherType:
-		rec.MAC = macAt(frame, offEtherSrc)
+		rec.mac = macAt(frame, offEtherSrc)
 	}
 	n.n++
 }

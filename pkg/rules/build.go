@@ -161,13 +161,23 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	if !p.IsSingleIP() {
 		return v, needed
 	}
-	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && (v.Device == 0 || v.Device == e.device) {
-		v.Answer, v.Probe, v.Learned, v.Device, needed = true, false, true, e.device, true
+	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && s.askedOn(r, v.Device, e.device) {
+		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, !needed
+		v.Device, needed = e.device, true
 	}
 	if silence, ok := b.guards[p.Addr()]; ok {
 		v, needed = Verdict{Rule: i, Silence: silence}, true
 	}
 	return v, needed
+}
+
+// askedOn reports whether a rule asks for its targets on a device: the one that
+// the route leads to, or one of those that the rule names.
+func (s *Store) askedOn(r *Rule, routed, device int32) bool {
+	if len(r.Devices) == 0 {
+		return routed == device
+	}
+	return slices.ContainsFunc(r.Devices, func(name string) bool { return s.resolve != nil && s.resolve(name) == device })
 }
 
 // all returns every prefix that may need a line.

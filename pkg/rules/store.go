@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gaissmai/bart"
 )
@@ -51,7 +52,13 @@ type Store struct {
 	builders  map[string]*builder // by uplink; "" makes the common view
 	guards    map[string]map[netip.Addr]Silence
 	interned  map[Verdict]*Verdict
+	resolve   func(device string) int32
 }
+
+// ResolveDevices tells the store how to find the index of a device by its name,
+// 0 for none. Without it no target of a rule with devices counts as probed. It is
+// to be called before all else.
+func (s *Store) ResolveDevices(f func(device string) int32) { s.resolve = f }
 
 // Load returns the published table, or nil before the first publication.
 func (s *Store) Load() *Table { return s.current.Load() }
@@ -137,8 +144,11 @@ func (s *Store) Replace(source Source, entries iter.Seq[Entry]) {
 		stays   bart.Lite
 		changes []EntryChange
 	)
+	now := time.Now()
 	for e := range entries {
-		stays.Insert(e.Prefix)
+		if stays.Insert(e.Prefix); e.Since.IsZero() {
+			e.Since = now // which counts where the entry is new
+		}
 		changes = append(changes, EntryChange{Entry: e})
 	}
 	for p := range s.entries[source].All() {

@@ -143,7 +143,7 @@ func TestEntries(t *testing.T) {
 		{name: "probe on a device", rules: []rules.Rule{device}, target: pod, want: rules.Verdict{Probe: true}},
 		{
 			name: "probed", rules: []rules.Rule{probe}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")}, probed: []rules.Entry{behind(pod + "/128")},
-			target: pod, want: rules.Verdict{Answer: true, Learned: true, Device: 7},
+			target: pod, want: rules.Verdict{Answer: true, Learned: true, Part: true, Device: 7},
 		},
 		{
 			name: "probed on another device", rules: []rules.Rule{probe}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")},
@@ -151,6 +151,14 @@ func TestEntries(t *testing.T) {
 		},
 		{
 			name: "probed on a named device", rules: []rules.Rule{device}, probed: []rules.Entry{behind(pod + "/128")},
+			target: pod, want: rules.Verdict{Answer: true, Learned: true, Part: true, Device: 7},
+		},
+		{
+			name: "probed on a device that is not named", rules: []rules.Rule{device}, probed: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Device: 8}},
+			target: pod, want: rules.Verdict{Probe: true},
+		},
+		{
+			name: "probed, with a line of its own", rules: []rules.Rule{probe}, entries: []rules.Entry{behind(pod + "/128")}, probed: []rules.Entry{behind(pod + "/128")},
 			target: pod, want: rules.Verdict{Answer: true, Learned: true, Device: 7},
 		},
 		{name: "probed, but the route is gone", rules: []rules.Rule{probe}, probed: []rules.Entry{behind(pod + "/128")}, target: pod, want: noRoute},
@@ -177,6 +185,7 @@ func TestEntries(t *testing.T) {
 			}
 			for order, steps := range orders {
 				var s rules.Store
+				s.ResolveDevices(func(name string) int32 { return map[string]int32{"br0": 7}[name] })
 				for _, step := range steps {
 					step(&s)
 				}

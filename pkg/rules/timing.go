@@ -23,6 +23,8 @@ const (
 	// MaxDeadtime bounds how long a target that was just started can stay
 	// unanswered because it was asked for too early.
 	MaxDeadtime = 3 * time.Second
+	// NoDeadtime is a deadtime of 0, which otherwise stands for the default.
+	NoDeadtime = -time.Nanosecond
 )
 
 // Timing is how a Probe rule asks. The zero fields stand for the defaults.
@@ -31,7 +33,8 @@ type Timing struct {
 	Timeout time.Duration
 	// TTL is how long an answer counts; 30 s.
 	TTL time.Duration
-	// Deadtime is how long a missing answer counts; 3 s.
+	// Deadtime is how long a missing answer counts; 3 s, and NoDeadtime for
+	// not at all.
 	Deadtime time.Duration
 	// Retries is how often a target is asked again; 3, and -1 for never.
 	Retries int
@@ -53,6 +56,7 @@ func (t Timing) WithDefaults() Timing {
 		t.Retries = 3
 	}
 	t.Retries = max(t.Retries, 0)
+	t.Deadtime = max(t.Deadtime, 0)
 	return t
 }
 

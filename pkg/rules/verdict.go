@@ -17,6 +17,9 @@ type Verdict struct {
 	Probe bool
 	// Learned is true for a target that was asked and has answered.
 	Learned bool
+	// Part is true for a line that is there only because its target has
+	// answered: solicitations for it are heard as part of the wider line.
+	Part bool
 	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
 	IgnoreDAD bool
 	// Silence is why there is no answer; NotSilent with Answer or Probe.
