@@ -86,7 +86,7 @@ func TestCommandLine(t *testing.T) {
 		{name: "metrics address", args: []string{"run", "-i", "none9", "-r", "2001:db8::/64=static", "--metrics-listen", "x"}, code: 2, stderr: "--metrics-listen"},
 		{name: "output format", args: []string{"status", "--output", "yaml"}, code: 2, stderr: `"yaml" is not one of text, json`},
 		{name: "ndppd.conf", args: []string{"check", "--config", ndppd}, stdout: "valid, 1 uplinks, 1 rules"},
-		{name: "odd ndppd.conf", args: []string{"check", "--config", odd}, code: 2, stderr: odd + ":1:30: length: "},
+		{name: "odd ndppd.conf", args: []string{"check", "--config", odd}, code: 2, stderr: odd + ":1:31: length: "},
 		{name: "odd ndppd.conf, lenient", args: []string{"check", "--config", odd, "--ndppd-lenient"}, stdout: "valid, 1 uplinks, 1 rules"},
 		{name: "lenient without a file", args: []string{"check", "--ndppd-lenient"}, code: 2, stderr: "goes with --config"},
 		{name: "convert", args: []string{"convert", ndppd}, stdout: "  - prefix: \"2001:db8::/64\"\n    method: route", stderr: "deviation: auto answers"},

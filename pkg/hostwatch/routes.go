@@ -57,8 +57,9 @@ func NewRoutes() *Routes {
 }
 
 // apply follows one message, and returns the prefixes whose entries it may
-// change.
-func (r *Routes) apply(msg route, flags uint16, gone bool) []netip.Prefix {
+// change. unsure is true where the message does not tell all: which of several
+// routes of one metric is replaced, and where among them a new one stands.
+func (r *Routes) apply(msg route, flags uint16, gone bool) (changed []netip.Prefix, unsure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	t := r.tables[msg.table]
@@ -81,15 +82,15 @@ func (r *Routes) apply(msg route, flags uint16, gone bool) []netip.Prefix {
 	r.count(msg.prefix, after, 1)
 	at := slices.Index(r.order, msg.table)
 	if at < 0 { // looked at for its next hops only
-		return nil
+		return nil, false
 	}
-	changed := []netip.Prefix{msg.prefix}
+	changed = []netip.Prefix{msg.prefix}
 	for _, id := range r.order[at+1:] { // what it may hide
 		for p := range r.tables[id].paths.Subnets(msg.prefix) {
 			changed = append(changed, p)
 		}
 	}
-	return changed
+	return changed, mixed(before) || mixed(after)
 }
 
 // count counts the next hops and on-link prefixes of a prefix's paths.
@@ -205,10 +206,30 @@ func (r *Routes) entry(p netip.Prefix) (rules.Entry, bool) {
 func (r *Routes) decide(p netip.Prefix) (at netip.Prefix, paths []path, id uint32, ok bool) {
 	for _, id = range r.order {
 		if at, paths, ok = r.tables[id].covering(p); ok {
-			return at, paths, id, true
+			return at, r.taken(paths), id, true
 		}
 	}
 	return at, nil, 0, false
+}
+
+// taken returns those of some paths with one metric that a packet from an uplink
+// may take. The kernel prefers one out of the device that the packet came in on
+// (rt6_score_route), and else the first; with next hops it may be any, as that
+// depends on the packet and on who is reachable.
+func (r *Routes) taken(paths []path) []path {
+	var back []path
+	for _, p := range paths {
+		if p.kind == unix.RTN_UNICAST && r.uplinks[p.index] {
+			back = append(back, p)
+		}
+	}
+	switch {
+	case len(back) > 0 && len(back) < len(paths):
+		return back
+	case len(paths) > 0 && !paths[0].joins():
+		return paths[:1]
+	}
+	return paths
 }
 
 // why tells why a path does not lead behind us, "" where it does.

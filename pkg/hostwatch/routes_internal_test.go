@@ -95,8 +95,10 @@ func TestRoutes(t *testing.T) {
 		{name: "next hop object that is not shown", routes: []route{message("2001:db8:1::/64", path{kind: unix.RTN_UNICAST})}, route: "2001:db8:1::/64", why: "the route has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"},
 		{name: "more specific to the uplink", routes: []route{message("2001:db8:1::/64", dev(pod1)), message(target+"/128", dev(uplink))}, route: "2001:db8:1::5/128 dev eth0", why: "the route leads through an uplink"},
 		{name: "better metric", routes: []route{message(target+"/128", dev(uplink)), message(target+"/128", better(dev(pod1)))}, behind: true, neighbor: true, route: "2001:db8:1::5/128 dev pod1"},
+		{name: "same metric, first one behind us", routes: []route{message(target+"/128", dev(pod1)), message(target+"/128", typed(unix.RTN_BLACKHOLE))}, behind: true, neighbor: true, route: "2001:db8:1::5/128 dev pod1"},
+		{name: "same metric, second one back", routes: []route{message(target+"/128", dev(pod1)), message(target+"/128", dev(uplink))}, route: "2001:db8:1::5/128 dev eth0", why: "the route leads through an uplink"},
 		{name: "all next hops behind us", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", pod2))}, behind: true, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev pod2"},
-		{name: "one of two through the uplink", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", uplink))}, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev eth0", why: "the route leads through an uplink"},
+		{name: "one of two through the uplink", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", uplink))}, route: "2001:db8:1::5/128 via fe80::2 dev eth0", why: "the route leads through an uplink"},
 		{name: "local table first", routes: []route{message(target+"/128", dev(pod1)), other(unix.RT_TABLE_LOCAL, message("2001:db8:1::/64", typed(unix.RTN_LOCAL)))}, route: "local 2001:db8:1::/64 dev lo", why: "the route is of the type local"},
 		{name: "a table that is not looked at", routes: []route{other(100, message(target+"/128", dev(pod1)))}, why: "the kernel has no route for the address"},
 	}
@@ -140,7 +142,7 @@ func TestShadow(t *testing.T) {
 	wide := message("2001:db8:1::/64", typed(unix.RTN_LOCAL))
 	wide.table = unix.RT_TABLE_LOCAL
 	for _, gone := range []bool{false, true} {
-		if changed := r.apply(wide, 0, gone); !slices.Contains(changed, pod) {
+		if changed, _ := r.apply(wide, 0, gone); !slices.Contains(changed, pod) {
 			t.Errorf("gone %t: changed %s", gone, changed)
 		}
 		if _, ok := r.Entry(pod); ok != gone {
@@ -164,6 +166,14 @@ func TestReplace(t *testing.T) {
 	if e, _ := r.Entry(netip.MustParsePrefix(p)); e.Behind {
 		t.Errorf("entry is %+v", e)
 	}
+	// Of plain routes it uses the first, and a new one takes the place of that.
+	r.apply(message(p, dev(pod2)), 0, false)
+	r.apply(message(p, dev(pod1)), unix.NLM_F_REPLACE, false)
+	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind || e.Device != pod1 {
+		t.Errorf("entry is %+v", e)
+	}
+	r.apply(message(p, dev(uplink)), unix.NLM_F_REPLACE, false)
+	r.apply(message(p, dev(pod2)), 0, true)
 	r.apply(message(p, dev(uplink)), 0, true)
 	r.apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false) // appended: the message has all
 	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind {
@@ -195,7 +205,7 @@ func TestOtherTables(t *testing.T) {
 	other := message("::/0", via("2001:db8:1::ff", uplink))
 	for _, table := range []uint32{100, unix.RT_TABLE_MAIN | sourceTable} {
 		other.table = table
-		if changed := r.apply(other, 0, false); changed != nil {
+		if changed, _ := r.apply(other, 0, false); changed != nil {
 			t.Errorf("table %d: changed %s", table, changed)
 		}
 		if got := r.HopsOf(uplink); len(got.All) != 1 || len(got.Default) == 0 {

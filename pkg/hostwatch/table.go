@@ -50,15 +50,34 @@ func with(old []path, r route, replace bool) []path {
 			return replaced >= 0 && (p.same(old[replaced]) || old[replaced].joins() && p.metric == metric && p.joins())
 		}
 	}
-	paths := make([]path, 0, len(old)+len(r.paths))
+	// What replaces others takes the place of the first of them.
+	paths, at := make([]path, 0, len(old)+len(r.paths)), -1
 	for _, p := range old {
-		if !drop(p) && !slices.ContainsFunc(r.paths, p.same) {
-			paths = append(paths, p)
+		if drop(p) || slices.ContainsFunc(r.paths, p.same) {
+			if at < 0 {
+				at = len(paths)
+			}
+			continue
 		}
+		paths = append(paths, p)
 	}
-	paths = append(paths, r.paths...)
+	if at < 0 {
+		at = len(paths)
+	}
+	paths = slices.Insert(paths, at, r.paths...)
 	slices.SortStableFunc(paths, func(a, b path) int { return cmp.Compare(a.metric, b.metric) })
 	return paths
+}
+
+// mixed reports whether several routes have one metric: plain ones, or one beside
+// such with next hops, which are joined into one.
+func mixed(paths []path) bool {
+	for i := 1; i < len(paths); i++ {
+		if a, b := paths[i-1], paths[i]; a.metric == b.metric && !(a.joins() && b.joins()) {
+			return true
+		}
+	}
+	return false
 }
 
 // joins reports whether routes with such paths are joined into one.
@@ -99,7 +118,7 @@ func (t *table) set(p netip.Prefix, paths []path, shared map[path]*[]path) {
 	}
 }
 
-// best returns the paths that the kernel uses: those of the lowest metric.
+// best returns the paths with the lowest metric, of which the kernel takes one.
 func best(paths []path) []path {
 	n := 0
 	for n < len(paths) && paths[n].metric == paths[0].metric {

@@ -105,7 +105,9 @@ func (b *batch) take(hdr *unix.NlMsghdr, data []byte) {
 	switch hdr.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if msg, ok := parseRoute(data); ok && !b.reread {
-			b.changed = append(b.changed, b.routes.apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)...)
+			changed, unsure := b.routes.apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)
+			b.changed = append(b.changed, changed...)
+			b.reread = b.reread || unsure
 		}
 	case unix.RTM_NEWRULE, unix.RTM_DELRULE, unix.RTM_NEWNEXTHOP, unix.RTM_DELNEXTHOP:
 		b.reread = true
