@@ -214,8 +214,8 @@ func (r *Routes) decide(p netip.Prefix) (at netip.Prefix, paths []path, id uint3
 
 // taken returns those of some paths with one metric that a packet from an uplink
 // may take. The kernel prefers one out of the device that the packet came in on
-// (rt6_score_route), and else the first; with next hops it may be any, as that
-// depends on the packet and on who is reachable.
+// (rt6_score_route), and else the first; of several next hops it may be any, as
+// that depends on the packet and on who is reachable.
 func (r *Routes) taken(paths []path) []path {
 	var back []path
 	for _, p := range paths {
@@ -229,7 +229,7 @@ func (r *Routes) taken(paths []path) []path {
 	case len(paths) > 0 && !paths[0].joins():
 		return paths[:1]
 	}
-	return paths
+	return slices.DeleteFunc(slices.Clone(paths), func(p path) bool { return !p.joins() })
 }
 
 // why tells why a path does not lead behind us, "" where it does.

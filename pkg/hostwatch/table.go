@@ -73,7 +73,7 @@ func with(old []path, r route, replace bool) []path {
 // such with next hops, which are joined into one.
 func mixed(paths []path) bool {
 	for i := 1; i < len(paths); i++ {
-		if a, b := paths[i-1], paths[i]; a.metric == b.metric && !(a.joins() && b.joins()) {
+		if a, b := paths[i-1], paths[i]; a.metric == b.metric && (!a.joins() || !b.joins()) {
 			return true
 		}
 	}
