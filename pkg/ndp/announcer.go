@@ -29,7 +29,7 @@ const (
 // nothing itself and is not safe for concurrent use.
 type Announcer struct {
 	series map[netip.Addr]*series
-	queue  seriesHeap
+	queue  schedule[*series]
 	free   time.Time // when the next announcement may leave
 	// Dropped counts addresses for which there was no room.
 	Dropped uint64
@@ -45,6 +45,9 @@ type series struct {
 	again    bool // another series follows the rest
 	place    int  // in the queue
 }
+
+func (s *series) dueAt() time.Time { return s.due }
+func (s *series) setPlace(i int)   { s.place = i }
 
 // Announcement is one unsolicited advertisement to send.
 type Announcement struct {
@@ -161,29 +164,4 @@ func (a *Announcer) endRest(s *series, now time.Time) {
 	}
 	s.left, s.again, s.due, s.begun = announcements, false, now, now
 	heap.Fix(&a.queue, 0)
-}
-
-// seriesHeap orders series by what is due first.
-type seriesHeap []*series
-
-func (h seriesHeap) Len() int           { return len(h) }
-func (h seriesHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h seriesHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push and Pop are for container/heap only.
-func (h *seriesHeap) Push(x any) {
-	s := x.(*series)
-	s.place = len(*h)
-	*h = append(*h, s)
-}
-
-// Pop is for container/heap only.
-func (h *seriesHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }

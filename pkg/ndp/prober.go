@@ -31,7 +31,7 @@ const (
 // sends nothing itself and is not safe for concurrent use.
 type Prober struct {
 	targets map[netip.Addr]*probe
-	queue   probeHeap
+	queue   schedule[*probe]
 	alive   int
 	limit   bucket
 	epoch   time.Time // of the limit's clock
@@ -60,6 +60,9 @@ type probe struct {
 	due     time.Time
 	place   int
 }
+
+func (t *probe) dueAt() time.Time { return t.due }
+func (t *probe) setPlace(i int)   { t.place = i }
 
 // Outcome is what has to be done after something happened.
 type Outcome struct {
@@ -292,29 +295,4 @@ func (p *Prober) bury(t *probe, out *Outcome) {
 	t.state, t.waiting = dead, nil
 	t.due = t.last.Add(max(t.Timing.Timeout+t.Timing.Deadtime, probeAgain))
 	heap.Fix(&p.queue, t.place)
-}
-
-// probeHeap orders targets by what is due first.
-type probeHeap []*probe
-
-func (h probeHeap) Len() int           { return len(h) }
-func (h probeHeap) Less(i, j int) bool { return h[i].due.Before(h[j].due) }
-func (h probeHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].place, h[j].place = i, j
-}
-
-// Push and Pop are for container/heap only.
-func (h *probeHeap) Push(x any) {
-	t := x.(*probe)
-	t.place = len(*h)
-	*h = append(*h, t)
-}
-
-// Pop is for container/heap only.
-func (h *probeHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
 }
