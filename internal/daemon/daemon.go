@@ -107,6 +107,8 @@ func (d *daemon) loop(ctx context.Context) error {
 	defer d.supervisor.stop()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
+	loads := make(chan load)
+	loading, again := false, false // a configuration is read, and has to be once more
 	for {
 		if wait, ok := d.supervisor.arm(); ok {
 			timer.Reset(wait)
@@ -124,7 +126,17 @@ func (d *daemon) loop(ctx context.Context) error {
 			d.supervisor.doDuties()
 		case <-d.supervisor.wake:
 		case <-d.options.Reload:
-			d.reload()
+			again = loading
+			if !loading {
+				loading = true
+				go d.load(ctx, loads)
+			}
+		case l := <-loads:
+			d.reload(l)
+			if loading = again; again {
+				again = false
+				go d.load(ctx, loads)
+			}
 		}
 	}
 }
@@ -143,13 +155,29 @@ func (d *daemon) linkChanged(e hostwatch.Event) {
 	d.supervisor.prober.tell(probeNews{link: true, device: int32(e.Index)}) //nolint:gosec // an index
 }
 
+// load is a configuration that was read, or why it could not be.
+type load struct {
+	config *config.Config
+	err    error
+	begin  time.Time
+}
+
+// load reads the configuration beside the loop, which a long file would hold up.
+func (d *daemon) load(ctx context.Context, to chan<- load) {
+	l := load{begin: time.Now()}
+	l.config, l.err = d.options.Load()
+	select {
+	case to <- l:
+	case <-ctx.Done():
+	}
+}
+
 // reload puts a new configuration in force, or keeps the old one when the new
 // one is wrong.
-func (d *daemon) reload() {
-	begin := time.Now()
-	cfg, err := d.options.Load()
+func (d *daemon) reload(l load) {
+	err := l.err
 	if err == nil {
-		err = d.apply(cfg, begin)
+		err = d.apply(l.config, l.begin)
 	}
 	if err != nil {
 		d.metrics.reloadFailed()
