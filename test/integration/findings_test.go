@@ -147,14 +147,15 @@ func TestFindings(t *testing.T) {
 			continue
 		}
 		series := `ndproxyd_misconfiguration{interface="uplink",reason="` + s.reason + `"}`
-		_, metrics := d.Get("/metrics")
-		if metric(t, metrics, series) != 1 {
-			t.Errorf("%s is not in the metrics", s.reason)
+		shown := func(want float64) func() bool { // the daemon hears of it by an event
+			return func() bool {
+				_, metrics := d.Get("/metrics")
+				return metric(t, metrics, series) == want
+			}
 		}
+		harness.Eventually(t, s.reason+" in the metrics", shown(1))
 		s.mend()
-		if _, metrics := d.Get("/metrics"); metric(t, metrics, series) != 0 {
-			t.Errorf("%s stays in the metrics", s.reason)
-		}
+		harness.Eventually(t, "end of "+s.reason+" in the metrics", shown(0))
 	}
 	t.Log("another_responder")
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1"))

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/vishvananda/netlink"
+
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -88,4 +90,44 @@ func TestConsumeUnicast(t *testing.T) {
 		t.Errorf("answered %t, disturbed %t", answered, disturbed)
 	}
 	harness.Eventually(t, "word about the privilege", func() bool { return contains(d.Log(), "needs the capability CAP_NET_ADMIN") })
+}
+
+// TestConsumeOnBridge has a bridge hand what it forwards to nftables, as Docker
+// and Kubernetes do: a station behind the bridge still hears its own probes.
+func TestConsumeOnBridge(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	harness.Must(t, n.Node.Sysctl("net/bridge/bridge-nf-call-ip6tables", "1"))
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = "br0", []byte{2, 0, 0, 0, 0, 0x10}
+	harness.Must(t, n.Node.Link.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	harness.Must(t, n.Node.Up("br0"))
+	vm := device(t, n.Node, "vm")
+	bridge, err := n.Node.Link.LinkByName("br0")
+	harness.Must(t, err)
+	for _, name := range []string{harness.Uplink, "vm"} {
+		port, err := n.Node.Link.LinkByName(name)
+		harness.Must(t, err)
+		harness.Must(t, n.Node.Link.LinkSetMaster(port, bridge))
+	}
+	harness.Must(t, n.Node.Address("br0", "2001:db8:1::2/64"))
+	harness.Must(t, vm.Address("eth0", conformance.Pod.String()+"/64"))
+	harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
+		"version: 1\nuplinks: [{interface: br0, consume_unicast: true}]\nrules: [{prefix: '2001:db8:1::/64', method: route}]\n"))
+	link, err := vm.Link.LinkByName("eth0")
+	harness.Must(t, err)
+	inside := harness.OpenPort(t, vm, "eth0")
+	f := conformance.Solicitation(conformance.Pod)
+	f.EtherDst, f.Dest = conformance.MAC(link.Attrs().HardwareAddr), conformance.Pod
+	a := newAsker(t, n)
+	harness.Eventually(t, "probe behind the bridge", func() bool {
+		a.port.Send(f.Bytes())
+		return len(inside.Solicitations(50*time.Millisecond, conformance.Pod)) > 0
+	})
+	t.Log("the same frame for the bridge's own MAC address is consumed")
+	f.EtherDst = conformance.MAC(attrs.HardwareAddr)
+	a.port.Send(f.Bytes())
+	if got := a.port.Messages(unreachable, quiet); len(got) > 0 {
+		t.Errorf("the kernel sends % x", got)
+	}
 }
