@@ -29,20 +29,26 @@ func newAsker(t *testing.T, n *harness.Network) *asker {
 	return &asker{t: t, port: harness.OpenPort(t, n.Router, harness.RouterPort)}
 }
 
-// ask sends one solicitation and returns the advertisement that comes within
-// the time, nil for none.
+// ask sends one solicitation and returns the answer that comes within the time,
+// nil for none. Announcements are no answers.
 func (a *asker) ask(target netip.Addr, within time.Duration) []byte {
 	a.t.Helper()
 	a.port.Send(conformance.Solicitation(target).Bytes())
-	return a.hear(target, within)
+	const solicited = 0x40
+	return a.next(within, func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() && f[58]&solicited != 0 })
 }
 
-// hear returns the next advertisement for a target.
+// hear returns the next advertisement for a target, asked for or not.
 func (a *asker) hear(target netip.Addr, within time.Duration) []byte {
 	a.t.Helper()
-	isFor := func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() }
-	got := a.port.Advertisements(within, isFor)
-	if n := len(got); n > 0 && isFor(got[n-1]) {
+	return a.next(within, func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() })
+}
+
+// next returns the next advertisement of a kind.
+func (a *asker) next(within time.Duration, wanted func([]byte) bool) []byte {
+	a.t.Helper()
+	got := a.port.Advertisements(within, wanted)
+	if n := len(got); n > 0 && wanted(got[n-1]) {
 		return got[n-1]
 	}
 	return nil
