@@ -105,9 +105,9 @@ func (s *supervisor) disclaim(a netip.Addr) {
 	for _, u := range s.uplinks {
 		if u.duties.claims.Drop(a) {
 			u.log.Info("the address has appeared behind this node, and is answered for again", "address", a)
+			u.guard(u.duties.hops, s.store)
 		}
 	}
-	s.guardAll()
 }
 
 func (s *supervisor) guardAll() {

@@ -58,6 +58,8 @@ type UplinkStatus struct {
 	// addresses that are being announced.
 	Announced  uint64 `json:"announcements_sent"`
 	Announcing int    `json:"announcing"`
+	// Unannounced counts addresses for which there was no room to announce.
+	Unannounced uint64 `json:"unannounced,omitempty"`
 }
 
 // ConflictStatus is an address that a rule covers and another station has.
@@ -132,6 +134,7 @@ func (u *uplink) status() UplinkStatus {
 	}
 	s.Drops = u.counters.Drops.Load()
 	s.Announced, s.Announcing = u.counters.Unsolicited.Load(), u.duties.announcer.Len()
+	s.Unannounced = u.duties.announcer.Dropped
 	s.Conflicts = u.conflicts()
 	return s
 }

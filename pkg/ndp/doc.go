@@ -10,6 +10,11 @@
 // Around it stands the socket: [Listener] owns a packet socket with its filter
 // and receive ring, and runs one goroutine that reads, answers and counts.
 // [Membership] makes multicast solicitations reach the interface. The daemon
-// creates both for each uplink and replaces them when the device changes; it
-// may call their methods from any goroutine.
+// creates both for each uplink and replaces them when the device changes. The
+// Listener's methods may be called from any goroutine, the Membership's from one
+// at a time.
+//
+// [Announcer], [Claims] and [Prober] decide what is sent without being asked: to
+// whom an address has appeared, who else has it, and whether a target is there.
+// They have neither clock nor socket; one goroutine at a time may use each.
 package ndp
