@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"sync"
 	"testing"
 )
@@ -50,7 +51,9 @@ func build(race bool) (string, error) {
 		return "", err
 	}
 	tmp := filepath.Join(dir, fmt.Sprintf("%s.%d", name, os.Getpid()))
+	_, here, _, _ := runtime.Caller(0)
 	cmd := exec.Command("go", append(args, "-o", tmp, "github.com/ndproxyd/ndproxyd/cmd/ndproxyd")...)
+	cmd.Dir = filepath.Dir(here) // tests of other modules build the daemon, too
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build daemon: %w\n%s", err, out)
 	}

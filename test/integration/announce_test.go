@@ -16,19 +16,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
-// unsolicited returns the unsolicited advertisements for a target that come
-// within a time, with the time of each.
-func (a *asker) unsolicited(target netip.Addr, within time.Duration) (frames [][]byte, at []time.Time) {
-	a.t.Helper()
-	for end := time.Now().Add(within); time.Until(end) > 0; {
-		f := a.hear(target, time.Until(end))
-		if f != nil && f[58]&0x40 == 0 {
-			frames, at = append(frames, f), append(at, time.Now())
-		}
-	}
-	return frames, at
-}
-
 // TestAnnouncements looks at what is sent without being asked.
 func TestAnnouncements(t *testing.T) {
 	t.Parallel()
@@ -42,13 +29,13 @@ func TestAnnouncements(t *testing.T) {
 
 	t.Log("a prefix is not announced")
 	route(t, n.Node, "2001:db8:1:0:f::/112", "pods", n.Node.Link.RouteAdd)
-	if frames, _ := a.unsolicited(addr("2001:db8:1:0:f::"), 500*time.Millisecond); len(frames) != 0 {
+	if frames, _ := a.Unsolicited(addr("2001:db8:1:0:f::"), 500*time.Millisecond); len(frames) != 0 {
 		t.Errorf("a prefix was announced: % x", frames)
 	}
 
 	t.Log("an address is, three times, to all nodes and by a copy to all routers")
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
-	frames, at := a.unsolicited(conformance.Pod, 3500*time.Millisecond)
+	frames, at := a.Unsolicited(conformance.Pod, 3500*time.Millisecond)
 	if len(frames) != 6 {
 		t.Fatalf("%d announcements, want 3 and their copies: % x", len(frames), frames)
 	}
@@ -83,14 +70,14 @@ func TestAnnouncements(t *testing.T) {
 		route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteDel)
 		route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
 	}
-	if frames, _ = a.unsolicited(conformance.Pod, time.Second); len(frames) != 0 {
+	if frames, _ = a.Unsolicited(conformance.Pod, time.Second); len(frames) != 0 {
 		t.Errorf("%d more announcements", len(frames))
 	}
 
 	t.Log("a shared address overrides nobody")
 	shared := addr("2001:db8:1:0:e::5")
 	route(t, n.Node, shared.String()+"/128", "pods", n.Node.Link.RouteAdd)
-	if f := a.hear(shared, 5*time.Second); f == nil || f[58] != 0x80 {
+	if f := a.Hear(shared, 5*time.Second); f == nil || f[58] != 0x80 {
 		t.Errorf("announcement is % x", f)
 	}
 
@@ -100,7 +87,7 @@ func TestAnnouncements(t *testing.T) {
 	mac := [6]byte{2, 0, 0, 0, 0, 0x77}
 	harness.Must(t, n.Node.Link.LinkSetHardwareAddr(link, mac[:]))
 	harness.Eventually(t, "announcement of the new MAC address", func() bool {
-		f := a.hear(conformance.Pod, time.Second)
+		f := a.Hear(conformance.Pod, time.Second)
 		return f != nil && [6]byte(f[80:86]) == mac
 	})
 	time.Sleep(10 * time.Second) // the last series is over, and has rested
@@ -110,7 +97,7 @@ func TestAnnouncements(t *testing.T) {
 	d.WaitState(daemon.Ready)
 	back := time.Now()
 	a = newAsker(t, n) // the old port has heard that the link was down
-	if f := a.hear(conformance.Pod, 5*time.Second); f == nil || time.Since(back) < 500*time.Millisecond {
+	if f := a.Hear(conformance.Pod, 5*time.Second); f == nil || time.Since(back) < 500*time.Millisecond {
 		t.Errorf("announced after %s: % x", time.Since(back), f)
 	}
 }
@@ -129,7 +116,7 @@ func TestManyAnnouncements(t *testing.T) {
 		route(t, n.Node, netip.AddrFrom16(target).String()+"/128", "pods", n.Node.Link.RouteAdd)
 	}
 	begin := time.Now()
-	frames := a.port.Advertisements(2*time.Second, harness.Never)
+	frames := a.Port.Advertisements(2*time.Second, harness.Never)
 	seconds := time.Since(begin).Seconds()
 	if rate := float64(len(frames)) / seconds; rate > 110 || rate < 30 {
 		t.Errorf("%.0f announcements a second, want at most 100", rate)

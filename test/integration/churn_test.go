@@ -86,9 +86,9 @@ func churn(t *testing.T, rng *rand.Rand) {
 		for i := range addresses {
 			switch leads(t, n, target(i), behind) {
 			case "behind":
-				a.wantAnswer(target(i))
+				a.WantAnswer(target(i))
 			case "away":
-				a.wantSilence(target(i))
+				a.WantSilence(target(i))
 			}
 		}
 	}

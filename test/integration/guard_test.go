@@ -43,19 +43,19 @@ func TestGuard(t *testing.T) {
 	route(t, l.node, "::/0", "eth0", l.node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
 	d := harness.Run(t, l.node, "--interface", "eth0", "--rule", wideRule)
 	// The host listens where the router's frames end, too.
-	a := &asker{t: t, port: harness.OpenPort(t, l.host, "eth0")}
+	a := harness.NewAsker(t, l.host, "eth0")
 	fromNode := func(f []byte) bool { return [6]byte(f[6:12]) == [6]byte(conformance.NodeMAC) }
 	foreign := addr("2001:db8:1::42")
-	a.wantAnswer(foreign)
+	a.WantAnswer(foreign)
 
 	t.Log("the next hop of a route through the uplink, and the node's own address")
 	for range 5 {
-		a.port.Send(conformance.Solicitation(conformance.RouterAddr).Bytes())
-		if got := a.port.Advertisements(quiet, fromNode); len(got) > 0 && fromNode(got[len(got)-1]) {
+		a.Port.Send(conformance.Solicitation(conformance.RouterAddr).Bytes())
+		if got := a.Port.Advertisements(harness.Quiet, fromNode); len(got) > 0 && fromNode(got[len(got)-1]) {
 			t.Fatalf("the node answers for the router: % x", got)
 		}
 	}
-	if f := a.ask(conformance.NodeAddr, quiet); f == nil || f[58]&0x20 == 0 {
+	if f := a.Ask(conformance.NodeAddr, harness.Quiet); f == nil || f[58]&0x20 == 0 {
 		t.Errorf("the node's kernel answers % x", f)
 	}
 
@@ -69,10 +69,10 @@ func TestGuard(t *testing.T) {
 		c := s.Uplinks[0].Conflicts
 		return len(c) == 1 && c[0].Address == foreign && c[0].MAC == "02:00:00:00:00:03"
 	})
-	router := &asker{t: t, port: harness.OpenPort(t, l.router, "eth0")}
+	router := harness.NewAsker(t, l.router, "eth0")
 	for range 3 {
-		router.port.Send(conformance.Solicitation(foreign).Bytes())
-		for _, f := range router.port.Advertisements(quiet, harness.Never) {
+		router.Port.Send(conformance.Solicitation(foreign).Bytes())
+		for _, f := range router.Port.Advertisements(harness.Quiet, harness.Never) {
 			if fromNode(f) && [16]byte(f[62:78]) == foreign.As16() {
 				t.Fatalf("the node answers for the host: % x", f)
 			}
@@ -92,7 +92,7 @@ func TestGuard(t *testing.T) {
 	t.Log("the other station goes")
 	harness.Must(t, l.host.Down("eth0"))
 	d.Wait("end of the conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) == 0 })
-	router.wantAnswer(foreign)
+	router.WantAnswer(foreign)
 }
 
 // TestForgedClaim sends what looks like another station's, and nobody stands
@@ -102,10 +102,10 @@ func TestForgedClaim(t *testing.T) {
 	n := harness.NewNetwork(t)
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 	a := newAsker(t, n)
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	for range 10 {
-		a.port.Send(conformance.Claim(conformance.Pod, conformance.MAC{2, 0, 0, 0, 0, 9}).Bytes())
-		if a.ask(conformance.Pod, 5*time.Second) == nil {
+		a.Port.Send(conformance.Claim(conformance.Pod, conformance.MAC{2, 0, 0, 0, 0, 9}).Bytes())
+		if a.Ask(conformance.Pod, 5*time.Second) == nil {
 			t.Fatal("a forged advertisement silenced the daemon")
 		}
 	}
@@ -135,7 +135,7 @@ func TestBridgedPod(t *testing.T) {
 	harness.Must(t, n.Node.Address("br0", "2001:db8:1::2/64"))
 	d := harness.Run(t, n.Node, "--interface", "br0", "--rule", wideRule)
 	a := newAsker(t, n)
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 
 	pod := device(t, n.Node, "pod1")
 	enslave("pod1")

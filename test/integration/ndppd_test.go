@@ -37,8 +37,8 @@ func TestNDPPD(t *testing.T) {
 	d, path := asNDPPD(t, n, "proxy uplink {\n rule 2001:db8:1:0:f::/80 {\n auto\n }\n}\n", "-d", "-p", pid, "-v", "--verbose", "x", "--unknown", "word")
 	d.WaitReady()
 	a := newAsker(t, n)
-	a.wantAnswer(conformance.Pod)
-	a.wantAnswer(addr("2001:db8:1:0:f::6"))
+	a.WantAnswer(conformance.Pod)
+	a.WantAnswer(addr("2001:db8:1:0:f::6"))
 	if b, err := os.ReadFile(pid); err != nil || strings.TrimSpace(string(b)) != strconv.Itoa(d.Process.Pid) {
 		t.Errorf("process ID file has %q, %v", b, err)
 	}
@@ -50,12 +50,12 @@ func TestNDPPD(t *testing.T) {
 	t.Log("a wrong file is refused, and a right one taken")
 	harness.Rewrite(t, path, "proxy uplink {\n rule 2001:db8:1:0:f::/80; { static }\n}\n")
 	d.Reload()
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Rewrite(t, path, "proxy uplink {\n router no\n rule 2001:db8:1:0:f::/80 { iface pods }\n}\n")
 	d.Reload()
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	d.Signal(syscall.SIGTERM)
 	if code := d.Exit(); code != 0 {
 		t.Errorf("exit code is %d", code)
@@ -84,7 +84,7 @@ func TestAutowire(t *testing.T) {
 		return d
 	}
 	d := start()
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Eventually(t, "host route", wired)
 
 	t.Log("the route outlives a killed daemon, and not the next one's start")
@@ -97,14 +97,14 @@ func TestAutowire(t *testing.T) {
 	if wired() {
 		t.Error("the route of the killed daemon is left")
 	}
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Eventually(t, "host route", wired)
 	t.Log("it goes with the target")
 	harness.Must(t, pods.Down("eth0"))
 	harness.Eventually(t, "no host route", func() bool { return !wired() })
 	harness.Must(t, pods.Up("eth0"))
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Eventually(t, "host route", wired)
 	t.Log("and with the daemon")
 	d.Signal(syscall.SIGTERM)

@@ -31,17 +31,17 @@ func TestProbe(t *testing.T) {
 	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
 		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, ttl: 1s, timeout: 100ms, retries: 1, deadtime: 1s}\n"))
 	a := newAsker(t, n)
-	if f := a.ask(conformance.Pod, quiet); f != nil {
+	if f := a.Ask(conformance.Pod, harness.Quiet); f != nil {
 		t.Fatalf("an absent pod is answered for: % x", f)
 	}
 	d.Wait("missing answer", func(s status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
 
 	t.Log("the pod comes, and several routers wait for it")
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	t.Log("a living pod is asked again, and answered for all the time")
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if a.ask(conformance.Pod, 5*time.Second) == nil {
+		if a.Ask(conformance.Pod, 5*time.Second) == nil {
 			t.Fatal("a gap in the answers")
 		}
 	}
@@ -55,7 +55,7 @@ func TestProbe(t *testing.T) {
 
 	t.Log("the pod goes")
 	harness.Must(t, pods.Down("eth0"))
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 	if e := d.Explain(conformance.Pod); e.Answers[0].Reason != "no_route" && e.Answers[0].Reason != "probing" {
 		t.Errorf("explained as %+v", e.Answers[0])
 	}
@@ -70,12 +70,12 @@ func TestProbeWaiting(t *testing.T) {
 	first, second := conformance.Solicitation(conformance.Pod), conformance.Solicitation(conformance.Pod)
 	second.EtherSrc, second.Source = conformance.MAC{2, 0, 0, 0, 0, 0x31}, addr("2001:db8:1::fe")
 	copy(second.Options[2:], second.EtherSrc[:])
-	a.port.Send(first.Bytes())
-	a.port.Send(second.Bytes())
+	a.Port.Send(first.Bytes())
+	a.Port.Send(second.Bytes())
 	d.Wait("both", func(s status) bool { return s.Uplinks[0].Received == 2 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	asked := make(map[[6]byte]bool)
-	a.port.Advertisements(5*time.Second, func(f []byte) bool {
+	a.Port.Advertisements(5*time.Second, func(f []byte) bool {
 		if f[58]&0x40 != 0 {
 			asked[[6]byte(f[:6])] = true
 		}
@@ -94,26 +94,26 @@ func TestProbeEvents(t *testing.T) {
 	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
 		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, timeout: 50ms, retries: 0}\n"))
 	a := newAsker(t, n)
-	a.ask(conformance.Pod, quiet)
+	a.Ask(conformance.Pod, harness.Quiet)
 	d.Wait("missing answer", func(s status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
 	begin := time.Now()
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	if took := time.Since(begin); took > 2*time.Second { // 3 s without the event
 		t.Errorf("answered after %s", took)
 	}
 	t.Log("the route moves to a device where the pod is not")
 	route(t, n.Node, conformance.Pod.String()+"/128", "other", n.Node.Link.RouteReplace)
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 	t.Log("a device that vanishes while its targets are asked for")
 	for i := range 50 {
 		target := conformance.PodPrefix.Addr().As16()
 		target[15] = byte(0x40 + i)
-		a.port.Send(conformance.Solicitation(netip.AddrFrom16(target)).Bytes())
+		a.Port.Send(conformance.Solicitation(netip.AddrFrom16(target)).Bytes())
 	}
 	harness.Must(t, n.Node.Delete("pods"))
-	a.wantSilence(addr("2001:db8:1:0:f::41"))
+	a.WantSilence(addr("2001:db8:1:0:f::41"))
 	d.Wait("an end of all waiting", func(s status) bool {
 		u := s.Uplinks[0]
 		sum := u.Answered
@@ -132,15 +132,15 @@ func TestProbeOnDevice(t *testing.T) {
 	harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
 		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, devices: [tap0, tap1]}\n"))
 	a := newAsker(t, n)
-	if f := a.ask(conformance.Pod, quiet); f != nil {
+	if f := a.Ask(conformance.Pod, harness.Quiet); f != nil {
 		t.Fatalf("answered without the devices: % x", f)
 	}
 	device(t, n.Node, "tap0")
 	far := device(t, n.Node, "tap1")
 	harness.Must(t, far.Address("eth0", conformance.Pod.String()+"/80"))
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Must(t, n.Node.Delete("tap1"))
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 }
 
 // TestProxiesDoNotProbeEachOther has two daemons on one link, with one prefix.
@@ -152,8 +152,8 @@ func TestProxiesDoNotProbeEachOther(t *testing.T) {
 	harness.Run(t, n.Router, "--interface", harness.RouterPort, "--rule", podRule)
 	a := newAsker(t, n)
 	node := harness.OpenPort(t, n.Node, harness.Uplink)
-	a.port.Send(conformance.Solicitation(conformance.Pod).Bytes())
-	if got := a.port.Solicitations(time.Second, conformance.Pod); len(got) != 0 {
+	a.Port.Send(conformance.Solicitation(conformance.Pod).Bytes())
+	if got := a.Port.Solicitations(time.Second, conformance.Pod); len(got) != 0 {
 		t.Errorf("the node asks: % x", got)
 	}
 	if got := node.Solicitations(time.Second, conformance.Pod); len(got) > 1 {

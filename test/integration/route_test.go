@@ -133,23 +133,23 @@ func TestRoute(t *testing.T) {
 		route(t, node, s.prefix, s.dev, s.change, s.mods...)
 		t.Log(s.name)
 		if s.want {
-			a.wantAnswer(conformance.Pod)
+			a.WantAnswer(conformance.Pod)
 		} else {
-			a.wantSilence(conformance.Pod)
+			a.WantSilence(conformance.Pod)
 		}
 	}
 	t.Log("a policy rule for that table")
 	rule := netlink.NewRule()
 	rule.Family, rule.Table, rule.Priority = netlink.FAMILY_V6, 100, 1000
 	harness.Must(t, node.Link.RuleAdd(rule))
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Must(t, node.Link.RuleDel(rule))
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 	t.Log("a device that goes away with its route")
 	route(t, node, pod, "pod2", add)
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	harness.Must(t, node.Delete("pod2"))
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 }
 
 // TestTwoPodsBehindOneRoute is what ndppd's auto gets wrong.
@@ -163,7 +163,7 @@ func TestTwoPodsBehindOneRoute(t *testing.T) {
 	for i := range 20 {
 		target := conformance.PodPrefix.Addr().As16()
 		target[15] = byte(i + 1)
-		if a.ask(netip.AddrFrom16(target), 5*time.Second) == nil {
+		if a.Ask(netip.AddrFrom16(target), 5*time.Second) == nil {
 			t.Errorf("no answer for %s", netip.AddrFrom16(target))
 		}
 	}
@@ -178,7 +178,7 @@ func TestDiscovery(t *testing.T) {
 	route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
 	d.WaitReady()
 	a := newAsker(t, n)
-	a.wantSilence(conformance.Pod)
+	a.WantSilence(conformance.Pod)
 	addPod(t, n, conformance.Pod)
 	p, err := n.Router.NewPinger(conformance.Pod)
 	harness.Must(t, err)
@@ -186,7 +186,7 @@ func TestDiscovery(t *testing.T) {
 	if _, err := p.Ping(context.Background(), 10*time.Second); err != nil {
 		t.Error(err)
 	}
-	a.wantSilence(addr("2001:db8:1:0:f::6"))
+	a.WantSilence(addr("2001:db8:1:0:f::6"))
 
 	t.Log("the default route moves")
 	far := harness.Namespace(t)
@@ -215,7 +215,7 @@ func TestOverrun(t *testing.T) {
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", routeRule)
 	a := newAsker(t, n)
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
-	a.wantAnswer(conformance.Pod)
+	a.WantAnswer(conformance.Pod)
 	d.Signal(syscall.SIGSTOP)
 	const routes = 10_000
 	last := conformance.PodPrefix.Addr().As16()
@@ -225,8 +225,8 @@ func TestOverrun(t *testing.T) {
 	}
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteDel)
 	d.Signal(syscall.SIGCONT)
-	a.wantAnswer(netip.AddrFrom16(last))
-	a.wantSilence(conformance.Pod)
+	a.WantAnswer(netip.AddrFrom16(last))
+	a.WantSilence(conformance.Pod)
 	_, metrics := d.Get("/metrics")
 	if got := metric(t, metrics, `ndproxyd_table_entries{method="",source="kernel"}`); got < routes {
 		t.Errorf("%g entries, want %d at least", got, routes)

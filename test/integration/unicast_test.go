@@ -38,11 +38,11 @@ func TestConsumeUnicast(t *testing.T) {
 	probe := func(source string) (answered, disturbed bool) {
 		f := conformance.Solicitation(conformance.Pod)
 		f.EtherDst, f.Dest, f.Source = conformance.NodeMAC, conformance.Pod, addr(source)
-		a.port.Send(f.Bytes())
-		answered = a.hear(conformance.Pod, time.Second) != nil
-		a.port.Send(f.Bytes())
-		errors := a.port.Messages(unreachable, quiet)
-		forwarded := inside.Solicitations(quiet, conformance.Pod)
+		a.Port.Send(f.Bytes())
+		answered = a.Hear(conformance.Pod, time.Second) != nil
+		a.Port.Send(f.Bytes())
+		errors := a.Port.Messages(unreachable, harness.Quiet)
+		forwarded := inside.Solicitations(harness.Quiet, conformance.Pod)
 		for _, f := range forwarded {
 			disturbed = disturbed || f[21] != 255 // the kernel's own resolution has 255
 		}
@@ -74,8 +74,8 @@ func TestConsumeUnicast(t *testing.T) {
 	}
 	f := conformance.Solicitation(conformance.NodeAddr)
 	f.EtherDst, f.Dest = conformance.NodeMAC, conformance.NodeAddr
-	a.port.Send(f.Bytes())
-	if a.hear(conformance.NodeAddr, time.Second) == nil {
+	a.Port.Send(f.Bytes())
+	if a.Hear(conformance.NodeAddr, time.Second) == nil {
 		t.Error("the kernel no longer answers for its own address")
 	}
 	t.Log("nothing is left of it after a kill")
@@ -121,13 +121,13 @@ func TestConsumeOnBridge(t *testing.T) {
 	f.EtherDst, f.Dest = conformance.MAC(link.Attrs().HardwareAddr), conformance.Pod
 	a := newAsker(t, n)
 	harness.Eventually(t, "probe behind the bridge", func() bool {
-		a.port.Send(f.Bytes())
+		a.Port.Send(f.Bytes())
 		return len(inside.Solicitations(50*time.Millisecond, conformance.Pod)) > 0
 	})
 	t.Log("the same frame for the bridge's own MAC address is consumed")
 	f.EtherDst = conformance.MAC(attrs.HardwareAddr)
-	a.port.Send(f.Bytes())
-	if got := a.port.Messages(unreachable, quiet); len(got) > 0 {
+	a.Port.Send(f.Bytes())
+	if got := a.Port.Messages(unreachable, harness.Quiet); len(got) > 0 {
 		t.Errorf("the kernel sends % x", got)
 	}
 }

@@ -26,8 +26,8 @@ func TestExplainEvidence(t *testing.T) {
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", routeRule)
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
 	a := newAsker(t, n)
-	a.wantAnswer(conformance.Pod)
-	if a.ask(addr("2001:db8:1:0:f::6"), quiet) != nil {
+	a.WantAnswer(conformance.Pod)
+	if a.Ask(addr("2001:db8:1:0:f::6"), harness.Quiet) != nil {
 		t.Error("an address without a route is answered for")
 	}
 	for target, wants := range map[string][]string{
@@ -77,9 +77,9 @@ func TestWatch(t *testing.T) {
 	wrong := conformance.Solicitation(conformance.Pod)
 	wrong.Corrupt = true
 	for ctx.Err() == nil {
-		a.port.Send(wrong.Bytes())
-		a.port.Send(conformance.Solicitation(addr("2001:db8:1:0:f:1::5")).Bytes())
-		a.port.Send(conformance.Solicitation(conformance.Pod).Bytes())
+		a.Port.Send(wrong.Bytes())
+		a.Port.Send(conformance.Solicitation(addr("2001:db8:1:0:f:1::5")).Bytes())
+		a.Port.Send(conformance.Solicitation(conformance.Pod).Bytes())
 		select {
 		case err := <-done:
 			if !errors.Is(err, enough) {

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+)
+
+// Quiet is how long a silence is listened to.
+const Quiet = 150 * time.Millisecond
+
+// Asker sends solicitations from the router's end of a link.
+type Asker struct {
+	tb   testing.TB
+	Port *Port
+}
+
+// NewAsker opens an asker on a device.
+func NewAsker(tb testing.TB, router *lab.Namespace, device string) *Asker {
+	tb.Helper()
+	return &Asker{tb: tb, Port: OpenPort(tb, router, device)}
+}
+
+// Ask sends one solicitation and returns the answer that comes within the time,
+// nil for none. Announcements are no answers.
+func (a *Asker) Ask(target netip.Addr, within time.Duration) []byte {
+	a.tb.Helper()
+	a.Port.Send(conformance.Solicitation(target).Bytes())
+	const solicited = 0x40
+	return a.next(within, func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() && f[58]&solicited != 0 })
+}
+
+// Hear returns the next advertisement for a target, asked for or not.
+func (a *Asker) Hear(target netip.Addr, within time.Duration) []byte {
+	a.tb.Helper()
+	return a.next(within, func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() })
+}
+
+// Unsolicited returns the unsolicited advertisements for a target that come
+// within a time, with the time of each.
+func (a *Asker) Unsolicited(target netip.Addr, within time.Duration) (frames [][]byte, at []time.Time) {
+	a.tb.Helper()
+	for end := time.Now().Add(within); time.Until(end) > 0; {
+		f := a.Hear(target, time.Until(end))
+		if f != nil && f[58]&0x40 == 0 {
+			frames, at = append(frames, f), append(at, time.Now())
+		}
+	}
+	return frames, at
+}
+
+// next returns the next advertisement of a kind.
+func (a *Asker) next(within time.Duration, wanted func([]byte) bool) []byte {
+	a.tb.Helper()
+	got := a.Port.Advertisements(within, wanted)
+	if n := len(got); n > 0 && wanted(got[n-1]) {
+		return got[n-1]
+	}
+	return nil
+}
+
+// WantAnswer asks until an answer comes.
+func (a *Asker) WantAnswer(target netip.Addr) {
+	a.tb.Helper()
+	Eventually(a.tb, "answer for "+target.String(), func() bool { return a.Ask(target, 20*time.Millisecond) != nil })
+}
+
+// WantSilence asks until no answer comes, as it must not from some moment on.
+func (a *Asker) WantSilence(target netip.Addr) {
+	a.tb.Helper()
+	Eventually(a.tb, "silence for "+target.String(), func() bool { return a.Ask(target, Quiet) == nil })
+}
