@@ -62,6 +62,12 @@ const (
 	NextHop
 	// Claimed: another station on the uplink is seen to own the target.
 	Claimed
+	// NotLocal: no pod of this node has the target, and no prefix of it.
+	NotLocal
+	// NotAllocated: no service has the target.
+	NotAllocated
+	// NotOwner: another node answers for the service address.
+	NotOwner
 	// OwnTarget: the target is assigned to the interface; the kernel answers.
 	OwnTarget
 	// OwnSource: the solicitation claims to come from an address of ours.
@@ -152,6 +158,12 @@ func (r Reason) String() string {
 		return "next_hop"
 	case Claimed:
 		return "claimed"
+	case NotLocal:
+		return "not_local"
+	case NotAllocated:
+		return "not_allocated"
+	case NotOwner:
+		return "not_owner"
 	case OwnTarget:
 		return "own_target"
 	case OwnSource:

@@ -56,9 +56,10 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 }
 
 // affected returns the prefixes whose verdict may change with an entry: its own,
-// and those of the rules and of the probed addresses inside, for which it may be
-// the most specific entry.
-func (b *builder) affected(s *Store, p netip.Prefix, into []netip.Prefix) []netip.Prefix {
+// and those of the rules and of other sources' entries inside, for which it may
+// be the most specific entry of its source. A service address depends on nothing
+// but its own entry.
+func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip.Prefix) []netip.Prefix {
 	into = append(into, p)
 	if p.Bits() == p.Addr().BitLen() {
 		return into
@@ -68,8 +69,13 @@ func (b *builder) affected(s *Store, p netip.Prefix, into []netip.Prefix) []neti
 			into = append(into, r)
 		}
 	}
-	for a := range s.entries[Probed].Subnets(p) {
-		into = append(into, a)
+	for other := range s.entries {
+		if other := Source(other); other == source || other == ServiceAddresses {
+			continue
+		}
+		for a := range s.entries[other].Subnets(p) {
+			into = append(into, a)
+		}
 	}
 	return into
 }
@@ -145,6 +151,24 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		v.Answer = true
 	case r.Method == Deny:
 		v.Silence = Denied
+	case r.Method == Services:
+		e, ok := s.entries[ServiceAddresses].Get(p)
+		needed = needed || ok
+		switch {
+		case !ok:
+			v.Silence = NotAllocated
+		case !e.behind:
+			v.Silence = NotOwner
+		default:
+			v.Answer = true
+		}
+	case r.Method == Node || r.Method == Pods:
+		var known bool
+		v.Answer, known, v.Device = s.local(r.Method, p)
+		needed = needed || known
+		if !v.Answer {
+			v.Silence = NotLocal
+		}
 	case len(r.Devices) > 0:
 		v.Probe = true
 	default:
@@ -171,6 +195,34 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	return v, needed
 }
 
+// local reports whether a prefix is this node's by what the cluster says, and
+// whether an entry is about the very prefix. The kernel may know better: an
+// address has moved when its route leads elsewhere, and may have a route before
+// the cluster hears of it.
+func (s *Store) local(m Method, p netip.Prefix) (is, known bool, device int32) {
+	given := -1 // the length of the prefix that the node was given
+	if m == Node {
+		if at, _, ok := s.entries[NodePrefixes].LookupPrefixLPM(p); ok {
+			given, is, known = at.Bits(), true, at == p
+		}
+	}
+	if _, ok := s.entries[PodAddresses].Get(p); ok {
+		is, known = true, true
+	}
+	at, route, ok := s.entries[Kernel].LookupPrefixLPM(p)
+	switch {
+	case !ok, at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
+		return is, known, 0
+	case !route.behind:
+		return false, known || is && at == p, 0
+	case at == p && p.IsSingleIP() && route.neighbor:
+		return true, true, route.device
+	case !is:
+		return false, known, 0
+	}
+	return true, known || at == p, route.device
+}
+
 // askedOn reports whether a rule asks for its targets on a device: the one that
 // the route leads to, or one of those that the rule names.
 func (s *Store) askedOn(r *Rule, routed, device int32) bool {
@@ -185,11 +237,9 @@ func (b *builder) all(s *Store) []netip.Prefix {
 	var ps []netip.Prefix
 	for r, i := range b.rules.All() {
 		ps = append(ps, r)
-		if rule := &s.rules[i]; rule.Method.asks() {
-			for src := range s.entries {
-				for p := range s.entries[src].Subnets(r) {
-					ps = append(ps, p)
-				}
+		for _, src := range s.rules[i].Method.sources() {
+			for p := range s.entries[src].Subnets(r) {
+				ps = append(ps, p)
 			}
 		}
 	}

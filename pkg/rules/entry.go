@@ -16,12 +16,21 @@ const (
 	Kernel Source = iota
 	// Probed reports addresses that have answered a solicitation of ours.
 	Probed
+	// PodAddresses are those of this node's pods, as the cluster has them.
+	PodAddresses
+	// NodePrefixes are those that the cluster gave this node.
+	NodePrefixes
+	// ServiceAddresses are those that are allocated. One that is Behind is to be
+	// answered by this node.
+	ServiceAddresses
 
 	sourceCount
 )
 
 // Sources lists every source.
-func Sources() []Source { return []Source{Kernel, Probed} }
+func Sources() []Source {
+	return []Source{Kernel, Probed, PodAddresses, NodePrefixes, ServiceAddresses}
+}
 
 // String returns the source's name in metrics and in explain.
 func (s Source) String() string {
@@ -30,6 +39,12 @@ func (s Source) String() string {
 		return "kernel"
 	case Probed:
 		return "probe"
+	case PodAddresses:
+		return "pods"
+	case NodePrefixes:
+		return "node"
+	case ServiceAddresses:
+		return "services"
 	case sourceCount:
 	}
 	return "unknown"
@@ -39,12 +54,14 @@ func (s Source) String() string {
 // Inside of a rule the most specific entry decides.
 type Entry struct {
 	Prefix netip.Prefix
-	// Behind is true when packets for the prefix leave by a device behind us.
+	// Behind is true when packets for the prefix leave by a device behind us, or
+	// are to come to this node.
 	Behind bool
 	// Neighbor is true when the addresses of the prefix are neighbors on
 	// Device, so that they can be asked with a solicitation.
 	Neighbor bool
-	// Device is the index of the device that leads to the prefix.
+	// Device is the index of the device that leads to the prefix, 0 where the
+	// source does not know of devices.
 	Device int32
 	// Since is when the source learned it. It has no part in a decision.
 	Since time.Time

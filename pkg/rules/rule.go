@@ -27,15 +27,39 @@ const (
 	// Probe answers as Route does, for targets that have answered a
 	// solicitation of ours on that device.
 	Probe
+	// Node answers in the prefixes that the cluster gave this node.
+	Node
+	// Pods answers for the addresses of this node's pods.
+	Pods
+	// Services answers for the allocated service addresses that this node owns.
+	Services
 	// Deny never answers.
 	Deny
 )
 
 // Methods lists every method, in the order of the documentation.
-func Methods() []Method { return []Method{Static, Route, Probe, Deny} }
+func Methods() []Method { return []Method{Static, Route, Probe, Node, Pods, Services, Deny} }
 
-// asks reports whether the method takes evidence.
-func (m Method) asks() bool { return m == Route || m == Probe }
+// sources returns whose entries the method asks for.
+func (m Method) sources() []Source {
+	switch m {
+	case Route:
+		return []Source{Kernel}
+	case Probe:
+		return []Source{Kernel, Probed}
+	case Node:
+		return []Source{Kernel, NodePrefixes, PodAddresses}
+	case Pods:
+		return []Source{Kernel, PodAddresses}
+	case Services:
+		return []Source{ServiceAddresses}
+	case Static, Deny:
+	}
+	return nil
+}
+
+// Clustered reports whether the method's evidence comes from Kubernetes.
+func (m Method) Clustered() bool { return m == Node || m == Pods || m == Services }
 
 // String returns the name that configuration files, metrics and logs use.
 func (m Method) String() string {
@@ -46,6 +70,12 @@ func (m Method) String() string {
 		return "route"
 	case Probe:
 		return "probe"
+	case Node:
+		return "node"
+	case Pods:
+		return "pods"
+	case Services:
+		return "services"
 	case Deny:
 		return "deny"
 	}

@@ -132,7 +132,7 @@ func (s *Store) update(source Source, changes []EntryChange) {
 		changed = append(changed, c.Prefix)
 	}
 	if len(changed) > 0 {
-		s.refresh(changed)
+		s.refresh(source, changed)
 	}
 }
 
@@ -206,8 +206,8 @@ func unique(ps []netip.Prefix) []netip.Prefix {
 	return slices.Compact(ps)
 }
 
-// refresh publishes what changed entries mean.
-func (s *Store) refresh(changed []netip.Prefix) {
+// refresh publishes what changed entries of a source mean.
+func (s *Store) refresh(source Source, changed []netip.Prefix) {
 	if s.current.Load() == nil {
 		return // SetRules comes and looks at all of them
 	}
@@ -215,7 +215,7 @@ func (s *Store) refresh(changed []netip.Prefix) {
 	for name, b := range s.builders {
 		var affected []netip.Prefix
 		for _, p := range changed {
-			affected = b.affected(s, p, affected)
+			affected = b.affected(s, source, p, affected)
 		}
 		c.deltas[name] = b.update(s, affected)
 	}

@@ -107,6 +107,8 @@ func TestEntries(t *testing.T) {
 	device := probe
 	device.Devices = []string{"br0"}
 	inner := rules.Rule{Prefix: prefix("2001:db8:0:0:f::/112"), Method: rules.Deny}
+	node, pods, services := route, route, route
+	node.Method, pods.Method, services.Method = rules.Node, rules.Pods, rules.Services
 	behind := func(p string) rules.Entry {
 		return rules.Entry{Prefix: prefix(p), Behind: true, Neighbor: true, Device: 7}
 	}
@@ -116,11 +118,18 @@ func TestEntries(t *testing.T) {
 	yes := rules.Verdict{Answer: true, Device: 7}
 	ask := rules.Verdict{Probe: true, Device: 7}
 	noRoute := rules.Verdict{Silence: rules.NoRoute}
+	ours := rules.Verdict{Answer: true}
+	notLocal := rules.Verdict{Silence: rules.NotLocal}
+	is := func(p string) rules.Entry { return rules.Entry{Prefix: prefix(p), Behind: true} }
+	const block = "2001:db8:0:0:f::/120"
 	tests := []struct {
 		name    string
 		rules   []rules.Rule
 		entries []rules.Entry
 		probed  []rules.Entry
+		pods    []rules.Entry
+		node    []rules.Entry
+		service []rules.Entry
 		guards  map[netip.Addr]rules.Silence
 		target  string
 		want    rules.Verdict
@@ -163,6 +172,30 @@ func TestEntries(t *testing.T) {
 		},
 		{name: "probed, but the route is gone", rules: []rules.Rule{probe}, probed: []rules.Entry{behind(pod + "/128")}, target: pod, want: noRoute},
 		{name: "probing has no part in route", rules: []rules.Rule{route}, probed: []rules.Entry{behind(pod + "/128")}, target: pod, want: noRoute},
+		{name: "pod", rules: []rules.Rule{pods}, pods: []rules.Entry{is(pod + "/128")}, target: pod, want: ours},
+		{name: "no pod", rules: []rules.Rule{pods}, pods: []rules.Entry{is(other + "/128")}, target: pod, want: notLocal},
+		{name: "pod that the kernel knows first", rules: []rules.Rule{pods}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: yes},
+		{name: "wide route is no pod", rules: []rules.Rule{pods}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")}, target: pod, want: notLocal},
+		{name: "route to a router is no pod", rules: []rules.Rule{pods}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Device: 7}}, target: pod, want: notLocal},
+		{name: "pod that has moved", rules: []rules.Rule{pods}, pods: []rules.Entry{is(pod + "/128")}, entries: []rules.Entry{away(pod + "/128")}, target: pod, want: notLocal},
+		{name: "pod below a blackhole", rules: []rules.Rule{pods}, pods: []rules.Entry{is(pod + "/128")}, entries: []rules.Entry{away(block)}, target: pod, want: ours},
+		{name: "prefix of the node is no pod", rules: []rules.Rule{pods}, node: []rules.Entry{is(block)}, target: pod, want: notLocal},
+		{name: "node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, target: pod, want: ours},
+		{name: "node's prefix wider than the rule", rules: []rules.Rule{node}, node: []rules.Entry{is("2001:db8::/64")}, target: pod, want: ours},
+		{name: "beside the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is("2001:db8:0:0:f::100/120")}, target: pod, want: notLocal},
+		{name: "blackhole of the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{away(block)}, target: pod, want: ours},
+		{name: "borrowed by another node", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{away(pod + "/128")}, target: pod, want: notLocal},
+		{name: "borrowed from another node", rules: []rules.Rule{node}, pods: []rules.Entry{is(pod + "/128")}, target: pod, want: ours},
+		{name: "route of a pod in the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: yes},
+		{name: "owned service", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")}, target: pod, want: ours},
+		{name: "service of another node", rules: []rules.Rule{services}, service: []rules.Entry{{Prefix: prefix(pod + "/128")}}, target: pod, want: rules.Verdict{Silence: rules.NotOwner}},
+		{name: "no service", rules: []rules.Rule{services}, service: []rules.Entry{is(other + "/128")}, target: pod, want: rules.Verdict{Silence: rules.NotAllocated}},
+		{name: "route is no service", rules: []rules.Rule{services}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: rules.Verdict{Silence: rules.NotAllocated}},
+		{name: "service is no pod", rules: []rules.Rule{pods}, service: []rules.Entry{is(pod + "/128")}, target: pod, want: notLocal},
+		{
+			name: "guard of a service", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")},
+			guards: map[netip.Addr]rules.Silence{addr(pod): rules.Claimed}, target: pod, want: rules.Verdict{Silence: rules.Claimed},
+		},
 		{
 			name: "guard", rules: []rules.Rule{static}, guards: map[netip.Addr]rules.Silence{addr(pod): rules.NextHop},
 			target: pod, want: rules.Verdict{Silence: rules.NextHop},
@@ -180,8 +213,8 @@ func TestEntries(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			orders := map[string][]func(*rules.Store){ // the result is the same
-				"rules first": {setting(t, tt.rules), entering(tt.entries, tt.probed), guarding(tt.guards)},
-				"rules last":  {guarding(tt.guards), entering(tt.entries, tt.probed), setting(t, tt.rules)},
+				"rules first": {setting(t, tt.rules), entering(tt.entries, tt.probed, tt.pods, tt.node, tt.service), guarding(tt.guards)},
+				"rules last":  {guarding(tt.guards), entering(tt.entries, tt.probed, tt.pods, tt.node, tt.service), setting(t, tt.rules)},
 			}
 			for order, steps := range orders {
 				var s rules.Store
@@ -201,10 +234,12 @@ func setting(t *testing.T, rs []rules.Rule) func(*rules.Store) {
 	return func(s *rules.Store) { setRules(t, s, rs...) }
 }
 
-func entering(entries, probed []rules.Entry) func(*rules.Store) {
+// entering takes entries in the order of the sources.
+func entering(entries ...[]rules.Entry) func(*rules.Store) {
 	return func(s *rules.Store) {
-		s.Replace(rules.Kernel, slices.Values(entries))
-		s.Replace(rules.Probed, slices.Values(probed))
+		for i, src := range rules.Sources() {
+			s.Replace(src, slices.Values(entries[i]))
+		}
 	}
 }
 
@@ -248,7 +283,7 @@ type world struct {
 	rng     *rand.Rand
 	store   rules.Store
 	rules   []rules.Rule
-	entries [2]map[netip.Prefix]rules.Entry // by source
+	entries [5]map[netip.Prefix]rules.Entry // by source
 	guards  map[netip.Addr]rules.Silence
 	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
 }
@@ -266,7 +301,7 @@ func (w *world) step(t *testing.T) {
 		w.rules = nil
 		known := make(map[netip.Prefix]bool)
 		for range 1 + w.rng.IntN(4) {
-			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(4)]}
+			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
 			if w.rng.IntN(4) == 0 {
 				r.Uplinks = []string{"eth0"}
 			}
@@ -286,7 +321,7 @@ func (w *world) step(t *testing.T) {
 		w.store.SetGuards("eth0", w.guards)
 	default:
 		var changes []rules.EntryChange
-		source := rules.Sources()[w.rng.IntN(2)]
+		source := rules.Sources()[w.rng.IntN(len(rules.Sources()))]
 		entries := w.entries[source]
 		for range 1 + w.rng.IntN(3) {
 			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}

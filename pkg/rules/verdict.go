@@ -61,6 +61,12 @@ const (
 	NextHop
 	// Claimed: another station on the uplink is seen to own the address.
 	Claimed
+	// NotLocal: no pod of this node has the address, and no prefix of it.
+	NotLocal
+	// NotAllocated: no service has the address.
+	NotAllocated
+	// NotOwner: another node answers for the service address.
+	NotOwner
 )
 
 // String returns the name for messages.
@@ -76,6 +82,12 @@ func (s Silence) String() string {
 		return "next hop"
 	case Claimed:
 		return "claimed"
+	case NotLocal:
+		return "not local"
+	case NotAllocated:
+		return "not allocated"
+	case NotOwner:
+		return "not owner"
 	}
 	return fmt.Sprintf("Silence(%d)", uint8(s))
 }

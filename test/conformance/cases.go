@@ -239,6 +239,10 @@ func Long(target netip.Addr) Frame {
 // Probe returns the duplicate address detection of another station for a target.
 func Probe(target netip.Addr) Frame { return solicitation(target, dad) }
 
+// Clustered returns the reasons that take a cluster. The tests of test/kubernetes
+// meet each of them.
+func Clustered() []ndp.Reason { return []ndp.Reason{ndp.NotLocal, ndp.NotAllocated, ndp.NotOwner} }
+
 // Stateful returns the reasons that no single frame can show. The wire tests
 // meet each of them.
 func Stateful() []ndp.Reason {

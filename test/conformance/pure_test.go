@@ -68,7 +68,7 @@ func TestEveryReason(t *testing.T) {
 	for _, c := range policyCases() {
 		cases[c.want] = true
 	}
-	for _, r := range Stateful() {
+	for _, r := range append(Stateful(), Clustered()...) {
 		cases[r] = true
 	}
 	for _, r := range ndp.Reasons() {
