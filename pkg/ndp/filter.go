@@ -70,6 +70,9 @@ func matchAddresses(prefixes []netip.Prefix) []bpf.Instruction {
 	for _, pfx := range prefixes {
 		p = append(p, match(offTarget, pfx)...)
 	}
+	if len(prefixes) > 0 {
+		p = append(p, match(offTarget, rules.PresencePrefix())...)
+	}
 	p = append(p, bpf.LoadAbsolute{Off: offICMP, Size: 1}, bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 1}, bpf.RetConstant{Val: 0})
 	for _, pfx := range prefixes {
 		p = append(p, match(offSource, pfx)...)

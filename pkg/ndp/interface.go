@@ -22,13 +22,14 @@ type Interface struct {
 	fallback netip.Addr     // the source without a better one; may be invalid
 	bridge   bool
 	local    map[[6]byte]bool // stations on our own side of a bridge
+	presence rules.Verdict    // of the uplink's Presence
 	template Advertisement
 	baseSum  uint64 // of everything in template that the checksum covers
 }
 
 // NewInterface compiles the facts of a link.
 func NewInterface(link rules.Link, uplink rules.Uplink) *Interface {
-	i := &Interface{index: link.Index, mac: link.MAC, uplink: uplink, bridge: link.Bridge, local: link.Stations}
+	i := &Interface{index: link.Index, mac: link.MAC, uplink: uplink, bridge: link.Bridge, local: link.Stations, presence: rules.Verdict{Answer: true}}
 	var deprecated []netip.Prefix
 	for _, a := range link.Addresses {
 		addr := a.Prefix.Addr()

@@ -95,3 +95,14 @@ func (i *Interface) Prime(source, router netip.Addr) ([]byte, error) {
 	}
 	return i.solicit(router, source)
 }
+
+// AskStation returns a frame that asks one station for a target (RFC 6085: a
+// multicast packet in a unicast frame, so that nobody else hears it and its
+// kernel forwards nothing).
+func (i *Interface) AskStation(target netip.Addr, station [6]byte) ([]byte, error) {
+	b, err := i.Solicitation(target)
+	if err == nil {
+		copy(b[offEtherDst:], station[:])
+	}
+	return b, err
+}

@@ -115,6 +115,10 @@ func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, 
 	}
 	v := view.Find(target)
 	switch {
+	case v == nil && target == i.uplink.Presence:
+		return &i.presence, Answered
+	case v == nil && !proxyable(target):
+		return v, TargetScope
 	case v == nil: // RFC 4861 §7.2.3: silently discard
 		return v, NoRule
 	case v.Silence == rules.Denied:
@@ -138,6 +142,12 @@ func silent(s rules.Silence) Reason {
 		return Claimed
 	case rules.Denied:
 		return Denied
+	case rules.NotLocal:
+		return NotLocal
+	case rules.NotAllocated:
+		return NotAllocated
+	case rules.NotOwner:
+		return NotOwner
 	case rules.NoRoute, rules.NotSilent:
 	}
 	return NoRoute

@@ -36,12 +36,13 @@ func Sight(frame []byte, meta Meta, i *Interface, view *rules.View) (Sighting, b
 		return Sighting{}, false
 	}
 	flags, target := frame[offFlags], ipAt(frame, offTarget)
-	if !proxyable(target) || // RFC 4861 §7.1.2: not multicast
+	present := i.uplink.Presence.IsValid() && rules.PresencePrefix().Contains(target)
+	if !proxyable(target) && !present || // RFC 4861 §7.1.2: not multicast
 		frame[offDest] == 0xff && flags&flagSolicited != 0 { // RFC 4861 §7.1.2
 		return Sighting{}, false
 	}
 	mac, ok := advertisedMAC(frame, frame[offOptions:offICMP+n])
-	if !ok || mac == i.mac || i.Owns(target) || !guarded(target, view) {
+	if !ok || mac == i.mac || i.Owns(target) || !present && !guarded(target, view) {
 		return Sighting{}, false
 	}
 	return Sighting{Address: target, MAC: mac, Advertisement: true, Override: flags&flagOverride != 0, Solicited: flags&flagSolicited != 0}, true
@@ -73,11 +74,11 @@ func (s *solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
 }
 
 // guarded reports whether it matters that another station has an address: we
-// answer for it, or stopped because of that station.
+// answer for it, or stopped because of that station, or leave it to another node.
 func guarded(a netip.Addr, view *rules.View) bool {
 	if view == nil {
 		return false
 	}
 	v := view.Find(a)
-	return v != nil && (v.Hears() || v.Silence == rules.Claimed)
+	return v != nil && (v.Hears() || v.Silence == rules.Claimed || v.Silence == rules.NotOwner)
 }

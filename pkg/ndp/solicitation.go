@@ -5,6 +5,8 @@ package ndp
 import (
 	"encoding/binary"
 	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // PacketType tells to whom a received frame was addressed, with the values of
@@ -125,7 +127,7 @@ func checkNextHeader(next byte) Reason {
 // checkAddresses holds the rules that need no more than the three addresses.
 func (s *solicitation) checkAddresses() Reason {
 	t, src := s.target, s.source
-	if !proxyable(t) {
+	if !proxyable(t) && !rules.PresencePrefix().Contains(t) {
 		return TargetScope
 	}
 	if src.IsMulticast() || src.IsLoopback() || src.Is4In6() { // RFC 4861 §4.3, RFC 4291 §2.5.3, §2.7

@@ -37,6 +37,9 @@ type Uplink struct {
 	RequireOnLinkSource bool
 	// IgnoreSources are askers that get no answer.
 	IgnoreSources []Asker
+	// Presence is the address that shows that the daemon is alive, see
+	// [Presence]; invalid where nobody asks for it. The daemon sets it.
+	Presence netip.Addr
 	// LimitPerAsker is how many answers a second one asker's MAC address gets,
 	// and how many at once; 0 is no limit.
 	LimitPerAsker int
