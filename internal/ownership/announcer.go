@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+)
+
+// MaxWeight is the largest share of addresses that a node may ask for, in
+// multiples of a node of weight 1.
+const MaxWeight = 16
+
+// Announcer is what a node tells the others of itself.
+type Announcer struct {
+	// Node is the name of the node; the lease has it.
+	Node string `json:"-"`
+	// Holder tells one process of the node from the next; the lease has it.
+	Holder string `json:"-"`
+	// Links are its ready uplinks.
+	Links []Link `json:"links"`
+	// Weight is its share of the addresses, 1 to MaxWeight.
+	Weight int `json:"weight"`
+	// Settled is false for a node that has returned a moment ago, so that a
+	// crash moves its addresses once and not back and forth.
+	Settled bool `json:"settled"`
+	// Excluded says why the node should not own anything, "" if it may: what
+	// its Node says, or a service proxy that is not well.
+	Excluded string `json:"excluded,omitempty"`
+	// Cordoned nodes come last.
+	Cordoned bool `json:"cordoned,omitempty"`
+}
+
+// Link is an uplink of an announcer.
+type Link struct {
+	MAC MAC `json:"mac"`
+	// Prefixes are those of its rules for services.
+	Prefixes []netip.Prefix `json:"prefixes"`
+	// OnLink are the prefixes that a router expects there.
+	OnLink []netip.Prefix `json:"on_link"`
+}
+
+// MAC is a link-layer address.
+type MAC [6]byte
+
+// MarshalText writes the address as usual.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(net.HardwareAddr(m[:]).String()), nil }
+
+// UnmarshalText reads an address as MarshalText writes it.
+func (m *MAC) UnmarshalText(b []byte) error {
+	hw, err := net.ParseMAC(string(b))
+	if err != nil || len(hw) != len(m) {
+		return fmt.Errorf("%q is not a link-layer address of 6 octets", b)
+	}
+	*m = MAC(hw)
+	return nil
+}
+
+// Record returns what goes into the lease.
+func (a Announcer) Record() string {
+	b, err := json.Marshal(a)
+	if err != nil { // of types that always can be
+		panic(err)
+	}
+	return string(b)
+}
+
+// ParseRecord reads the record of a node's lease.
+func ParseRecord(node, holder, record string) (Announcer, error) {
+	a := Announcer{Node: node, Holder: holder}
+	if err := json.Unmarshal([]byte(record), &a); err != nil {
+		return Announcer{}, fmt.Errorf("read the record of announcer %s: %w", node, err)
+	}
+	a.Weight = min(max(a.Weight, 1), MaxWeight)
+	return a, nil
+}
+
+// same reports whether two announcers make the same order of nodes.
+func (a Announcer) same(o Announcer) bool {
+	return a.Settled == o.Settled && a.Excluded == o.Excluded && a.Cordoned == o.Cordoned && a.Weight == o.Weight &&
+		slices.EqualFunc(a.Links, o.Links, func(x, y Link) bool {
+			return x.MAC == y.MAC && slices.Equal(x.Prefixes, y.Prefixes) && slices.Equal(x.OnLink, y.OnLink)
+		})
+}
+
+// covers reports whether a rule of the announcer covers an address, and whether
+// a router expects the address on its link.
+func (a *Announcer) covers(s netip.Addr) (covered, onLink bool) {
+	for _, l := range a.Links {
+		if in(l.Prefixes, s) {
+			covered = true
+			onLink = onLink || in(l.OnLink, s)
+		}
+	}
+	return covered, onLink
+}
+
+// has reports whether an uplink of the announcer has that MAC address.
+func (a *Announcer) has(m MAC) bool {
+	return slices.ContainsFunc(a.Links, func(l Link) bool { return l.MAC == m })
+}
+
+func in(ps []netip.Prefix, a netip.Addr) bool {
+	return slices.ContainsFunc(ps, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// rank is where an announcer stands for an address: the greater is the better.
+type rank struct {
+	tier  uint8
+	score uint64
+	node  string // of two equal scores, which do not happen
+}
+
+// The parts of a tier, the weightiest first.
+const (
+	tierFit     = 8
+	tierOnLink  = 4
+	tierSettled = 2
+	tierOpen    = 1 // not cordoned
+)
+
+func (r rank) better(o rank) bool {
+	if r.tier != o.tier {
+		return r.tier > o.tier
+	}
+	if r.score != o.score {
+		return r.score > o.score
+	}
+	return r.node < o.node
+}
+
+// rank returns where the announcer stands for an address, and false when it is
+// no candidate.
+func (a *Announcer) rank(s netip.Addr) (rank, bool) {
+	covered, onLink := a.covers(s)
+	if !covered {
+		return rank{}, false
+	}
+	r := rank{node: a.Node, score: a.score(s)}
+	for _, part := range []struct {
+		has bool
+		is  uint8
+	}{{a.Excluded == "", tierFit}, {onLink, tierOnLink}, {a.Settled, tierSettled}, {!a.Cordoned, tierOpen}} {
+		if part.has {
+			r.tier |= part.is
+		}
+	}
+	return r, true
+}
+
+// score is the announcer's ticket for an address (rendezvous hashing), the best
+// of as many as its weight. Integers alone, so that every machine agrees.
+func (a *Announcer) score(s netip.Addr) uint64 {
+	var best uint64
+	var buf bytes.Buffer
+	b := s.As16()
+	for ticket := range max(a.Weight, 1) {
+		buf.Reset()
+		buf.WriteString(a.Node)
+		buf.WriteByte(0)
+		buf.WriteByte(byte(ticket))
+		buf.Write(b[:])
+		sum := sha256.Sum256(buf.Bytes())
+		best = max(best, binary.BigEndian.Uint64(sum[:]))
+	}
+	return best
+}

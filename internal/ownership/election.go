@@ -1,0 +1,370 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	// leaseTime is how long an announcer counts that does not renew its lease.
+	leaseTime = 10 * time.Second
+	// freezeAfter is how long our own renewals may go unseen before we judge
+	// nobody by theirs: it may be us who is cut off. It is less than leaseTime.
+	freezeAfter = 7 * time.Second
+	// SettleAfter is how long a node that has returned waits before it takes
+	// its addresses back.
+	SettleAfter = time.Minute
+	// deferFor is how long an address is left to another announcer that has
+	// just announced it, until the leases explain that.
+	deferFor = 5 * time.Second
+)
+
+// phase is how far we are in taking part.
+type phase uint8
+
+const (
+	waiting  phase = iota // for a link, and for what the others say
+	checking              // whether others have taken over what would be ours
+	member
+)
+
+// Election is one announcer's view of who owns what.
+type Election struct {
+	mode        rules.Ownership
+	self        Announcer
+	settleAfter time.Duration
+
+	phase    phase
+	begun    bool      // the leases are known
+	alone    bool      // the leases may not be read, so nobody else is known
+	resume   bool      // we were settled before the present start
+	settleAt time.Time // zero where nothing is to come
+	ownSeen  time.Time // our lease as others see it
+
+	peers     map[string]*peer
+	addresses map[netip.Addr]*address
+	left      map[netip.Addr]*address // those that are left to somebody
+	owns      map[string]int          // addresses of each node
+	checks    []*check
+	changes   []Change
+	recordNew bool
+	looked    time.Time // when Due was last called
+}
+
+// peer is another announcer.
+type peer struct {
+	Announcer
+	seen    time.Time // when its lease was last renewed
+	expired bool      // its lease has ended
+	dead    bool      // it is silent on the link
+	misses  int
+	asked   time.Time
+	due     time.Time // of the next question on the link
+	open    bool      // a question is unanswered
+}
+
+func (p *peer) live() bool { return !p.expired && !p.dead }
+
+// address is a service address.
+type address struct {
+	local         bool
+	nodes         []string
+	owner, backup string
+	leftTo        string // an announcer that has just announced it, "" for none
+	until         time.Time
+}
+
+// Fact is what holds for a service address.
+type Fact struct {
+	Address netip.Addr
+	// Gone is true when it is allocated no more.
+	Gone bool
+	// Local is true when only Nodes, in order, take traffic for it.
+	Local bool
+	Nodes []string
+}
+
+// Change is what an election changes for an address.
+type Change struct {
+	Address netip.Addr
+	// Gone is true when it is allocated no more.
+	Gone bool
+	// Ours is true when this node answers.
+	Ours bool
+	// Owner, Backup and Before are names of nodes, "" for none.
+	Owner, Backup, Before string
+}
+
+// New begins an election in which this node has no link yet.
+func New(self Announcer, mode rules.Ownership, settleAfter time.Duration) *Election {
+	self.Links = nil
+	return &Election{
+		mode: mode, self: self, settleAfter: settleAfter,
+		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), left: make(map[netip.Addr]*address),
+	}
+}
+
+// Begin starts to take part: what is known of the others is in.
+func (e *Election) Begin(now time.Time) {
+	if e.begun {
+		return
+	}
+	e.begun = true
+	e.join(now)
+}
+
+// Alone makes this node act as if no other announced anything: it may not read
+// the leases.
+func (e *Election) Alone(now time.Time) {
+	if !e.alone {
+		e.alone, e.begun = true, true
+		e.join(now)
+	}
+}
+
+// SetSelf takes over what this node says of itself, but for Settled. It leaves
+// with its last link, and joins with the first.
+func (e *Election) SetSelf(a Announcer, now time.Time) {
+	a.Settled, a.Node, a.Holder, a.Weight = e.self.Settled, e.self.Node, e.self.Holder, e.self.Weight
+	if a.same(e.self) {
+		return
+	}
+	had := len(e.self.Links) > 0
+	e.self, e.recordNew = a, true
+	switch {
+	case len(a.Links) == 0:
+		e.resume = e.resume || e.self.Settled
+		e.phase, e.checks, e.settleAt = waiting, nil, time.Time{}
+		e.quiet(now)
+	case !had:
+		e.join(now)
+	}
+	e.electAll()
+}
+
+// quiet forgets what the link said of others.
+func (e *Election) quiet(now time.Time) {
+	for _, p := range e.peers {
+		p.misses, p.open, p.due = 0, false, now
+	}
+}
+
+// join takes part again, after a look at whether others have taken over.
+func (e *Election) join(now time.Time) {
+	if !e.begun || len(e.self.Links) == 0 || e.phase != waiting {
+		return
+	}
+	e.quiet(now)
+	switch {
+	case e.mode != rules.OwnershipHash, e.alone, !e.anyPeer():
+		e.enter(true, now)
+	case !e.resume:
+		e.enter(false, now)
+	default:
+		e.checkAll(now)
+		if len(e.checks) == 0 {
+			e.enter(true, now)
+			return
+		}
+		e.phase = checking
+	}
+}
+
+func (e *Election) anyPeer() bool {
+	for _, p := range e.peers {
+		if p.live() {
+			return true
+		}
+	}
+	return false
+}
+
+// enter takes part from now on.
+func (e *Election) enter(settled bool, now time.Time) {
+	e.phase, e.resume = member, false
+	e.settle(settled, now)
+	e.electAll()
+}
+
+// settle says whether we count like the others.
+func (e *Election) settle(settled bool, now time.Time) {
+	if e.self.Settled != settled {
+		e.self.Settled, e.recordNew = settled, true
+	}
+	e.settleAt = time.Time{}
+	if !settled {
+		e.settleAt = now.Add(e.settleAfter)
+	}
+}
+
+// Renewed takes a renewal of a lease over.
+func (e *Election) Renewed(a Announcer, now time.Time) {
+	if a.Node == e.self.Node {
+		if a.Holder != e.self.Holder { // of the last process
+			e.resume = e.resume || a.Settled
+			return
+		}
+		if e.Frozen(now) { // nobody could renew while we could not see it
+			for _, p := range e.peers {
+				p.seen = now
+			}
+		}
+		e.ownSeen = now
+		return
+	}
+	p := e.peers[a.Node]
+	if p == nil {
+		e.peers[a.Node] = &peer{Announcer: a, seen: now, due: now}
+		e.electAll()
+		return
+	}
+	back := p.expired || p.dead && (p.Holder != a.Holder || p.Settled && !a.Settled)
+	changed := back || !p.same(a)
+	p.Announcer, p.seen, p.expired = a, now, false
+	if back {
+		p.dead, p.misses, p.open, p.due = false, 0, false, now
+	}
+	if changed {
+		e.electAll()
+	}
+}
+
+// Left takes the end of a lease over: the announcer has stopped as planned.
+func (e *Election) Left(node string) {
+	if _, known := e.peers[node]; known {
+		delete(e.peers, node)
+		e.electAll()
+	}
+}
+
+// Update takes changes of service addresses over.
+func (e *Election) Update(facts []Fact) {
+	for _, f := range facts {
+		a := e.addresses[f.Address]
+		switch {
+		case f.Gone && a == nil:
+		case f.Gone:
+			e.count(a.owner, -1)
+			delete(e.addresses, f.Address)
+			delete(e.left, f.Address)
+			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
+		case a == nil:
+			a = &address{local: f.Local, nodes: f.Nodes}
+			e.addresses[f.Address] = a
+			owner, backup := e.elect(f.Address, a)
+			e.assign(f.Address, a, owner, backup, true)
+		default:
+			a.local, a.nodes = f.Local, f.Nodes
+			e.reelect(f.Address, a)
+		}
+	}
+}
+
+// Frozen reports whether the leases tell nothing: our own renewals are not seen.
+func (e *Election) Frozen(now time.Time) bool {
+	return e.mode == rules.OwnershipHash && !e.alone && now.Sub(e.ownSeen) > freezeAfter
+}
+
+// Changes returns what has changed since it was last called.
+func (e *Election) Changes() []Change {
+	c := e.changes
+	e.changes = nil
+	return c
+}
+
+// Record returns what belongs into our lease, and whether that is news.
+func (e *Election) Record() (record string, news bool) {
+	news = e.recordNew
+	e.recordNew = false
+	self := e.self
+	self.Settled = self.Settled || e.phase == checking && e.resume
+	return self.Record(), news
+}
+
+// electAll decides anew for every address.
+func (e *Election) electAll() {
+	for s, a := range e.addresses {
+		e.reelect(s, a)
+	}
+}
+
+func (e *Election) reelect(s netip.Addr, a *address) {
+	owner, backup := e.elect(s, a)
+	if a.leftTo != "" {
+		if p := e.peers[a.leftTo]; owner == e.self.Node && p != nil && p.live() {
+			owner, backup = a.leftTo, e.self.Node
+		} else { // it is explained, or nobody is left to leave it to
+			a.leftTo = ""
+			delete(e.left, s)
+		}
+	}
+	e.assign(s, a, owner, backup, false)
+}
+
+// elect returns who is first and second in line for an address.
+func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
+	if e.mode != rules.OwnershipHash || e.alone {
+		if covered, _ := e.self.covers(s); covered && e.phase == member && a.takes(e.self.Node) && (e.alone || e.self.Excluded == "") {
+			return e.self.Node, ""
+		}
+		return "", ""
+	}
+	var first, second rank
+	consider := func(c *Announcer) {
+		if !a.takes(c.Node) {
+			return
+		}
+		r, ok := c.rank(s)
+		switch {
+		case !ok:
+		case first.node == "" || r.better(first):
+			first, second = r, first
+		case second.node == "" || r.better(second):
+			second = r
+		}
+	}
+	if e.phase == member {
+		consider(&e.self)
+	}
+	for _, p := range e.peers {
+		if p.live() {
+			consider(&p.Announcer)
+		}
+	}
+	return first.node, second.node
+}
+
+// takes reports whether a node takes traffic for the address.
+func (a *address) takes(node string) bool {
+	if !a.local {
+		return true
+	}
+	_, found := slices.BinarySearch(a.nodes, node)
+	return found
+}
+
+func (e *Election) assign(s netip.Addr, a *address, owner, backup string, fresh bool) {
+	if !fresh && owner == a.owner && backup == a.backup {
+		return
+	}
+	e.changes = append(e.changes, Change{Address: s, Ours: owner == e.self.Node && owner != "", Owner: owner, Backup: backup, Before: a.owner})
+	if !fresh {
+		e.count(a.owner, -1)
+	}
+	e.count(owner, 1)
+	a.owner, a.backup = owner, backup
+}
+
+func (e *Election) count(node string, n int) {
+	if node == "" {
+		return
+	}
+	if e.owns[node] += n; e.owns[node] == 0 {
+		delete(e.owns, node)
+	}
+}

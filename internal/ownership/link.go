@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	// presenceEvery is how often an owner is asked whether it is alive. Each
+	// announcer asks each owner, whatever the number of addresses.
+	presenceEvery = time.Second
+	// presenceWait is how long it may take to answer.
+	presenceWait = 500 * time.Millisecond
+	// presenceMisses unanswered questions make it dead: 2.5 seconds after its
+	// last sign of life at the latest.
+	presenceMisses = 3
+	// deadEvery is how often a dead owner is asked for what was its.
+	deadEvery = 5 * time.Second
+	// checkWait and checkAsks are for the question whether another announcer
+	// has taken over what would be ours.
+	checkWait = 250 * time.Millisecond
+	checkAsks = 2
+)
+
+// Ask is a solicitation to send to one station: who answers is there, whatever
+// the leases say.
+type Ask struct {
+	To     MAC
+	Target netip.Addr
+}
+
+// Sign is an advertisement of another station.
+type Sign struct {
+	From    MAC
+	Address netip.Addr
+	// Announced is true for one that nobody asked for and that overrides what
+	// others know: its sender has taken the address over.
+	Announced bool
+}
+
+// check is the question whether a peer answers for an address that would be ours.
+type check struct {
+	peer    string
+	address netip.Addr
+	asks    int
+	due     time.Time
+	// left is true for addresses that were left to the peer when it announced
+	// them, false for those of a start.
+	left bool
+}
+
+// checkAll asks each of those who would be next in line for what would be ours,
+// for one address.
+func (e *Election) checkAll(now time.Time) {
+	was, phase := e.self.Settled, e.phase
+	e.self.Settled, e.phase = true, member
+	asked := make(map[string]bool)
+	for s, a := range e.addresses {
+		owner, backup := e.elect(s, a)
+		if owner == e.self.Node && backup != "" && !asked[backup] {
+			asked[backup] = true
+			e.checks = append(e.checks, &check{peer: backup, address: s, due: now})
+		}
+	}
+	e.self.Settled, e.phase = was, phase
+}
+
+// Knows reports whether an announcer has that link-layer address.
+func (e *Election) Knows(m MAC) bool { return e.peerOf(m) != nil }
+
+func (e *Election) peerOf(m MAC) *peer {
+	for _, p := range e.peers {
+		if p.has(m) {
+			return p
+		}
+	}
+	return nil
+}
+
+// Hear takes a sign in.
+func (e *Election) Hear(s Sign, now time.Time) {
+	p := e.peerOf(s.From)
+	if p == nil || e.mode != rules.OwnershipHash || e.alone {
+		return
+	}
+	switch {
+	case s.Address == rules.Presence(p.Node):
+		if p.open {
+			p.open, p.misses, p.due = false, 0, p.asked.Add(presenceEvery)
+		}
+	case s.Announced:
+		e.announced(p, s.Address, now)
+	default:
+		e.answered(p, s.Address, now)
+	}
+}
+
+// announced takes in that a peer has taken an address over.
+func (e *Election) announced(p *peer, s netip.Addr, now time.Time) {
+	e.revive(p, now)
+	a := e.addresses[s]
+	if a == nil || a.owner != e.self.Node {
+		return
+	}
+	a.leftTo, a.until = p.Node, now.Add(deferFor)
+	e.left[s] = a
+	e.reelect(s, a)
+}
+
+// revive notes that a peer is alive after all.
+func (e *Election) revive(p *peer, now time.Time) {
+	if p.live() {
+		return
+	}
+	p.dead, p.expired, p.misses, p.open, p.due, p.seen = false, false, 0, false, now, now
+	e.electAll()
+}
+
+// answered takes in that a peer answers for an address.
+func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
+	for i, c := range e.checks {
+		if c.peer != p.Node || c.address != s {
+			continue
+		}
+		e.checks = append(e.checks[:i], e.checks[i+1:]...)
+		if c.left {
+			e.settle(false, now) // the others have gone on without us
+			e.takeBack(p.Node)
+		} else {
+			e.checks = nil
+			e.enter(false, now)
+		}
+		return
+	}
+	if a := e.addresses[s]; p.dead && a != nil && a.owner == e.self.Node {
+		e.revive(p, now)
+	}
+}
+
+// takeBack ends what was left to a peer: who owns it follows from the ranks.
+func (e *Election) takeBack(node string) {
+	for s, a := range e.left {
+		if a.leftTo == node {
+			a.leftTo = ""
+			delete(e.left, s)
+		}
+	}
+	e.electAll()
+}
+
+// Due does what is due, and returns the questions to send.
+func (e *Election) Due(now time.Time) []Ask {
+	if e.mode != rules.OwnershipHash || e.alone {
+		return nil
+	}
+	e.looked = now
+	if !e.settleAt.IsZero() && !now.Before(e.settleAt) && e.phase == member {
+		e.settle(true, now)
+		e.electAll()
+	}
+	e.expire(now)
+	e.leftDue(now)
+	asks := e.checksDue(now)
+	if len(e.self.Links) == 0 {
+		return asks
+	}
+	for _, p := range e.peers {
+		asks = append(asks, e.peerDue(p, now)...)
+	}
+	return asks
+}
+
+// expire ends the leases that were not renewed, while we can tell.
+func (e *Election) expire(now time.Time) {
+	if e.Frozen(now) {
+		return
+	}
+	ended := false
+	for _, p := range e.peers {
+		if !p.expired && now.Sub(p.seen) >= leaseTime {
+			p.expired, ended = true, true
+		}
+	}
+	if ended {
+		e.electAll()
+	}
+}
+
+// leftDue asks whether those still answer to whom addresses were left.
+func (e *Election) leftDue(now time.Time) {
+	asked := make(map[string]bool)
+	for s, a := range e.left {
+		if now.Before(a.until) {
+			continue
+		}
+		if !asked[a.leftTo] {
+			asked[a.leftTo] = true
+			e.checks = append(e.checks, &check{peer: a.leftTo, address: s, due: now, left: true})
+		}
+		a.until = now.Add(deferFor)
+	}
+}
+
+// checksDue goes on with the checks.
+func (e *Election) checksDue(now time.Time) []Ask {
+	var asks []Ask
+	rest := e.checks[:0]
+	for _, c := range e.checks {
+		p := e.peers[c.peer]
+		switch {
+		case now.Before(c.due):
+			rest = append(rest, c)
+		case p == nil || c.asks >= checkAsks: // it does not answer
+			if c.left {
+				e.takeBack(c.peer)
+			}
+		default:
+			c.asks++
+			c.due = now.Add(checkWait)
+			asks = append(asks, p.asks(c.address)...)
+			rest = append(rest, c)
+		}
+	}
+	e.checks = rest
+	if e.phase == checking && len(e.checks) == 0 {
+		e.enter(true, now)
+	}
+	return asks
+}
+
+// asks returns questions for an address on each of a peer's links.
+func (p *peer) asks(target netip.Addr) []Ask {
+	asks := make([]Ask, 0, len(p.Links))
+	for _, l := range p.Links {
+		asks = append(asks, Ask{To: l.MAC, Target: target})
+	}
+	return asks
+}
+
+// peerDue asks an owner whether it is alive, and one that is dead whether it
+// answers for what was its.
+func (e *Election) peerDue(p *peer, now time.Time) []Ask {
+	if p.expired || now.Before(p.due) {
+		return nil
+	}
+	if p.dead {
+		p.due = now.Add(deadEvery)
+		for s, a := range e.addresses {
+			if a.owner == e.self.Node && e.wouldOwn(p, s, a) {
+				return p.asks(s)
+			}
+		}
+		return nil
+	}
+	if p.open {
+		if p.misses++; p.misses >= presenceMisses {
+			p.dead, p.open, p.due = true, false, now.Add(deadEvery)
+			e.electAll()
+			return nil
+		}
+	}
+	if e.owns[p.Node] == 0 {
+		p.open, p.misses, p.due = false, 0, now.Add(presenceEvery)
+		return nil
+	}
+	p.open, p.asked, p.due = true, now, now.Add(presenceWait)
+	return p.asks(rules.Presence(p.Node))
+}
+
+// wouldOwn reports whether a dead peer would own an address if it were alive.
+func (e *Election) wouldOwn(p *peer, s netip.Addr, a *address) bool {
+	p.dead = false
+	owner, _ := e.elect(s, a)
+	p.dead = true
+	return owner == p.Node
+}
+
+// Next returns when Due has something to do, and false for never.
+func (e *Election) Next() (first time.Time, ok bool) {
+	if e.mode != rules.OwnershipHash || e.alone {
+		return time.Time{}, false
+	}
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (!ok || t.Before(first)) {
+			first, ok = t, true
+		}
+	}
+	sooner(e.settleAt)
+	for _, c := range e.checks {
+		sooner(c.due)
+	}
+	for _, a := range e.left {
+		sooner(a.until)
+	}
+	for _, p := range e.peers {
+		if p.expired {
+			continue
+		}
+		if len(e.self.Links) > 0 {
+			sooner(p.due)
+		}
+		if end := p.seen.Add(leaseTime); end.After(e.looked) { // else we were frozen, and look when we are not
+			sooner(end)
+		}
+	}
+	return first, ok
+}

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership_test
+
+import (
+	"fmt"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	step      = 10 * time.Millisecond
+	renewal   = 3300 * time.Millisecond
+	settleFor = 10 * time.Second
+)
+
+var servicePrefix = netip.MustParsePrefix("2001:db8:1:0:e::/112")
+
+// world is some announcers on a link with an API server, all of them simulated:
+// what is tested is the election alone. Time goes by in steps.
+type world struct {
+	t     *testing.T
+	now   time.Time
+	nodes []*node
+	facts []ownership.Fact
+	// api is true while the API server answers; leases are what it has.
+	api    bool
+	leases map[string]ownership.Announcer
+}
+
+// node is an announcer.
+type node struct {
+	name     string
+	mac      ownership.MAC
+	process  int
+	election *ownership.Election // nil while the daemon does not run
+	ours     map[netip.Addr]bool
+	renewed  time.Time
+	cut      bool // from the API server
+	deaf     bool // the link is down
+	watched  map[string]ownership.Announcer
+	moves    int
+}
+
+func newWorld(t *testing.T, nodes, services int) *world {
+	w := &world{t: t, now: time.Unix(1_000_000, 0), api: true, leases: make(map[string]ownership.Announcer)}
+	for i := range services {
+		a := servicePrefix.Addr().As16()
+		a[14], a[15] = byte(i>>8), byte(i)
+		w.facts = append(w.facts, ownership.Fact{Address: netip.AddrFrom16(a)})
+	}
+	for i := range nodes {
+		w.nodes = append(w.nodes, &node{name: fmt.Sprintf("n%d", i), mac: ownership.MAC{2, 0, 0, 0, 0, byte(i)}})
+	}
+	return w
+}
+
+// start starts a node's daemon. It knows what the API server has.
+func (w *world) start(n *node) {
+	n.process++
+	n.ours, n.watched, n.renewed = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}
+	n.election = ownership.New(ownership.Announcer{Node: n.name, Holder: fmt.Sprint(n.process), Weight: 1}, rules.OwnershipHash, settleFor)
+	n.election.Update(w.facts)
+	for _, l := range w.leases { // from the server, or the snapshot
+		n.election.Renewed(l, w.now)
+		n.watched[l.Node] = l
+	}
+	n.election.Begin(w.now)
+	w.link(n)
+}
+
+// link tells the election of its uplink.
+func (w *world) link(n *node) {
+	var self ownership.Announcer
+	if !n.deaf {
+		self.Links = []ownership.Link{{MAC: n.mac, Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}}}
+	}
+	n.election.SetSelf(self, w.now)
+}
+
+func (w *world) kill(n *node) { n.election, n.ours = nil, nil }
+
+// stop is a planned stop: the lease goes first.
+func (w *world) stop(n *node) {
+	if w.api && !n.cut {
+		delete(w.leases, n.name)
+	}
+	w.run(500 * time.Millisecond)
+	w.kill(n)
+}
+
+// run lets time go by.
+func (w *world) run(d time.Duration) {
+	w.t.Helper()
+	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(step) {
+		for _, n := range w.nodes {
+			if n.election != nil {
+				w.turn(n)
+			}
+		}
+	}
+}
+
+func (w *world) turn(n *node) {
+	if w.api && !n.cut {
+		if record, news := n.election.Record(); news || w.now.Sub(n.renewed) >= renewal {
+			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), record)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			n.renewed = w.now
+			w.leases[n.name] = a
+			for _, o := range w.nodes {
+				if o.election != nil && !o.cut {
+					o.election.Renewed(a, w.now)
+					o.watched[a.Node] = a
+				}
+			}
+		}
+		for name := range n.watched {
+			if _, there := w.leases[name]; !there {
+				n.election.Left(name)
+				delete(n.watched, name)
+			}
+		}
+	}
+	if at, ok := n.election.Next(); ok && !at.After(w.now) {
+		asks := n.election.Due(w.now)
+		for _, ask := range asks {
+			w.ask(n, ask)
+		}
+		if at, ok := n.election.Next(); ok && !at.After(w.now) {
+			w.t.Fatalf("%s: %s is still due after Due, which makes the loop spin", n.name, w.now.Sub(at))
+		}
+	}
+	w.settle(n)
+}
+
+// ask takes a question to a station and its answer back.
+func (w *world) ask(from *node, ask ownership.Ask) {
+	for _, n := range w.nodes {
+		if n.mac != ask.To || n.election == nil || n.deaf || from.deaf {
+			continue
+		}
+		if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] {
+			from.election.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
+		}
+	}
+}
+
+// settle puts a node's changes in force, and announces what it takes.
+func (w *world) settle(n *node) {
+	var taken []netip.Addr
+	for _, c := range n.election.Changes() {
+		was := n.ours[c.Address]
+		if !c.Ours || c.Gone {
+			delete(n.ours, c.Address)
+			continue
+		}
+		n.ours[c.Address] = true
+		if !was && !n.deaf {
+			taken = append(taken, c.Address)
+		}
+	}
+	for _, a := range taken {
+		n.moves++
+		for _, o := range w.nodes {
+			if o != n && o.election != nil && !o.deaf {
+				o.election.Hear(ownership.Sign{From: n.mac, Address: a, Announced: true}, w.now)
+			}
+		}
+	}
+}
+
+// moves returns how often an address was taken.
+func (w *world) moves() (sum int) {
+	for _, n := range w.nodes {
+		sum += n.moves
+	}
+	return sum
+}
+
+// owners returns how many nodes answer for each address that is reachable.
+func (w *world) owners() map[netip.Addr][]string {
+	out := make(map[netip.Addr][]string)
+	for _, f := range w.facts {
+		out[f.Address] = nil
+		for _, n := range w.nodes {
+			if n.election != nil && !n.deaf && n.ours[f.Address] {
+				out[f.Address] = append(out[f.Address], n.name)
+			}
+		}
+	}
+	return out
+}
+
+// wantOne wants one owner of each address.
+func (w *world) wantOne(when string) map[netip.Addr]string {
+	w.t.Helper()
+	out := make(map[netip.Addr]string)
+	wrong := 0
+	for a, nodes := range w.owners() {
+		if len(nodes) != 1 {
+			if wrong++; wrong < 4 {
+				w.t.Errorf("%s: %s has the owners %v", when, a, nodes)
+			}
+			continue
+		}
+		out[a] = nodes[0]
+	}
+	if wrong > 0 {
+		w.t.Fatalf("%s: %d of %d addresses do not have one owner", when, wrong, len(w.facts))
+	}
+	return out
+}
+
+// wantMoved wants the addresses of one node to have moved, and no other.
+func (w *world) wantMoved(before, after map[netip.Addr]string, node string) {
+	w.t.Helper()
+	for a, o := range before {
+		if o == node == (after[a] == o) {
+			w.t.Errorf("%s went from %s to %s when %s went away", a, o, after[a], node)
+		}
+	}
+}
