@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+)
+
+// SourceStatus tells how one kind of object is followed.
+type SourceStatus struct {
+	// Source is the resource, such as "pods".
+	Source string
+	// Synced is true from the first list on, whatever happens to the server
+	// later. Restored is true before that for what came from the snapshot.
+	Synced, Restored bool
+	// LastEvent is when the server was last heard of this, by a list, an event
+	// or a bookmark.
+	LastEvent time.Time
+	// Fault is why the last request failed, "" since one succeeded. Forbidden
+	// is true when the account may not make it.
+	Fault     string
+	Forbidden bool
+	// Held is the number of objects that are kept although the last list lacks
+	// them.
+	Held int
+	// Lists and Watches count requests.
+	Lists, Watches uint64
+}
+
+// health follows how a source fares.
+type health struct {
+	log       *slog.Logger
+	forbidden func() // nil where nobody asks
+
+	mu       sync.Mutex
+	status   SourceStatus
+	reported string
+}
+
+func newHealth(log *slog.Logger, source string) *health {
+	return &health{log: log.With("source", source), status: SourceStatus{Source: source}}
+}
+
+func (h *health) get() SourceStatus {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status
+}
+
+func (h *health) event() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.LastEvent = time.Now()
+}
+
+// listed notes a whole list, after which objects are held.
+func (h *health) listed(held int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.status.Synced {
+		h.log.Info("source synced")
+	}
+	if held > 0 && h.status.Held == 0 {
+		h.log.Warn("a list lacks more than half of what was known: that is kept for a while", "held", held, "for", massDeleteHold)
+	}
+	h.status.Synced, h.status.Restored, h.status.LastEvent, h.status.Held = true, false, time.Now(), held
+}
+
+func (h *health) holds(n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Held = n
+}
+
+func (h *health) restored(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.status.Synced {
+		h.status.Restored, h.status.LastEvent = true, at
+	}
+}
+
+func (h *health) failing() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.status.Fault != ""
+}
+
+// result notes what became of a request, and says so when that is new.
+func (h *health) result(err error, watch bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if watch {
+		h.status.Watches++
+	} else {
+		h.status.Lists++
+	}
+	if err == nil || apierrors.IsResourceExpired(err) || apierrors.IsGone(err) { // a watch that begins anew
+		if h.status.Fault != "" {
+			h.log.Info("source is followed again")
+		}
+		h.status.Fault, h.status.Forbidden, h.reported = "", false, ""
+		return
+	}
+	h.status.Fault, h.status.Forbidden = err.Error(), apierrors.IsForbidden(err)
+	kind := string(apierrors.ReasonForError(err))
+	if kind == h.reported && kind != "" || h.reported == h.status.Fault {
+		return
+	}
+	if h.reported = kind; kind == "" {
+		h.reported = h.status.Fault
+	}
+	switch {
+	case h.status.Forbidden:
+		if h.forbidden != nil {
+			h.forbidden()
+		}
+		h.log.Warn("the account may not read this: see docs/kubernetes.md for the permissions", "err", err)
+	case apierrors.IsUnauthorized(err):
+		h.log.Warn("the API server does not know the account: its token may have expired; what is known stays", "err", err)
+	default:
+		h.log.Warn("the API server does not answer: what is known stays", "err", err)
+	}
+}

@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	coordinationv1 "k8s.io/api/coordination/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+const (
+	// LeaseTime is how long an announcer counts that does not renew its lease.
+	LeaseTime = 10 * time.Second
+	// RenewTime is how often it does.
+	RenewTime = LeaseTime / 3
+	// retryTime is how soon it tries again after a failure.
+	retryTime = time.Second
+	// leasePrefix stands before the name of a lease's node.
+	leasePrefix = "ndproxyd-"
+	// announcerLabel marks the leases, to list no others.
+	announcerLabel = "app.kubernetes.io/name=ndproxyd"
+	// recordAnnotation holds what an announcer says of itself.
+	recordAnnotation = "ndproxyd.github.io/announcer"
+)
+
+// Lease is what an announcer tells the others.
+type Lease struct {
+	Node string
+	// Holder is the process: it changes when the daemon starts anew.
+	Holder string
+	// Record is what the announcer says of itself.
+	Record string
+}
+
+func readLease(object any) (Lease, bool) {
+	l, ok := object.(*coordinationv1.Lease)
+	if !ok || l.Spec.HolderIdentity == nil || !strings.HasPrefix(l.Name, leasePrefix) {
+		return Lease{}, false
+	}
+	return Lease{Node: strings.TrimPrefix(l.Name, leasePrefix), Holder: *l.Spec.HolderIdentity, Record: l.Annotations[recordAnnotation]}, true
+}
+
+// NewHolder returns the name of this process among a node's.
+func NewHolder(node string) string { return node + "_" + strings.ToLower(rand.Text()[:8]) }
+
+// ErrReplaced is the cause of the end of a Run that another watcher of this
+// process follows, and that leaves the lease to it.
+var ErrReplaced = errors.New("another watcher follows")
+
+// keeper renews this node's lease.
+type keeper struct {
+	w      *Watcher
+	holder string
+	health *health
+	lease  *coordinationv1.Lease // as the server has it, nil where that is not known
+}
+
+// run renews until ctx ends, and deletes the lease then, so that others take over
+// at once.
+func (k *keeper) run(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+		return
+	case <-k.w.begun:
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			if !errors.Is(context.Cause(ctx), ErrReplaced) {
+				k.release()
+			}
+			return
+		case <-timer.C:
+		case <-k.w.renew:
+		}
+		err := k.renew(ctx)
+		if ctx.Err() != nil {
+			continue
+		}
+		k.health.result(err, false)
+		k.w.handler.Renewed(err)
+		wait := RenewTime
+		if err != nil {
+			wait = retryTime
+		}
+		timer.Reset(wait)
+	}
+}
+
+// renew brings the lease into line with what the announcer says now.
+func (k *keeper) renew(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	api := k.w.client.typed.CoordinationV1().Leases(k.w.config.Namespace)
+	name := leasePrefix + k.w.config.Node
+	if k.lease == nil {
+		l, err := api.Get(ctx, name, metav1.GetOptions{})
+		switch {
+		case apierrors.IsNotFound(err):
+		case err != nil:
+			return fmt.Errorf("read lease %s/%s: %w", k.w.config.Namespace, name, err)
+		default:
+			k.lease = l
+		}
+	}
+	var err error
+	if k.lease == nil {
+		k.lease, err = api.Create(ctx, k.fill(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}), metav1.CreateOptions{})
+	} else {
+		k.lease, err = api.Update(ctx, k.fill(k.lease), metav1.UpdateOptions{})
+	}
+	if err != nil {
+		k.lease = nil // read it again
+		return fmt.Errorf("renew lease %s/%s: %w", k.w.config.Namespace, name, err)
+	}
+	return nil
+}
+
+func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {
+	now := metav1.NowMicro()
+	if l.Labels == nil {
+		l.Labels = make(map[string]string)
+	}
+	label, value, _ := strings.Cut(announcerLabel, "=")
+	l.Labels[label] = value
+	if l.Annotations == nil {
+		l.Annotations = make(map[string]string)
+	}
+	l.Annotations[recordAnnotation] = k.w.handler.Record()
+	if l.Spec.HolderIdentity == nil || *l.Spec.HolderIdentity != k.holder {
+		l.Spec.HolderIdentity, l.Spec.AcquireTime = &k.holder, &now
+	}
+	seconds := int32(LeaseTime / time.Second)
+	l.Spec.LeaseDurationSeconds, l.Spec.RenewTime = &seconds, &now
+	return l
+}
+
+// release deletes the lease, if it is still ours.
+func (k *keeper) release() {
+	if k.lease == nil || k.lease.Spec.HolderIdentity == nil || *k.lease.Spec.HolderIdentity != k.holder {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), retryTime)
+	defer cancel()
+	api := k.w.client.typed.CoordinationV1().Leases(k.w.config.Namespace)
+	err := api.Delete(ctx, k.lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &k.lease.UID}})
+	if err != nil && !apierrors.IsNotFound(err) {
+		k.w.config.Log.Warn("could not give the lease back: other nodes take over when it ends, or when they miss us on the link", "err", err)
+	}
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"context"
+	"crypto/sha3"
+	"encoding/base32"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
+)
+
+// hostLabel is Calico's label with a hash of the node's name, since v3.31.
+const hostLabel = "projectcalico.org/hostname-hash"
+
+const (
+	// lookAgain is how often an API that is missing is looked for; a network may
+	// be installed later.
+	lookAgain = 5 * time.Minute
+	// lookSoon is the least time between looks, one of which every change of our
+	// Node causes: a network that starts changes it.
+	lookSoon = 5 * time.Second
+)
+
+// calicoResources are where Calico keeps block affinities: its older objects,
+// and those of clusters that store its own API's.
+func calicoResources() []schema.GroupVersionResource {
+	return []schema.GroupVersionResource{
+		{Group: "crd.projectcalico.org", Version: "v1", Resource: "blockaffinities"},
+		{Group: "projectcalico.org", Version: "v3", Resource: "blockaffinities"},
+	}
+}
+
+func ciliumResource() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "cilium.io", Version: "v2", Resource: "ciliumnodes"}
+}
+
+// hostHash returns the value of [hostLabel]: names may be longer than labels.
+func hostHash(node string) string {
+	sum := sha3.Sum256([]byte(node))
+	return base32.StdEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:])
+}
+
+// readBlock returns a node's prefix of a block affinity that is in force.
+func readBlock(node string) func(any) (netip.Prefix, bool) {
+	return func(object any) (netip.Prefix, bool) {
+		u, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return netip.Prefix{}, false
+		}
+		spec, _, _ := unstructured.NestedMap(u.Object, "spec")
+		deleted := fmt.Sprint(spec["deleted"]) == "true" // a word, or a boolean
+		kind, _ := spec["type"].(string)
+		cidr, _ := spec["cidr"].(string)
+		ps := prefixes([]string{cidr})
+		if spec["node"] != node || spec["state"] != "confirmed" || deleted || kind != "" && kind != "host" || len(ps) == 0 {
+			return netip.Prefix{}, false
+		}
+		return ps[0], true
+	}
+}
+
+// readCiliumNode returns the prefixes of all of Cilium's ways to allocate them.
+func readCiliumNode(object any) ([]netip.Prefix, bool) {
+	u, ok := object.(*unstructured.Unstructured)
+	if !ok {
+		return nil, false
+	}
+	words, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "ipam", "podCIDRs")
+	pools, _, _ := unstructured.NestedSlice(u.Object, "spec", "ipam", "pools", "allocated")
+	for _, pool := range pools {
+		if m, ok := pool.(map[string]any); ok {
+			cidrs, _, _ := unstructured.NestedStringSlice(m, "cidrs")
+			words = append(words, cidrs...)
+		}
+	}
+	ps := prefixes(words)
+	return ps, len(ps) > 0
+}
+
+// followBlocks follows the node's block affinities in one of Calico's APIs, as
+// soon as it is there.
+func (w *Watcher) followBlocks(ctx context.Context, gvr schema.GroupVersionResource, blocks *kept[netip.Prefix]) {
+	api := w.client.dynamic.Resource(gvr)
+	w.whileThere(ctx, blocks.health, api, blocks, func(ctx context.Context) {
+		sel := selection{labels: hostLabel + "=" + hostHash(w.config.Node)}
+		// Before v3.31 no object has the label.
+		older, err := api.List(ctx, metav1.ListOptions{Limit: 1, LabelSelector: "!" + hostLabel})
+		if err == nil && len(older.Items) > 0 {
+			sel.labels = ""
+		}
+		follow(ctx, blocks.health, api, sel, &unstructured.Unstructured{}, blocks, false)
+	})
+}
+
+// followCiliumNode follows the node's CiliumNode as soon as its API is there.
+func (w *Watcher) followCiliumNode(ctx context.Context) {
+	h, api := w.ciliumNode.health, w.client.dynamic.Resource(ciliumResource())
+	w.whileThere(ctx, h, api, w.ciliumNode, func(ctx context.Context) {
+		follow(ctx, h, api, selection{fields: "metadata.name=" + w.config.Node}, &unstructured.Unstructured{}, w.ciliumNode, false)
+	})
+}
+
+// whileThere calls f while the API exists, with a context that ends when it is
+// gone, and empties the store then. An API that is missing is no fault.
+func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.ResourceInterface, store cache.ReflectorStore, f func(context.Context)) {
+	for ctx.Err() == nil {
+		_, err := api.List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node})
+		if apierrors.IsNotFound(err) {
+			w.pause(ctx)
+			continue
+		}
+		if h.result(err, false); err != nil {
+			w.pause(ctx)
+			continue
+		}
+		there, gone := context.WithCancelCause(ctx)
+		go wait.UntilWithContext(there, func(ctx context.Context) {
+			if _, err := api.List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node}); apierrors.IsNotFound(err) {
+				gone(errors.New("the API is gone"))
+			}
+		}, lookAgain)
+		f(there)
+		gone(nil)
+		if ctx.Err() == nil {
+			_ = store.Replace(nil, "") // of nothing, which cannot fail
+		}
+	}
+}
+
+// pause waits until it is time to look for an API again.
+func (w *Watcher) pause(ctx context.Context) {
+	soon := time.After(lookSoon)
+	late := time.NewTimer(wait.Jitter(lookAgain, 0.2))
+	defer late.Stop()
+	select {
+	case <-ctx.Done():
+		return
+	case <-late.C:
+		return
+	case <-w.nodeNews():
+	}
+	select {
+	case <-ctx.Done():
+	case <-soon:
+	}
+}

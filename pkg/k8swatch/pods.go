@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"encoding/json"
+	"net/netip"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+)
+
+// Annotations in which a network tells the addresses of a pod before the kubelet
+// has them in the status.
+const (
+	calicoAddresses = "cni.projectcalico.org/podIPs"
+	calicoAddress   = "cni.projectcalico.org/podIP" // "" when the address is gone
+	ovnNetworks     = "k8s.ovn.org/pod-networks"
+)
+
+// Pod is a pod of this node with addresses of its own.
+type Pod struct {
+	Namespace, Name, UID string
+	Addresses            []netip.Addr
+}
+
+// readPod returns the pod of an API object, and false for one without addresses
+// of its own: in the host's network, finished, or without an IPv6 address.
+func readPod(object any) (Pod, bool) {
+	p, ok := object.(*corev1.Pod)
+	if !ok || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
+		return Pod{}, false
+	}
+	if ip, set := p.Annotations[calicoAddress]; set && ip == "" && p.DeletionTimestamp != nil {
+		return Pod{}, false
+	}
+	pod := Pod{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Addresses: podAddresses(p)}
+	return pod, len(pod.Addresses) > 0
+}
+
+// podAddresses takes the first source that has an address: the status, else what
+// the network wrote.
+func podAddresses(p *corev1.Pod) []netip.Addr {
+	var ips []string
+	for _, ip := range p.Status.PodIPs {
+		ips = append(ips, ip.IP)
+	}
+	if len(ips) == 0 && p.Status.PodIP != "" {
+		ips = []string{p.Status.PodIP}
+	}
+	if len(ips) == 0 {
+		ips = strings.Split(p.Annotations[calicoAddresses], ",")
+	}
+	if as := addresses(ips); len(as) > 0 {
+		return as
+	}
+	return ovnAddresses(p.Annotations[ovnNetworks])
+}
+
+// ovnAddresses reads OVN-Kubernetes' annotation, of which the default network
+// counts.
+func ovnAddresses(annotation string) []netip.Addr {
+	var networks map[string]struct {
+		Addresses []string `json:"ip_addresses"`
+		Address   string   `json:"ip_address"`
+	}
+	if annotation == "" || json.Unmarshal([]byte(annotation), &networks) != nil {
+		return nil
+	}
+	n := networks["default"]
+	return addresses(append(n.Addresses, n.Address))
+}
+
+// addresses returns the global IPv6 addresses among words, each of which may
+// have a prefix length.
+func addresses(words []string) []netip.Addr {
+	var as []netip.Addr
+	for _, w := range words {
+		w, _, _ = strings.Cut(strings.TrimSpace(w), "/")
+		if a, err := netip.ParseAddr(w); err == nil && usable(a) && !slices.Contains(as, a) {
+			as = append(as, a)
+		}
+	}
+	return as
+}
+
+// usable reports whether an address can be answered for.
+func usable(a netip.Addr) bool {
+	return a.Is6() && !a.Is4In6() && a.Zone() == "" && a.IsGlobalUnicast()
+}

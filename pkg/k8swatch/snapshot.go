@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+const (
+	snapshotVersion = 1
+	// snapshotEvery is how often what has changed is written.
+	snapshotEvery = 5 * time.Second
+	// snapshotTouch is how often it is written unchanged, to show its age.
+	snapshotTouch = time.Hour
+	// SnapshotAge is how old a snapshot may be: an answer from an older one is
+	// more likely wrong than right.
+	SnapshotAge = 24 * time.Hour
+	bootIDFile  = "/proc/sys/kernel/random/boot_id"
+)
+
+// snapshot is what outlives the process.
+type snapshot struct {
+	Version  int                        `json:"version"`
+	Saved    time.Time                  `json:"saved"`
+	Node     string                     `json:"node"`
+	BootID   string                     `json:"boot_id"`
+	Objects  map[string]json.RawMessage `json:"objects"` // by source
+	Checksum string                     `json:"checksum"`
+}
+
+// sum is over all but itself.
+func (s snapshot) sum() string {
+	s.Checksum = ""
+	b, err := json.Marshal(s)
+	if err != nil {
+		return ""
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}
+
+// stored is a source whose objects outlive the process.
+type stored interface {
+	source() string
+	save() (json.RawMessage, error)
+	load(data json.RawMessage, at time.Time) error
+}
+
+func (k *kept[T]) source() string { return k.health.status.Source }
+
+func (k *kept[T]) save() (json.RawMessage, error) { return json.Marshal(k.objects) }
+
+// load takes objects over as they were at a time.
+func (k *kept[T]) load(data json.RawMessage, at time.Time) error {
+	var objects map[string]T
+	if err := json.Unmarshal(data, &objects); err != nil {
+		return err
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var keys []string
+	for key, o := range objects {
+		k.objects[key] = o
+		keys = append(keys, key)
+	}
+	k.restored = len(keys) > 0
+	k.health.restored(at)
+	k.changed(keys)
+	return nil
+}
+
+// stores returns what is worth to be kept.
+func (w *Watcher) stores() []stored {
+	n := w.config.Needs
+	var all []stored
+	if n.Prefixes || n.Leases {
+		all = append(all, w.node)
+	}
+	if n.Pods || n.Prefixes {
+		all = append(all, w.pods)
+	}
+	if n.Prefixes {
+		for _, b := range w.blocks {
+			all = append(all, b)
+		}
+		all = append(all, w.ciliumNode)
+	}
+	if n.Leases { // before the services that they share out
+		all = append(all, w.leases)
+	}
+	if n.Services {
+		all = append(all, w.slices, w.services)
+	}
+	if n.ServiceCIDRs {
+		all = append(all, w.cidrs)
+	}
+	return all
+}
+
+// restore hands over what the last process knew. Pods end with a reboot.
+func (w *Watcher) restore() {
+	if w.config.Snapshot == "" {
+		return
+	}
+	log := w.config.Log.With("file", w.config.Snapshot)
+	s, err := readSnapshot(w.config.Snapshot)
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return
+	case err != nil:
+		log.Warn("the snapshot cannot be used: there are no answers for Kubernetes until the API server is heard", "err", err)
+		return
+	case s.Node != w.config.Node:
+		log.Warn("the snapshot is of another node, and is not used", "node", s.Node)
+		return
+	case time.Since(s.Saved) > SnapshotAge || time.Until(s.Saved) > SnapshotAge:
+		log.Warn("the snapshot is too old, and is not used", "saved", s.Saved)
+		return
+	}
+	rebooted := s.BootID != bootID()
+	for _, k := range w.stores() {
+		data, ok := s.Objects[k.source()]
+		if !ok || rebooted && k == stored(w.pods) {
+			continue
+		}
+		if err := k.load(data, s.Saved); err != nil {
+			log.Warn("part of the snapshot cannot be used", "source", k.source(), "err", err)
+		}
+	}
+	log.Info("answering from the snapshot until the API server is heard", "saved", s.Saved, "rebooted", rebooted)
+}
+
+func readSnapshot(path string) (snapshot, error) {
+	data, err := os.ReadFile(path) //nolint:gosec // the operator names the file
+	if err != nil {
+		return snapshot{}, err
+	}
+	var s snapshot
+	if err := json.Unmarshal(data, &s); err != nil {
+		return snapshot{}, fmt.Errorf("read snapshot: %w", err)
+	}
+	if s.Version != snapshotVersion {
+		return snapshot{}, fmt.Errorf("read snapshot: version %d is not %d", s.Version, snapshotVersion)
+	}
+	if s.Checksum != s.sum() {
+		return snapshot{}, errors.New("read snapshot: the checksum is wrong")
+	}
+	return s, nil
+}
+
+// keepSnapshot writes what changes until ctx ends, and once more then.
+func (w *Watcher) keepSnapshot(ctx context.Context) {
+	tick := time.NewTicker(snapshotEvery)
+	defer tick.Stop()
+	var last time.Time
+	var fault string
+	for done := false; !done; {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			done = true
+		}
+		w.mu.Lock()
+		due := w.dirty || time.Since(last) > snapshotTouch && w.heard()
+		w.mu.Unlock()
+		if !due {
+			continue
+		}
+		err := w.write()
+		if last = time.Now(); err != nil && err.Error() != fault {
+			fault = err.Error()
+			w.config.Log.Warn("could not write the snapshot: a start without the API server will have no answers for Kubernetes", "err", err)
+		}
+	}
+}
+
+// heard reports whether every source is followed.
+func (w *Watcher) heard() bool {
+	for _, h := range w.sources {
+		if h.failing() {
+			return false
+		}
+	}
+	return true
+}
+
+// write replaces the snapshot, whole or not at all.
+func (w *Watcher) write() error {
+	s := snapshot{Version: snapshotVersion, Saved: time.Now().Truncate(time.Second), Node: w.config.Node, BootID: bootID(), Objects: make(map[string]json.RawMessage)}
+	w.mu.Lock()
+	w.dirty = false
+	for _, k := range w.stores() {
+		data, err := k.save()
+		if err != nil {
+			w.mu.Unlock()
+			return fmt.Errorf("write snapshot: %w", err)
+		}
+		s.Objects[k.source()] = data
+	}
+	w.mu.Unlock()
+	s.Checksum = s.sum()
+	data, err := json.Marshal(s)
+	if err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Dir(w.config.Snapshot), 0o750); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	f, err := os.CreateTemp(filepath.Dir(w.config.Snapshot), ".snapshot-*")
+	if err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // it is renamed if all goes well
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	if err := os.Rename(f.Name(), w.config.Snapshot); err != nil {
+		return fmt.Errorf("write snapshot: %w", err)
+	}
+	return nil
+}
+
+// bootID tells one boot of the machine from the next.
+func bootID() string {
+	b, err := os.ReadFile(bootIDFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}

@@ -1,0 +1,338 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"github.com/go-logr/logr"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/klog/v2"
+)
+
+// Needs are what the rules ask of the cluster. What they do not ask is not
+// followed, and takes no permission.
+type Needs struct {
+	Pods, Prefixes, Services bool
+	// ServiceCIDRs are for the discovery of rules.
+	ServiceCIDRs bool
+	// Leases are for one owner of each service address.
+	Leases bool
+}
+
+// Config is what a watcher works with.
+type Config struct {
+	// Node is the name of this node's Node object.
+	Node string
+	// Namespace is where the announcers' leases are.
+	Namespace string
+	Needs     Needs
+	Selection Selection
+	// Snapshot is the file that outlives the process, "" for none.
+	Snapshot string
+	// Holder names this process, by [NewHolder].
+	Holder string
+	Log    *slog.Logger
+}
+
+// Handler takes what a watcher learns. All but Record and Renewed are called
+// one at a time. They must not call the watcher.
+type Handler struct {
+	// Pods has all addresses of this node's pods.
+	Pods func(map[netip.Addr]Pod)
+	// Prefixes has all prefixes of this node, and the one source of them that
+	// is taken.
+	Prefixes func(source string, prefixes []netip.Prefix)
+	Services func([]AddressChange)
+	// ServiceCIDRs has all of them.
+	ServiceCIDRs func([]netip.Prefix)
+	Node         func(NodeState)
+	// Lease is called at each renewal that is seen, and with gone at the end.
+	Lease func(l Lease, gone bool)
+	// Known is called when a source is known as a whole, from the server or the
+	// snapshot: Services after services, Lease after leases.
+	Known func(source string)
+	// Record returns what this node's lease says of it; Renewed is called after
+	// each attempt to renew it, and Forbidden when the account may not read a
+	// source. They may be called at any time.
+	Record    func() string
+	Renewed   func(error)
+	Forbidden func(source string)
+}
+
+// The sources that Known and Forbidden tell apart.
+const (
+	SourceServices = "services"
+	SourceLeases   = "leases"
+)
+
+// Watcher follows the API server.
+type Watcher struct {
+	client  *Client
+	config  Config
+	handler Handler
+	renew   chan struct{}
+	begun   chan struct{} // closed when the lease may be written
+	once    sync.Once
+	events  chan Event
+
+	mu         sync.Mutex // what the handler is called with
+	sources    []*health
+	pods       *kept[Pod]
+	node       *kept[nodeFacts]
+	blocks     []*kept[netip.Prefix]
+	ciliumNode *kept[[]netip.Prefix]
+	services   *kept[Service]
+	slices     *kept[endpoints]
+	sliceOf    map[string]string // service of each slice
+	cidrs      *kept[[]netip.Prefix]
+	leases     *kept[Lease]
+	seenLeases map[string]Lease
+	allocated  *allocated
+	nodeEvents chan struct{}
+	dirty      bool
+
+	stopSlices context.CancelFunc
+	tasks      sync.WaitGroup
+	ctx        context.Context //nolint:containedctx // of Run, for sources that begin later
+}
+
+// New makes a watcher. Run does the work.
+func New(client *Client, config Config, handler Handler) *Watcher {
+	w := &Watcher{
+		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
+		events:  make(chan Event, eventsWaiting),
+		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), nodeEvents: make(chan struct{}),
+	}
+	w.pods = newKept(&w.mu, newHealth(config.Log, "pods"), readPod, func([]string) { w.podsChanged() })
+	w.node = newKept(&w.mu, newHealth(config.Log, "nodes"), readNode, func([]string) { w.nodeChanged() })
+	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
+	w.slices = newKept(&w.mu, newHealth(config.Log, "endpointslices"), readSlice, w.slicesChanged)
+	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
+	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
+	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
+	w.allocated = newAllocated(w.services.objects, w.slices.objects)
+	for _, r := range calicoResources() {
+		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, name(r)), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
+	}
+	w.ciliumNode = newKept(&w.mu, newHealth(config.Log, name(ciliumResource())), readCiliumNode, func([]string) { w.prefixesChanged() })
+	return w
+}
+
+func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
+
+// Run follows the server until ctx ends. What the snapshot has is handed over
+// first.
+func (w *Watcher) Run(ctx context.Context) {
+	defer w.tasks.Wait()
+	ctx = klog.NewContext(ctx, logr.Discard()) // the sources' health says it once
+	w.mu.Lock()
+	w.ctx = ctx
+	w.mu.Unlock()
+	w.restore()
+	core, n := w.client.typed.CoreV1(), w.config.Needs
+	if n.Prefixes || n.Leases {
+		w.begin(w.node.health, func() {
+			follow(ctx, w.node.health, core.Nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
+		})
+	}
+	if n.Pods || n.Prefixes {
+		w.begin(w.pods.health, func() {
+			follow(ctx, w.pods.health, core.Pods(""), selection{fields: "spec.nodeName=" + w.config.Node}, &corev1.Pod{}, w.pods, false)
+		})
+	}
+	if n.Prefixes {
+		for i, r := range calicoResources() {
+			w.begin(w.blocks[i].health, func() { w.followBlocks(ctx, r, w.blocks[i]) })
+		}
+		w.begin(w.ciliumNode.health, func() { w.followCiliumNode(ctx) })
+	}
+	if n.Services {
+		w.begin(w.services.health, func() {
+			follow(ctx, w.services.health, core.Services(""), selection{}, &corev1.Service{}, w.services, false)
+		})
+	}
+	if n.ServiceCIDRs {
+		w.begin(w.cidrs.health, func() {
+			follow(ctx, w.cidrs.health, w.client.typed.NetworkingV1().ServiceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
+		})
+	}
+	if n.Leases {
+		w.begin(w.leases.health, func() {
+			leases := w.client.typed.CoordinationV1().Leases(w.config.Namespace)
+			follow(ctx, w.leases.health, leases, selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
+		})
+		own := newHealth(w.config.Log, "own lease")
+		w.begin(own, func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
+		w.tasks.Go(func() { w.sendEvents(ctx) })
+	}
+	if w.config.Snapshot != "" {
+		w.tasks.Go(func() { w.keepSnapshot(ctx) })
+	}
+}
+
+// begin runs a source, and shows it.
+func (w *Watcher) begin(h *health, f func()) {
+	w.mu.Lock()
+	w.sources = append(w.sources, h)
+	w.mu.Unlock()
+	w.tasks.Go(f)
+}
+
+// Status tells how each source fares, in the order in which they began.
+func (w *Watcher) Status() []SourceStatus {
+	w.mu.Lock()
+	sources := slices.Clone(w.sources)
+	w.mu.Unlock()
+	out := make([]SourceStatus, len(sources))
+	for i, h := range sources {
+		out[i] = h.get()
+	}
+	return out
+}
+
+// Server returns the URL of the API server.
+func (w *Watcher) Server() string { return w.client.Server }
+
+// Renew writes the lease soon, as its record has changed. Any goroutine may call
+// it.
+func (w *Watcher) Renew() {
+	select {
+	case w.renew <- struct{}{}:
+	default:
+	}
+}
+
+// Announce begins to write the lease. Any goroutine may call it, more than once.
+func (w *Watcher) Announce() { w.once.Do(func() { close(w.begun) }) }
+
+func (w *Watcher) podsChanged() {
+	w.dirty = true
+	all := make(map[netip.Addr]Pod)
+	for _, p := range w.pods.objects {
+		for _, a := range p.Addresses {
+			if has, ok := all[a]; !ok || p.Namespace+"/"+p.Name < has.Namespace+"/"+has.Name {
+				all[a] = p
+			}
+		}
+	}
+	w.handler.Pods(all)
+}
+
+func (w *Watcher) nodeChanged() {
+	w.dirty = true
+	close(w.nodeEvents)
+	w.nodeEvents = make(chan struct{})
+	if n, ok := w.node.objects[w.config.Node]; ok {
+		w.handler.Node(n.NodeState)
+	}
+	w.prefixesChanged()
+}
+
+// nodeNews returns a channel that closes when our Node changes.
+func (w *Watcher) nodeNews() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodeEvents
+}
+
+// prefixesChanged hands the prefixes of the first source over that has any.
+func (w *Watcher) prefixesChanged() {
+	if !w.config.Needs.Prefixes {
+		return
+	}
+	w.dirty = true
+	node := w.node.objects[w.config.Node]
+	var blocks []netip.Prefix
+	for _, k := range w.blocks {
+		for _, p := range k.objects {
+			blocks = append(blocks, p)
+		}
+	}
+	slices.SortFunc(blocks, netip.Prefix.Compare)
+	for _, s := range []struct {
+		name     string
+		prefixes []netip.Prefix
+	}{
+		{FromCalico, slices.Compact(blocks)},
+		{FromCilium, w.ciliumNode.objects[w.config.Node]},
+		{FromOVNKubernetes, node.OVN},
+		{FromKubeRouter, node.KubeRouter},
+		{FromPodCIDRs, node.PodCIDRs},
+	} {
+		if len(s.prefixes) > 0 {
+			w.handler.Prefixes(s.name, s.prefixes)
+			return
+		}
+	}
+	w.handler.Prefixes("", nil)
+}
+
+func (w *Watcher) servicesChanged(keys []string) {
+	w.dirty = true
+	w.handler.Services(w.allocated.servicesChanged(keys))
+	w.known(w.services.health)
+	needed := w.allocated.needsEndpoints()
+	switch {
+	case needed && w.stopSlices == nil && w.ctx != nil:
+		ctx, cancel := context.WithCancel(w.ctx)
+		w.stopSlices = cancel
+		w.sources = append(w.sources, w.slices.health)
+		w.tasks.Go(func() {
+			follow(ctx, w.slices.health, w.client.typed.DiscoveryV1().EndpointSlices(""), selection{}, &discoveryv1.EndpointSlice{}, w.slices, false)
+		})
+	case !needed && w.stopSlices != nil:
+		w.stopSlices()
+		w.stopSlices = nil
+		w.sources = slices.DeleteFunc(w.sources, func(h *health) bool { return h == w.slices.health })
+	}
+}
+
+func (w *Watcher) slicesChanged(keys []string) {
+	w.dirty = true
+	if changes := w.allocated.slicesChanged(keys, w.sliceOf); len(changes) > 0 {
+		w.handler.Services(changes)
+	}
+}
+
+func (w *Watcher) cidrsChanged() {
+	w.dirty = true
+	var all []netip.Prefix
+	for _, ps := range w.cidrs.objects {
+		all = append(all, ps...)
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	w.handler.ServiceCIDRs(slices.Compact(all))
+}
+
+func (w *Watcher) leasesChanged(keys []string) {
+	w.dirty = true
+	for _, key := range keys {
+		l, ok := w.leases.objects[key]
+		if !ok {
+			l = w.seenLeases[key]
+			delete(w.seenLeases, key)
+		} else {
+			w.seenLeases[key] = l
+		}
+		if l.Node != "" {
+			w.handler.Lease(l, !ok)
+		}
+	}
+	w.known(w.leases.health)
+}
+
+// known tells that a source is known as a whole, if it is.
+func (w *Watcher) known(h *health) {
+	if s := h.get(); s.Synced || s.Restored {
+		w.handler.Known(s.Source)
+	}
+}
