@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test bench compare fuzz lint clean help
+.PHONY: all build demo test bench compare fuzz lint control-plane clean help
 
 GO      = go
 CACHE   = .cache
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo    show the main job on a network of its own (root)'
 	@echo 'make test    run the whole suite (root)'
 	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
+	@echo 'make control-plane build the Kubernetes that the tests run against'
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
 	@echo 'make lint    run the linters'
@@ -33,10 +34,28 @@ test:
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
 	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; \
 	$(GO) test $$race -timeout 20m ./...
+	@$(MAKE) -s control-plane
+	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; fi; \
+	echo '== testing against a real API server'; \
+	cd test/kubernetes && CGO_ENABLED=$${race:+1} && export CGO_ENABLED=$${CGO_ENABLED:-0} && $(GO) test $$race -timeout 20m ./...
 	@echo '== testing the measurements: they compile'
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5s
+
+# The programs are built from their modules, which takes some minutes once.
+KUBERNETES = v1.37.1
+CONTROL    = $(CACHE)/kubernetes/$(KUBERNETES)
+
+control-plane: $(CONTROL)/done
+
+$(CONTROL)/done: test/kubernetes/controlplane/go.mod test/kubernetes/controlplane/go.sum
+	@echo '== building kube-apiserver, kube-controller-manager, kube-proxy and etcd: some minutes the first time'
+	@mkdir -p $(CONTROL)
+	@cd test/kubernetes/controlplane && v=k8s.io/component-base/version && CGO_ENABLED=0 $(GO) build -trimpath \
+	-ldflags "-s -w -X $$v.gitVersion=$(KUBERNETES) -X $$v.gitMajor=1 -X $$v.gitMinor=37 -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)" \
+	-o ../../../$(CONTROL)/ tool && mv ../../../$(CONTROL)/server ../../../$(CONTROL)/etcd
+	@touch $@
 
 fuzz:
 	@$(GO) test -run '^$$' -fuzz '^FuzzRespond$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/ndp
@@ -73,6 +92,7 @@ lint: $(CACHE)/golangci-lint
 	@echo '== linting'
 	@$(CACHE)/golangci-lint run ./...
 	@cd test/bench && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
+	@cd test/kubernetes && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
 
 clean:
 	rm -rf bin $(CACHE)

@@ -40,7 +40,7 @@ func (c checked) WriteText(w io.Writer) error {
 
 func newCheck(e env) *cobra.Command {
 	var (
-		src source
+		src = source{getenv: e.getenv}
 		out output
 	)
 	cmd := &cobra.Command{

@@ -27,7 +27,7 @@ consume_unicast are set (CAP_NET_ADMIN). Grant it with one of
 
 func newRun(e env) *cobra.Command {
 	var (
-		src       source
+		src       = source{getenv: e.getenv}
 		control   string
 		listen    string
 		logFormat string
@@ -96,6 +96,9 @@ func runDaemon(ctx context.Context, o daemon.Options) error {
 	err := daemon.Run(ctx, o)
 	if errors.Is(err, daemon.ErrPrivilege) {
 		return fmt.Errorf("%w%s", err, privilegeHelp)
+	}
+	if errors.Is(err, daemon.ErrKubernetes) {
+		return usage(err)
 	}
 	return err
 }

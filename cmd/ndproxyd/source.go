@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 
@@ -20,6 +21,7 @@ type source struct {
 	lenient    bool
 	interfaces []string
 	rules      []string
+	getenv     func(string) string
 }
 
 func (s *source) flags(cmd *cobra.Command) {
@@ -48,6 +50,19 @@ func (s *source) check() error {
 
 // load returns the configuration. Its errors are the operator's to mend.
 func (s *source) load() (*config.Config, error) {
+	c, err := s.read()
+	if err != nil {
+		return nil, err
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		return nil, fmt.Errorf("read host name: %w", err)
+	}
+	return c, usage(c.Complete(config.Site{Getenv: s.getenv, Hostname: host}))
+}
+
+// read returns the configuration as it is written.
+func (s *source) read() (*config.Config, error) {
 	if s.fromFlags() {
 		c, err := config.FromFlags(s.interfaces, s.rules)
 		return c, usage(err)

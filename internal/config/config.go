@@ -32,6 +32,11 @@ type Config struct {
 	DiscoverRules bool
 	// Warnings tell what of the file is odd, or is done otherwise than it says.
 	Warnings []string
+	// Kubernetes is how to follow a cluster; nil for not.
+	Kubernetes *Kubernetes
 	// MetricsListen is the address of the metrics endpoint, "" for none.
 	MetricsListen string
+
+	kubernetesOff bool     // the file says so
+	places        []string // of the rules in their file
 }

@@ -101,6 +101,7 @@ func Parse(file string, data []byte) (*Config, error) {
 		field{"version", f.version},
 		field{"uplinks", f.uplinks},
 		field{"rules", f.rules},
+		field{"kubernetes", f.kubernetes},
 		field{"metrics", f.metrics},
 	)
 	f.finish(root)
@@ -187,6 +188,9 @@ func (f *fileReader) finish(root value) {
 		root.fail(`the key "version" is missing: write "version: %d"`, Version)
 	}
 	f.config.DiscoverRules = !f.hasRules
+	for _, v := range f.rulePlaces {
+		f.config.places = append(f.config.places, fmt.Sprintf("%s:%d:%d", v.file, v.node.Line, v.node.Column))
+	}
 	var names []string
 	for _, u := range f.config.Uplinks {
 		names = append(names, u.Interface)

@@ -13,12 +13,17 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-var comparePrefixes = cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })
+var comparePrefixes = cmp.Options{
+	cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }),
+	cmp.Comparer(func(a, b netip.Addr) bool { return a == b }),
+	cmpopts.IgnoreUnexported(config.Config{}),
+}
 
 func TestParse(t *testing.T) {
 	t.Parallel()
@@ -101,13 +106,13 @@ func TestParseErrors(t *testing.T) {
 			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
-		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, metrics`}},
+		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, kubernetes, metrics`}},
 		{"doubled key", "version: 1\nversion: 1\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:2:1: key "version" is already on line 1: remove one`}},
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
 		{"no prefix", head + "  - {method: static}\n", []string{`c.yaml:5:5: rules[0]: the key "prefix" is missing`}},
-		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, route, probe, deny`}},
-		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, route, probe, deny (did you mean "static"?)`}},
+		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, route, probe, node, pods, services, deny`}},
+		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, route, probe, node, pods, services, deny (did you mean "static"?)`}},
 		{"empty value", head + "  - prefix:\n    method: static\n", []string{`rules[0].prefix: is empty, want a word`}},
 		{"list for a word", head + "  - {prefix: [a], method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: is a list, want a word`}},
 		{"word for a list", "version: 1\nuplinks: eth0\nrules: []\n", []string{`c.yaml:2:10: uplinks: is "eth0", want a list (lines that start with "- ")`}},

@@ -148,6 +148,20 @@ func (v value) boolean(into *bool) {
 	}
 }
 
+// integer reads a number from least to most.
+func (v value) integer(into *int, least, most int) {
+	s, ok := v.text()
+	if !ok {
+		return
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < least || n > most {
+		v.fail("%q is not a number from %d to %d", s, least, most)
+		return
+	}
+	*into = n
+}
+
 // duration reads a time like 500ms.
 func (v value) duration(into *time.Duration) {
 	s, ok := v.text()

@@ -22,6 +22,8 @@ type descs struct {
 	drops, redirected, conflicts, duration, probes, wrong *prometheus.Desc
 	entries, updates, groups, ready                       *prometheus.Desc
 	reloadOK, reloadTime, build                           *prometheus.Desc
+	synced, lastEvent, held, requests, prefixSource       *prometheus.Desc
+	ownerChanges, owned, announcers, frozen               *prometheus.Desc
 }
 
 func newDescs() *descs {
@@ -29,24 +31,33 @@ func newDescs() *descs {
 		return prometheus.NewDesc("ndproxyd_"+name, help, labels, nil)
 	}
 	return &descs{
-		received:   desc("solicitations_received_total", "Solicitations that passed the socket's filter, also invalid ones.", "interface", "kind"),
-		answered:   desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
-		ignored:    desc("solicitations_ignored_total", "Solicitations that passed the socket's filter and were not answered.", "interface", "reason"),
-		sent:       desc("advertisements_sent_total", "Advertisements that the kernel took.", "interface", "kind"),
-		sendErrors: desc("send_errors_total", "Advertisements that the kernel refused.", "interface"),
-		drops:      desc("socket_drops_total", "Frames that the kernel lost because the receive ring was full.", "interface"),
-		redirected: desc("lladdr_mismatches_total", "Solicitations whose source link-layer address option is not their Ethernet source.", "interface"),
-		conflicts:  desc("conflicts_total", "Claims of other stations to addresses that we answer for.", "interface"),
-		duration:   desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
-		probes:     desc("probes_total", "Solicitations whose target had to be asked first.", "interface", "result"),
-		wrong:      desc("misconfiguration", "Whether something about the host keeps answers from being of use; see the check command.", "interface", "reason"),
-		entries:    desc("table_entries", "Entries of the published table.", "source", "method"),
-		updates:    desc("table_updates_total", "Tables published."),
-		groups:     desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
-		ready:      desc("interface_ready", "Whether the uplink answers.", "interface"),
-		reloadOK:   desc("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
-		reloadTime: desc("config_last_reload_success_timestamp_seconds", "Time of the last successful load of the configuration."),
-		build:      desc("build_info", "What was built; the value is 1.", "version", "revision", "goversion"),
+		received:     desc("solicitations_received_total", "Solicitations that passed the socket's filter, also invalid ones.", "interface", "kind"),
+		answered:     desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
+		ignored:      desc("solicitations_ignored_total", "Solicitations that passed the socket's filter and were not answered.", "interface", "reason"),
+		sent:         desc("advertisements_sent_total", "Advertisements that the kernel took.", "interface", "kind"),
+		sendErrors:   desc("send_errors_total", "Advertisements that the kernel refused.", "interface"),
+		drops:        desc("socket_drops_total", "Frames that the kernel lost because the receive ring was full.", "interface"),
+		redirected:   desc("lladdr_mismatches_total", "Solicitations whose source link-layer address option is not their Ethernet source.", "interface"),
+		conflicts:    desc("conflicts_total", "Claims of other stations to addresses that we answer for.", "interface"),
+		duration:     desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
+		probes:       desc("probes_total", "Solicitations whose target had to be asked first.", "interface", "result"),
+		wrong:        desc("misconfiguration", "Whether something about the host keeps answers from being of use; see the check command.", "interface", "reason"),
+		entries:      desc("table_entries", "Entries of the published table.", "source", "method"),
+		updates:      desc("table_updates_total", "Tables published."),
+		groups:       desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
+		ready:        desc("interface_ready", "Whether the uplink answers.", "interface"),
+		reloadOK:     desc("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
+		reloadTime:   desc("config_last_reload_success_timestamp_seconds", "Time of the last successful load of the configuration."),
+		synced:       desc("kubernetes_source_synced", "Whether a kind of object was listed since the start.", "source"),
+		lastEvent:    desc("kubernetes_last_event_timestamp_seconds", "When the API server was last heard of a kind of object.", "source"),
+		held:         desc("kubernetes_held_objects", "Objects that are kept although the last list lacks them.", "source"),
+		requests:     desc("kubernetes_requests_total", "Requests to the API server: renewals of the lease count as list.", "source", "kind"),
+		prefixSource: desc("node_prefix_source", "The source of the node's prefixes that is taken; the value is 1.", "source"),
+		ownerChanges: desc("service_owner_changes_total", "Service addresses that went from one node to another, as this node sees it."),
+		owned:        desc("owned_addresses", "Service addresses that this node answers for."),
+		announcers:   desc("announcers", "Nodes that share the service addresses, as this node sees it."),
+		frozen:       desc("ownership_frozen", "Whether owners stay as they are since the API server is away."),
+		build:        desc("build_info", "What was built; the value is 1.", "version", "revision", "goversion"),
 	}
 }
 
@@ -74,6 +85,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	for _, desc := range []*prometheus.Desc{
 		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration, d.probes, d.wrong,
 		d.entries, d.updates, d.groups, d.ready, d.reloadOK, d.reloadTime, d.build,
+		d.synced, d.lastEvent, d.held, d.requests, d.prefixSource, d.ownerChanges, d.owned, d.announcers, d.frozen,
 	} {
 		ch <- desc
 	}
@@ -106,6 +118,9 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			n = t.Entries(s)
 		}
 		gauge(c.descs.entries, float64(n), s.String(), "")
+	}
+	if s := c.d.clusterStatus(); s != nil {
+		c.cluster(s, counter, gauge)
 	}
 	counter(c.descs.updates, c.d.supervisor.store.Updates())
 	reload := c.d.metrics.reloadStatus()
@@ -148,6 +163,28 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 	gauge(c.descs.groups, float64(m.Groups), name, "join")
 	gauge(c.descs.groups, boolValue(m.AllMulti), name, "allmulti")
 	gauge(c.descs.ready, boolValue(u.state == Ready), name)
+}
+
+// cluster makes the metrics of Kubernetes, which are there only with it.
+func (c *collector) cluster(s *ClusterStatus, counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
+	for _, src := range s.Sources {
+		gauge(c.descs.synced, boolValue(src.Synced), src.Source)
+		at := 0.0
+		if !src.LastEvent.IsZero() {
+			at = float64(src.LastEvent.UnixMilli()) / 1e3
+		}
+		gauge(c.descs.lastEvent, at, src.Source)
+		gauge(c.descs.held, float64(src.Held), src.Source)
+		counter(c.descs.requests, src.Lists, src.Source, "list")
+		counter(c.descs.requests, src.Watches, src.Source, "watch")
+	}
+	if s.PrefixSource != "" {
+		gauge(c.descs.prefixSource, 1, s.PrefixSource)
+	}
+	counter(c.descs.ownerChanges, s.OwnerChanges)
+	gauge(c.descs.owned, float64(s.OwnedAddresses))
+	gauge(c.descs.announcers, float64(s.Announcers))
+	gauge(c.descs.frozen, boolValue(s.Frozen))
 }
 
 // findings inspects the host. That reads a lot, so it does without the

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -23,6 +24,9 @@ import (
 // ErrPrivilege is wrapped by the error of a daemon that may not open packet
 // sockets.
 var ErrPrivilege = errors.New("missing CAP_NET_RAW")
+
+// ErrKubernetes is wrapped by the error of a daemon whose kubeconfig is wrong.
+var ErrKubernetes = errors.New("cannot use the kubernetes configuration")
 
 // Options are what a daemon runs with.
 type Options struct {
@@ -72,7 +76,10 @@ func Run(ctx context.Context, o Options) error {
 		started:    time.Now(),
 		supervisor: newSupervisor(o.Log, new(rules.Store), watcher.Routes),
 		metrics:    newMetrics(),
+		clusters:   make(chan struct{}, 1),
+		holder:     k8swatch.NewHolder(fmt.Sprint(os.Getpid())),
 	}
+	d.supervisor.observe = func(t time.Duration) { d.metrics.updateDuration.Observe(t.Seconds()) }
 	defer d.supervisor.close()
 	d.supervisor.cleanWires()
 	if err := d.apply(cfg, time.Now()); err != nil {
@@ -85,6 +92,7 @@ func Run(ctx context.Context, o Options) error {
 	})
 	g.Go(func() error { return d.supervisor.prober.run(ctx) })
 	g.Go(func() error { return d.loop(ctx) })
+	g.Go(func() error { return d.followClusters(ctx) })
 	g.Go(func() error { return d.serveMetrics(ctx) })
 	g.Go(func() error { return d.serveControl(ctx) })
 	err = g.Wait()
@@ -100,6 +108,8 @@ type daemon struct {
 	supervisor *supervisor
 	metrics    *metrics
 	listen     listenAddress
+	holder     string        // names this process in its lease
+	clusters   chan struct{} // another cluster is to be followed
 }
 
 // loop is the supervisor's goroutine.
@@ -145,7 +155,7 @@ func (d *daemon) loop(ctx context.Context) error {
 func (d *daemon) routesChanged(prefixes []netip.Prefix, all bool) {
 	begin := time.Now()
 	d.supervisor.routesChanged(prefixes, all)
-	d.metrics.updateDuration.Observe(time.Since(begin).Seconds())
+	d.supervisor.observe(time.Since(begin))
 	d.supervisor.prober.tell(probeNews{prefixes: prefixes, all: all})
 }
 
@@ -187,9 +197,14 @@ func (d *daemon) reload(l load) {
 
 // apply puts a configuration in force.
 func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
+	client, err := d.connect(cfg)
+	if err != nil {
+		return err
+	}
 	if err := d.supervisor.apply(cfg); err != nil {
 		return err
 	}
+	d.setCluster(cfg, client)
 	d.supervisor.prober.tell(probeNews{rules: true})
 	d.listen.set(cfg.MetricsListen)
 	d.metrics.reloaded(time.Now(), time.Since(begin))

@@ -13,7 +13,7 @@ import (
 // default route. While there is none the last ones stay: they may be down.
 func (s *supervisor) discoverUplinks() []rules.Uplink {
 	if len(s.config.Uplinks) > 0 {
-		return s.config.Uplinks
+		return s.present(slices.Clone(s.config.Uplinks))
 	}
 	names := s.routes.DefaultDevices()
 	if len(names) == 0 {
@@ -26,11 +26,31 @@ func (s *supervisor) discoverUplinks() []rules.Uplink {
 	for i, name := range names {
 		uplinks[i].Interface = name
 	}
+	return s.present(uplinks)
+}
+
+// present lets other announcers see on the uplinks that we are alive.
+func (s *supervisor) present(uplinks []rules.Uplink) []rules.Uplink {
+	if k := s.config.Kubernetes; k != nil && needsOf(s.config).Leases {
+		for i := range uplinks {
+			uplinks[i].Presence = rules.Presence(k.Node)
+		}
+	}
 	return uplinks
 }
 
+// effectiveRules returns the rules that hold.
+func (s *supervisor) effectiveRules() []rules.Rule {
+	rs := s.discoverRules()
+	if k := s.config.Kubernetes; k != nil && k.Ownership == rules.OwnershipAnycast {
+		rs = withAnycast(rs)
+	}
+	return rs
+}
+
 // discoverRules returns the rules of the configuration, or else one for each
-// global on-link prefix of an uplink: the provider's router asks for these.
+// global on-link prefix of an uplink: the provider's router asks for these. With
+// a cluster they are for its pods, and its services have rules of their own.
 func (s *supervisor) discoverRules() []rules.Rule {
 	if !s.config.DiscoverRules {
 		return s.config.Rules
@@ -40,6 +60,9 @@ func (s *supervisor) discoverRules() []rules.Rule {
 		for _, p := range u.onLink(s.routes.HopsOf(u.link.Index).OnLink) {
 			rs = append(rs, rules.Rule{Prefix: p, Method: rules.Route, Uplinks: []string{u.config.Interface}})
 		}
+	}
+	if s.config.Kubernetes != nil {
+		return s.clusterRules(rs)
 	}
 	return rs
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -57,6 +58,11 @@ func (s *supervisor) next() (first time.Time, ok bool) {
 			first, ok = at, true
 		}
 	}
+	if s.cluster != nil {
+		if at, has := s.cluster.election.Next(); has && (!ok || at.Before(first)) {
+			first, ok = at, true
+		}
+	}
 	return first, ok
 }
 
@@ -75,6 +81,9 @@ func (s *supervisor) doDuties() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	if s.cluster != nil {
+		s.cluster.due(now)
+	}
 	for _, u := range s.uplinks {
 		u.announce(now)
 		u.checkClaims(now)
@@ -95,9 +104,38 @@ func (s *supervisor) sighted(u *uplink, sign ndp.Sighting) {
 func (s *supervisor) sight(g sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if g.uplink.sight(g.sign, time.Now()) {
+	now := time.Now()
+	if s.heardPeer(g, now) {
+		return
+	}
+	if g.uplink.sight(g.sign, now) {
 		s.guardAll()
 	}
+}
+
+// heardPeer takes in what concerns who owns a service address, and reports
+// whether the sign was of that kind. Another announcer is no conflict, and what
+// nobody answers for here can have none.
+func (s *supervisor) heardPeer(g sighting, now time.Time) bool {
+	if s.cluster == nil {
+		return false
+	}
+	mac, a := ownership.MAC(g.sign.MAC), g.sign.Address
+	v := g.uplink.view.Find(a)
+	others := rules.PresencePrefix().Contains(a) || v != nil && v.Silence == rules.NotOwner
+	if !s.cluster.election.Knows(mac) {
+		return others
+	}
+	_, service := s.cluster.services[a]
+	if !others && !service {
+		return false
+	}
+	if g.sign.Advertisement {
+		s.cluster.election.Hear(ownership.Sign{From: mac, Address: a, Announced: g.sign.Override && !g.sign.Solicited}, now)
+		s.cluster.publish(now)
+		s.rearm()
+	}
+	return true
 }
 
 // disclaim forgets what stations claim an address that has just appeared here.
@@ -154,6 +192,9 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 		}
 		u.duties.logged[sign.Address] = now
 		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
+		if c := u.owner.cluster; c != nil {
+			c.conflict(sign.Address, macString(sign.MAC))
+		}
 	}
 	return stands
 }

@@ -34,6 +34,8 @@ type UplinkExplanation struct {
 	Rule *RuleStatus `json:"rule,omitempty"`
 	// Entry is what is known of the target, where the rule asks for that.
 	Entry *EntryStatus `json:"entry,omitempty"`
+	// Cluster is what Kubernetes says of the target, where the rule asks for that.
+	Cluster *ClusterEntry `json:"cluster,omitempty"`
 	// Conflict is the station that has the address.
 	Conflict *ConflictStatus `json:"conflict,omitempty"`
 	// Announcement is the series of unsolicited advertisements that is under
@@ -113,6 +115,7 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 	r := s.store.Load().Rules()[verdict.Rule]
 	e.Rule = &RuleStatus{Index: int(verdict.Rule), Prefix: r.Prefix.String(), Method: r.Method.String()}
 	e.Entry = s.entry(target, r)
+	e.Cluster = s.cluster.explain(target, r.Method)
 	for _, c := range u.conflicts() {
 		if c.Address == target {
 			e.Conflict = &c
@@ -131,6 +134,12 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 	switch {
 	case verdict.Learned:
 		e.Why = "the address has answered a solicitation of ours"
+	case r.Method == rules.Pods:
+		e.Why = "a pod of this node has the address"
+	case r.Method == rules.Node:
+		e.Why = "the address is in a prefix of this node, or of a pod of it"
+	case r.Method == rules.Services:
+		e.Why = "a service has the address, and this node answers for it"
 	case r.Method == rules.Route, r.Method == rules.Probe:
 		e.Why = "the kernel routes the address to a device behind this node"
 	}
@@ -143,7 +152,7 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 
 // entry returns what is known of a target, nil where the rule does not ask.
 func (s *supervisor) entry(target netip.Addr, r rules.Rule) *EntryStatus {
-	if r.Method != rules.Route && r.Method != rules.Probe {
+	if r.Method == rules.Static || r.Method == rules.Services || r.Method == rules.Deny {
 		return nil
 	}
 	for _, source := range []rules.Source{rules.Probed, rules.Kernel} {
@@ -192,6 +201,12 @@ func explainReason(r ndp.Reason) string {
 		return "the most specific rule for the address is a deny rule"
 	case ndp.NoRoute:
 		return "the kernel has no route for the address to a device behind this node"
+	case ndp.NotLocal:
+		return "no pod of this node has the address, and no prefix of this node covers it"
+	case ndp.NotAllocated:
+		return "no service has the address"
+	case ndp.NotOwner:
+		return "another node answers for the service address"
 	case ndp.NextHop:
 		return "the address is the next hop of a route through the uplink: a router has it"
 	case ndp.Claimed:

@@ -125,7 +125,7 @@ func (s *site) inspectRules(add func(reason, stays, mend, format string, args ..
 		}
 		// What leads into a tunnel or to this node itself is static's own affair.
 		back := r.Method != rules.Static || s.routes.LeadsBack(r.Prefix)
-		if !s.discovered && len(r.Devices) == 0 && back && !s.routes.LeadsBehind(r.Prefix) {
+		if !s.discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !s.routes.LeadsBehind(r.Prefix) {
 			nowhere = append(nowhere, r.Prefix)
 		}
 	}

@@ -32,6 +32,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 				fmt.Fprintf(&b, "  not followed   policy rule %s\n", r)
 			}
 		}
+		if c := u.Cluster; c != nil {
+			c.write(&b)
+		}
 		if c := u.Conflict; c != nil {
 			fmt.Fprintf(&b, "  conflict       with %s since %s\n", c.MAC, c.Since.Format(time.DateTime))
 		}
@@ -105,6 +108,9 @@ func (s Status) WriteText(w io.Writer) error {
 	row("evidence", "%d kernel routes, %d probed addresses", s.Entries[rules.Kernel.String()], s.Entries[rules.Probed.String()])
 	for _, r := range s.NotFollowed {
 		row("  not followed", "policy rule %s", r)
+	}
+	if s.Cluster != nil {
+		s.Cluster.write(row)
 	}
 	for _, u := range s.Uplinks {
 		why := ""

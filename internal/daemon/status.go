@@ -23,9 +23,11 @@ type Status struct {
 	// Entries are how many facts each source knows.
 	Entries map[string]int `json:"entries"`
 	// NotFollowed are policy rules of the kernel that are not followed.
-	NotFollowed []string       `json:"not_followed,omitempty"`
-	Reload      ReloadStatus   `json:"reload"`
-	Uplinks     []UplinkStatus `json:"uplinks"`
+	NotFollowed []string     `json:"not_followed,omitempty"`
+	Reload      ReloadStatus `json:"reload"`
+	// Cluster is nil without Kubernetes.
+	Cluster *ClusterStatus `json:"kubernetes,omitempty"`
+	Uplinks []UplinkStatus `json:"uplinks"`
 }
 
 // ReloadStatus tells how the last load of the configuration went.
@@ -91,6 +93,7 @@ func (d *daemon) status() Status {
 			s.Entries[src.String()] = t.Entries(src)
 		}
 	}
+	s.Cluster = d.clusterStatus()
 	d.supervisor.look(func(u *uplink) { s.Uplinks = append(s.Uplinks, u.status()) })
 	return s
 }

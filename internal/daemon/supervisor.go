@@ -33,10 +33,12 @@ type supervisor struct {
 	wake      chan struct{} // the loop has to look when the next duty is
 	done      chan struct{} // closed when the loop has ended
 	prober    *prober
-	probes    atomic.Bool // a rule asks for probes
+	observe   func(time.Duration) // how long an event took to be published
+	probes    atomic.Bool         // a rule asks for probes
 
 	mu        sync.Mutex
 	config    *config.Config
+	cluster   *cluster // nil without Kubernetes
 	uplinks   []*uplink
 	lastFault atomic.Value     // a string
 	consumed  []consume.Uplink // what the table is to consume
@@ -97,7 +99,7 @@ func (s *supervisor) settle(anew bool) error {
 		s.store.Replace(rules.Kernel, s.routes.All())
 	}
 	var err error
-	if rs := s.discoverRules(); anew || !slices.EqualFunc(rs, s.store.Load().Rules(), sameRule) {
+	if rs := s.effectiveRules(); anew || !slices.EqualFunc(rs, s.store.Load().Rules(), sameRule) {
 		s.probes.Store(slices.ContainsFunc(rs, func(r rules.Rule) bool { return r.Method == rules.Probe }))
 		err = s.store.SetRules(rs)
 		for _, u := range s.uplinks {
@@ -108,6 +110,11 @@ func (s *supervisor) settle(anew bool) error {
 		u.guard(s.routes.HopsOf(u.link.Index), s.store)
 	}
 	s.consumeUnicast()
+	if s.cluster != nil {
+		now := time.Now()
+		s.cluster.setSelf(now)
+		s.cluster.publish(now)
+	}
 	s.rearm()
 	return err
 }

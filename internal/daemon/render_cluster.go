@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// write shows what the cluster says.
+func (c *ClusterEntry) write(b *strings.Builder) {
+	if c.Pod != "" {
+		fmt.Fprintf(b, "  pod            %s\n", c.Pod)
+	}
+	if c.PrefixSource != "" {
+		fmt.Fprintf(b, "  node's prefix  by %s\n", c.PrefixSource)
+	}
+	if c.Service == "" {
+		return
+	}
+	fmt.Fprintf(b, "  service        %s (%s)\n", c.Service, c.Kind)
+	fmt.Fprintf(b, "  owner          %s, backup %s\n", orNobody(c.Owner), orNobody(c.Backup))
+	if c.Endpoints != nil {
+		fmt.Fprintf(b, "  endpoints      on %s\n", orNobody(strings.Join(c.Endpoints, ", ")))
+	}
+}
+
+func orNobody(s string) string {
+	if s == "" {
+		return "nobody"
+	}
+	return s
+}
+
+// write shows the cluster in rows.
+func (c *ClusterStatus) write(row func(name, format string, args ...any)) {
+	row("kubernetes", "node %s, %s", c.Node, c.Server)
+	for _, s := range c.Sources {
+		row("  "+s.Source, "%s", s)
+	}
+	row("  pods here", "%d addresses", c.Pods)
+	if c.PrefixSource != "" {
+		row("  node's prefix", "by %s", c.PrefixSource)
+	}
+	row("  services", "%d addresses, %d of them answered here (ownership %s)", c.ServiceAddresses, c.OwnedAddresses, c.Ownership)
+	var state []string
+	for _, part := range []struct {
+		is   bool
+		text string
+	}{
+		{c.Alone, "alone: the leases may not be read"},
+		{c.Frozen, "frozen: the API server is away, owners stay as they are"},
+		{!c.Settled && !c.Alone, "not settled yet"},
+		{c.Unfit != "", "unfit: " + c.Unfit},
+	} {
+		if part.is {
+			state = append(state, part.text)
+		}
+	}
+	if c.Ownership == rules.OwnershipHash.String() && c.Announcers > 0 {
+		row("  announcers", "%d%s", c.Announcers, strings.Join(append([]string{""}, state...), "; "))
+	}
+	for _, p := range c.Peers {
+		row("  peer "+p.Node, "%s", p)
+	}
+}
+
+// String shows a source in one line.
+func (s SourceStatus) String() string {
+	text := "not synced"
+	switch {
+	case s.Synced:
+		text = "synced"
+	case s.Snapshot:
+		text = "from the snapshot"
+	}
+	if !s.LastEvent.IsZero() {
+		text += ", last heard " + time.Since(s.LastEvent).Round(time.Second).String() + " ago"
+	}
+	if s.Held > 0 {
+		text += fmt.Sprintf(", %d held that the last list lacks", s.Held)
+	}
+	if s.Forbidden {
+		return text + ", NOT PERMITTED: " + s.Fault
+	}
+	if s.Fault != "" {
+		text += ", FAULT: " + s.Fault
+	}
+	return text
+}
+
+// String shows a peer in one line.
+func (p PeerStatus) String() string {
+	text := fmt.Sprintf("owns %d", p.Owns)
+	if !p.Settled {
+		text += ", not settled"
+	}
+	if p.Expired {
+		text += ", its lease has ended"
+	}
+	if p.Silent {
+		text += ", silent on the link"
+	}
+	if p.Unfit != "" {
+		text += ", unfit: " + p.Unfit
+	}
+	return text
+}

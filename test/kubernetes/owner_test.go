@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+const (
+	serviceRules = "rules:\n  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n"
+	settle       = "  settle: 2s\n"
+)
+
+// services creates some services and returns their addresses.
+func services(c *cluster.Cluster, prefix string, count int) []netip.Addr {
+	var as []netip.Addr
+	for i := range count {
+		as = append(as, c.CreateService(fmt.Sprintf("%s-%d", prefix, i)))
+	}
+	return as
+}
+
+// run starts the daemon on a node.
+func run(t *testing.T, node *cluster.Node, kubernetes, rules string) *harness.Daemon {
+	t.Helper()
+	return harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.AdminToken, kubernetes, rules))
+}
+
+// TestOwner follows the owners of services through the life of three nodes.
+func TestOwner(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 3)
+	a := n.Asker()
+	targets := services(c, "s", 12)
+	daemons := make([]*harness.Daemon, 3)
+	for i, node := range n.Nodes {
+		daemons[i] = run(t, node, settle, serviceRules)
+	}
+	unallocated := addr("2001:db8:1:0:e::fffe")
+	time.Sleep(4 * time.Second) // all have settled
+	before := owners(t, n, a, targets)
+	t.Log("owners", before)
+	for i := range n.Nodes {
+		if !slices.Contains(before, i) {
+			t.Errorf("node %d owns nothing", i)
+		}
+	}
+	a.WantSilence(unallocated)
+
+	// A service that comes is answered by one node, and one that goes by none.
+	late := c.CreateService("late")
+	wantOwner(t, n, a, late)
+	c.DeleteService("late")
+	a.WantSilence(late)
+
+	// A node that is killed is replaced, and its addresses alone move.
+	victim := before[0]
+	harness.Must(t, daemons[victim].Process.Kill())
+	died := time.Now()
+	harness.Eventually(t, "another owner", func() bool { return a.Ask(targets[0], 20*time.Millisecond) != nil })
+	t.Logf("answered again after %s", time.Since(died))
+	during := owners(t, n, a, targets)
+	for i := range targets {
+		if before[i] != victim && during[i] != before[i] || during[i] == victim {
+			t.Errorf("%s went from node %d to node %d", targets[i], before[i], during[i])
+		}
+	}
+	// It comes back, waits, and gets them again in one move.
+	daemons[victim].Exit()
+	daemons[victim] = run(t, n.Nodes[victim], settle, serviceRules)
+	if now := owners(t, n, a, targets); !slices.Equal(now, during) {
+		t.Errorf("owners right after the return are %v, want %v", now, during)
+	}
+	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
+
+	// A planned stop leaves none unanswered.
+	daemons[victim].Signal(syscall.SIGTERM)
+	stopped := time.Now()
+	unanswered := 0
+	for time.Since(stopped) < 2*time.Second {
+		if a.Ask(targets[0], 100*time.Millisecond) == nil {
+			unanswered++
+		}
+	}
+	if unanswered > 0 || daemons[victim].Exit() != 0 {
+		t.Errorf("%d solicitations unanswered after a planned stop", unanswered)
+	}
+	if now := owners(t, n, a, targets); !slices.Equal(now, during) {
+		t.Errorf("owners after the stop are %v, want %v", now, during)
+	}
+	_ = os.Stdout
+}
