@@ -51,10 +51,11 @@ func (h *health) get() SourceStatus {
 	return h.status
 }
 
-func (h *health) event() {
+// event notes that the server was heard, after which objects are held.
+func (h *health) event(held int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.status.LastEvent = time.Now()
+	h.status.LastEvent, h.status.Held = time.Now(), held
 }
 
 // listed notes a whole list, after which objects are held.

@@ -90,9 +90,9 @@ func (k *kept[T]) Add(object any) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.health.event()
 	key := t.key()
 	delete(k.held, key)
+	k.health.event(len(k.held))
 	if t.ok {
 		k.objects[key] = t.value
 	} else {
@@ -113,9 +113,9 @@ func (k *kept[T]) Delete(object any) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.health.event()
 	delete(k.held, t.key())
 	delete(k.objects, t.key())
+	k.health.event(len(k.held))
 	k.changed([]string{t.key()})
 	return nil
 }
@@ -182,8 +182,9 @@ func (k *kept[T]) release() {
 	for key := range k.held {
 		keys = append(keys, key)
 	}
-	k.health.holds(0)
-	k.changed(k.drop(keys))
+	dropped := k.drop(keys)
+	k.health.holds(len(k.held))
+	k.changed(dropped)
 }
 
 func (k *kept[T]) drop(keys []string) []string {
@@ -200,6 +201,8 @@ func (k *kept[T]) Resync() error { return nil }
 // Bookmark implements [cache.ReflectorBookmarkStore]: nothing has happened up to
 // now, which is news as well.
 func (k *kept[T]) Bookmark(string) error {
-	k.health.event()
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.health.event(len(k.held))
 	return nil
 }

@@ -97,8 +97,8 @@ func (k *keeper) run(ctx context.Context) {
 }
 
 // renew brings the lease into line with what the announcer says now.
-func (k *keeper) renew(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+func (k *keeper) renew(stop context.Context) error {
+	ctx, cancel := context.WithTimeout(stop, callTimeout)
 	defer cancel()
 	api := k.w.client.typed.CoordinationV1().Leases(k.w.config.Namespace)
 	name := leasePrefix + k.w.config.Node
@@ -113,16 +113,20 @@ func (k *keeper) renew(ctx context.Context) error {
 		}
 	}
 	var err error
-	if k.lease == nil {
-		k.lease, err = api.Create(ctx, k.fill(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}), metav1.CreateOptions{})
+	next := k.lease
+	if next == nil {
+		next, err = api.Create(ctx, k.fill(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}), metav1.CreateOptions{})
 	} else {
-		k.lease, err = api.Update(ctx, k.fill(k.lease), metav1.UpdateOptions{})
+		next, err = api.Update(ctx, k.fill(next), metav1.UpdateOptions{})
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		k.lease = next
+		return nil
+	case stop.Err() == nil: // else what is to be given back is known well enough
 		k.lease = nil // read it again
-		return fmt.Errorf("renew lease %s/%s: %w", k.w.config.Namespace, name, err)
 	}
-	return nil
+	return fmt.Errorf("renew lease %s/%s: %w", k.w.config.Namespace, name, err)
 }
 
 func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -39,7 +40,9 @@ func follow[L runtime.Object](ctx context.Context, h *health, r reader[L], sel s
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			w, err := r.Watch(ctx, narrow(o))
-			h.result(err, true)
+			if o.SendInitialEvents == nil || !apierrors.IsInvalid(err) { // else the server does not stream lists, and is asked for one
+				h.result(err, true)
+			}
 			return w, err
 		},
 	}

@@ -235,6 +235,14 @@ func WriteConfig(tb testing.TB, content string) string {
 	return path
 }
 
+// ReplaceIn replaces words of a configuration file.
+func ReplaceIn(tb testing.TB, path, old, words string) {
+	tb.Helper()
+	b, err := os.ReadFile(path)
+	Must(tb, err)
+	Rewrite(tb, path, strings.ReplaceAll(string(b), old, words))
+}
+
 // Rewrite replaces the content of a configuration file.
 func Rewrite(tb testing.TB, path, content string) {
 	tb.Helper()

@@ -34,7 +34,9 @@ const (
 	ServiceCIDR = "2001:db8:1:0:e::/112"
 	PodCIDR     = "2001:db8:1:0:f::/104"
 	AdminToken  = "admin"
-	proxyToken  = "proxy"
+	// KubeletToken is that of the kubelet of the first node.
+	KubeletToken = "kubelet"
+	proxyToken   = "proxy"
 )
 
 // startTime bounds the wait for a process. It is no claim about speed.
@@ -51,6 +53,7 @@ type Cluster struct {
 	apiServer *Process
 	etcd      *Process
 	ports     int
+	flags     []string // of the API server
 }
 
 // Process is a program of the control plane.
@@ -66,19 +69,16 @@ func (p *Process) Stop(s os.Signal) {
 	<-p.done
 }
 
-// Start starts etcd and an API server.
-func Start(tb testing.TB) *Cluster {
+// Start starts etcd and an API server, which gets further flags.
+func Start(tb testing.TB, flags ...string) *Cluster {
 	tb.Helper()
-	c := &Cluster{tb: tb, NS: harness.Namespace(tb), dir: tb.TempDir()}
+	c := &Cluster{tb: tb, NS: harness.Namespace(tb), dir: tb.TempDir(), flags: flags}
 	harness.Must(tb, c.NS.Link.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "mgmt"}}))
 	harness.Must(tb, c.NS.Up("mgmt"))
 	harness.Must(tb, c.NS.Address("mgmt", serverAddr+"/64"))
 	c.writeKeys()
-	c.write("tokens.csv", fmt.Sprintf("%s,admin,1,\"system:masters\"\n%s,system:kube-proxy,2\n", AdminToken, proxyToken))
-	c.etcd = c.run("etcd", "--data-dir", filepath.Join(c.dir, "etcd"),
-		"--listen-client-urls", etcdURL, "--advertise-client-urls", etcdURL,
-		"--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
-		"--initial-cluster", "default=http://127.0.0.1:2380", "--unsafe-no-fsync")
+	c.write("tokens.csv", fmt.Sprintf("%s,admin,1,\"system:masters\"\n%s,system:kube-proxy,2\n%s,system:node:n1,3,system:nodes\n", AdminToken, proxyToken, KubeletToken))
+	c.startStorage("etcd-1")
 	c.Config = &rest.Config{
 		Host: Server, BearerToken: AdminToken, QPS: 1000, Burst: 1000,
 		TLSClientConfig: rest.TLSClientConfig{Insecure: true}, Dial: c.dial,
@@ -90,6 +90,24 @@ func Start(tb testing.TB) *Cluster {
 	harness.Must(tb, err)
 	c.StartServer()
 	return c
+}
+
+// startStorage starts etcd on a directory.
+func (c *Cluster) startStorage(dir string) {
+	c.tb.Helper()
+	c.etcd = c.run("etcd", "--data-dir", filepath.Join(c.dir, dir),
+		"--listen-client-urls", etcdURL, "--advertise-client-urls", etcdURL,
+		"--listen-peer-urls", "http://127.0.0.1:2380", "--initial-advertise-peer-urls", "http://127.0.0.1:2380",
+		"--initial-cluster", "default=http://127.0.0.1:2380", "--unsafe-no-fsync")
+}
+
+// LoseStorage starts the control plane again, with nothing in it.
+func (c *Cluster) LoseStorage() {
+	c.tb.Helper()
+	c.apiServer.Stop(os.Kill)
+	c.etcd.Stop(os.Kill)
+	c.startStorage("etcd-2")
+	c.StartServer()
 }
 
 // dial connects from the control plane's namespace.
@@ -105,13 +123,13 @@ func (c *Cluster) dial(ctx context.Context, network, address string) (net.Conn, 
 // StartServer starts the API server and waits until it is ready.
 func (c *Cluster) StartServer() {
 	c.tb.Helper()
-	c.apiServer = c.run("kube-apiserver",
+	c.apiServer = c.run("kube-apiserver", append(c.flags,
 		"--etcd-servers="+etcdURL, "--secure-port=6443", "--bind-address=::", "--advertise-address="+serverAddr,
 		"--cert-dir="+filepath.Join(c.dir, "certs"), "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+filepath.Join(c.dir, "sa.pub"), "--service-account-signing-key-file="+filepath.Join(c.dir, "sa.key"),
 		"--authorization-mode=Node,RBAC", "--token-auth-file="+filepath.Join(c.dir, "tokens.csv"),
 		"--service-cluster-ip-range="+ServiceCIDR, "--allow-privileged=true", "--v=0",
-		"--disable-admission-plugins=ServiceAccount") // pods without a controller that makes accounts
+		"--disable-admission-plugins=ServiceAccount")...) // pods without a controller that makes accounts
 	client := http.Client{Timeout: time.Second}
 	transport, err := rest.TransportFor(c.Config)
 	harness.Must(c.tb, err)

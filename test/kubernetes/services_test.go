@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+// balanced gives a service load-balancer addresses as a controller does.
+func balanced(t *testing.T, c *cluster.Cluster, name string, in ...corev1.LoadBalancerIngress) {
+	t.Helper()
+	s, err := c.Client.CoreV1().Services("default").Get(context.Background(), name, metav1.GetOptions{})
+	harness.Must(t, err)
+	s.Status.LoadBalancer.Ingress = in
+	_, err = c.Client.CoreV1().Services("default").UpdateStatus(context.Background(), s, metav1.UpdateOptions{})
+	harness.Must(t, err)
+}
+
+// TestServices looks at which addresses of services are answered for.
+func TestServices(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 1)
+	a := n.Asker()
+	plain := c.CreateService("plain")
+	class := "example.org/other"
+	balancer := func(s *corev1.Service) {
+		s.Spec.Type = corev1.ServiceTypeLoadBalancer
+		s.Labels = map[string]string{"expose": "yes"}
+	}
+	proxied, external, vip := addr("2001:db8:1:0:d::1"), addr("2001:db8:1:0:d::2"), addr("2001:db8:1:0:d::3")
+	foreign := addr("2001:db8:1:0:d::4")
+	c.CreateService("lb", balancer)
+	mode := corev1.LoadBalancerIPModeProxy
+	balanced(t, c, "lb", corev1.LoadBalancerIngress{IP: vip.String()}, corev1.LoadBalancerIngress{IP: proxied.String(), IPMode: &mode}, corev1.LoadBalancerIngress{IP: "192.0.2.1"})
+	c.CreateService("classy", balancer, func(s *corev1.Service) { s.Spec.LoadBalancerClass = &class })
+	balanced(t, c, "classy", corev1.LoadBalancerIngress{IP: foreign.String()})
+	c.CreateService("ext", func(s *corev1.Service) {
+		s.Spec.ExternalIPs = []string{external.String(), "192.0.2.2"}
+		s.Labels = map[string]string{"expose": "yes"}
+	})
+	c.CreateService("headless", func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone })
+
+	const both = "rules:\n  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services}\n"
+	tests := []struct {
+		name, services   string
+		answered, silent []netip.Addr
+	}{
+		{"all", "", []netip.Addr{plain, external, vip, foreign}, []netip.Addr{proxied, addr("2001:db8:1:0:d::9"), addr("2001:db8:1:0:e::fffe")}},
+		{"by kind", "  services: {kinds: [cluster-ip, external-ip]}\n", []netip.Addr{plain, external}, []netip.Addr{vip, foreign}},
+		{"by label", "  services: {selector: expose=yes}\n", []netip.Addr{external, vip, foreign}, []netip.Addr{plain}},
+		{"by class", "  services: {load_balancer_classes: [\"\"]}\n", []netip.Addr{plain, external, vip}, []netip.Addr{foreign}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			d := run(t, n.Nodes[0], tt.services, both)
+			for _, target := range tt.answered {
+				a.WantAnswer(target)
+			}
+			for _, target := range tt.silent {
+				a.WantSilence(target)
+			}
+			if e := d.Explain(tt.answered[0]).Answers[0]; e.Cluster == nil || e.Cluster.Service == "" || e.Cluster.Owner != "n1" {
+				t.Errorf("explained as %+v", e.Cluster)
+			}
+			harness.Must(t, d.Process.Kill())
+			d.Exit()
+		})
+	}
+}
+
+// TestLocalPolicy gives a service to the node that has its endpoint.
+func TestLocalPolicy(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 2)
+	a := n.Asker()
+	local := corev1.ServiceInternalTrafficPolicyLocal
+	target := c.CreateService("local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local })
+	d := run(t, n.Nodes[0], settle, serviceRules)
+	run(t, n.Nodes[1], settle, serviceRules)
+	slicesAPI := c.Client.DiscoveryV1().EndpointSlices("default")
+	slice, err := slicesAPI.Create(context.Background(), &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: "local-1", Labels: map[string]string{discoveryv1.LabelServiceName: "local"}},
+		AddressType: discoveryv1.AddressTypeIPv6,
+	}, metav1.CreateOptions{})
+	harness.Must(t, err)
+	a.WantSilence(target) // it has no endpoint
+	ready := true
+	for _, i := range []int{1, 0, 1} {
+		slice.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"2001:db8:1:0:f::5"}, NodeName: &n.Nodes[i].Name, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}
+		slice, err = slicesAPI.Update(context.Background(), slice, metav1.UpdateOptions{})
+		harness.Must(t, err)
+		harness.Eventually(t, "the endpoint's node", func() bool { return slices.Equal(answers(n, a, target, 50*time.Millisecond), []int{i}) })
+		if e := d.Explain(target).Answers[0].Cluster; e == nil || !slices.Equal(e.Endpoints, []string{n.Nodes[i].Name}) {
+			t.Errorf("explained as %+v", e)
+		}
+	}
+	ready = false
+	slice.Endpoints[0].Conditions.Ready = &ready
+	_, err = slicesAPI.Update(context.Background(), slice, metav1.UpdateOptions{})
+	harness.Must(t, err)
+	a.WantSilence(target)
+}
+
+// TestOwnershipModes lets every node answer.
+func TestOwnershipModes(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 3)
+	a := n.Asker()
+	target := c.CreateService("one")
+	for mode, within := range map[string]time.Duration{"all": 200 * time.Millisecond, "anycast": 1500 * time.Millisecond} {
+		t.Run(mode, func(t *testing.T) {
+			for _, node := range n.Nodes {
+				d := run(t, node, "  ownership: "+mode+"\n", serviceRules)
+				defer func() {
+					harness.Must(t, d.Process.Kill())
+					d.Exit()
+				}()
+			}
+			harness.Eventually(t, "an answer of each node", func() bool { return len(answers(n, a, target, within)) == 3 })
+			if mode != "anycast" {
+				return
+			}
+			a.Port.Send(conformance.Solicitation(target).Bytes())
+			begin := time.Now()
+			var last time.Duration
+			a.Port.Advertisements(within, func([]byte) bool { last = time.Since(begin); return false })
+			if last < 20*time.Millisecond {
+				t.Errorf("the last answer came after %s: they should be spread over a second", last)
+			}
+		})
+	}
+}
+
+// TestReasons meets the reasons for silence that take a cluster.
+func TestReasons(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 2)
+	a := n.Asker()
+	services(c, "s", 8)
+	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n")
+	run(t, n.Nodes[1], settle, serviceRules)
+	targets := map[ndp.Reason]netip.Addr{ndp.NotLocal: addr("2001:db8:1:0:f::77"), ndp.NotAllocated: addr("2001:db8:1:0:e::fffe")}
+	harness.Eventually(t, "an address of the other node", func() bool {
+		list, err := c.Client.CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
+		harness.Must(t, err)
+		for _, s := range list.Items {
+			if e := d.Explain(addr(s.Spec.ClusterIP)).Answers[0]; e.Reason == ndp.NotOwner.String() {
+				targets[ndp.NotOwner] = addr(s.Spec.ClusterIP)
+			}
+		}
+		return targets[ndp.NotOwner].IsValid()
+	})
+	for _, r := range conformance.Clustered() {
+		before := d.Status().Uplinks[0].Ignored[r.String()]
+		a.Port.Send(conformance.Solicitation(targets[r]).Bytes())
+		harness.Eventually(t, "reason "+r.String(), func() bool { return d.Status().Uplinks[0].Ignored[r.String()] > before })
+	}
+}
