@@ -47,7 +47,7 @@ test:
 KUBERNETES = v1.37.1
 CONTROL    = $(CACHE)/kubernetes/$(KUBERNETES)
 
-control-plane: $(CONTROL)/done
+control-plane: $(CONTROL)/done $(CACHE)/netfilter/done
 
 $(CONTROL)/done: test/kubernetes/controlplane/go.mod test/kubernetes/controlplane/go.sum
 	@echo '== building kube-apiserver, kube-controller-manager, kube-proxy and etcd: some minutes the first time'
@@ -55,6 +55,20 @@ $(CONTROL)/done: test/kubernetes/controlplane/go.mod test/kubernetes/controlplan
 	@cd test/kubernetes/controlplane && v=k8s.io/component-base/version && CGO_ENABLED=0 $(GO) build -trimpath \
 	-ldflags "-s -w -X $$v.gitVersion=$(KUBERNETES) -X $$v.gitMajor=1 -X $$v.gitMinor=37 -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)" \
 	-o ../../../$(CONTROL)/ tool && mv ../../../$(CONTROL)/server ../../../$(CONTROL)/etcd
+	@touch $@
+
+# What kube-proxy calls, unpacked from Debian's packages and not installed.
+NETFILTER = nftables iptables libnftnl11 libnftables1 libip4tc2 libip6tc2 libnfnetlink0 libnetfilter-conntrack3 libxtables12 libmnl0 libjansson4 libedit2 libbsd0 libmd0 libgmp10
+
+$(CACHE)/netfilter/done:
+	@echo '== fetching the Debian packages nftables and iptables'
+	@rm -rf $(CACHE)/netfilter && mkdir -p $(CACHE)/netfilter/debs $(CACHE)/netfilter/bin $(CACHE)/netfilter/lib && cd $(CACHE)/netfilter/debs && \
+	{ apt-get download $(NETFILTER) >/dev/null 2>&1 || { apt-get update >/dev/null && apt-get download $(NETFILTER) >/dev/null; }; } && \
+	for deb in *.deb; do dpkg -x "$$deb" ../root; done
+	@cd $(CACHE)/netfilter && cp -a root/usr/sbin/nft root/usr/sbin/xtables-nft-multi bin && \
+	find root -name 'lib*.so*' ! -path '*/xtables/*' -exec cp -a {} lib \; && cp -a root/usr/lib/*/xtables xtables && \
+	for name in iptables iptables-save iptables-restore ip6tables ip6tables-save ip6tables-restore; do ln -sf xtables-nft-multi bin/$$name; done && \
+	rm -rf debs root
 	@touch $@
 
 fuzz:

@@ -19,8 +19,8 @@ import (
 
 // privilegeHelp says how to grant what is missing.
 const privilegeHelp = `
-ndproxyd needs the capability CAP_NET_RAW, and nothing else unless autowire or
-consume_unicast are set (CAP_NET_ADMIN). Grant it with one of
+ndproxyd needs the capability CAP_NET_RAW, and nothing else unless autowire,
+consume_unicast or drop_loops are set (CAP_NET_ADMIN). Grant it with one of
   systemd      AmbientCapabilities=CAP_NET_RAW in the unit
   Kubernetes   securityContext: {runAsUser: 0, capabilities: {drop: [ALL], add: [NET_RAW]}}
   a shell      sudo setcap cap_net_raw+ep "$(command -v ndproxyd)", or run it with sudo`

@@ -43,6 +43,7 @@ func (f *fileReader) uplinks(v value) {
 			field{"gratuitous", func(v value) { readName(v, &u.Gratuitous, rules.GratuitousModeNames()) }},
 			field{"prime", func(v value) { readName(v, &u.Prime, rules.PrimeModeNames()) }},
 			field{"consume_unicast", func(v value) { v.boolean(&u.ConsumeUnicast) }},
+			field{"drop_loops", func(v value) { v.boolean(&u.DropLoops) }},
 			field{"socket", func(v value) {
 				switch s, ok := v.text(); {
 				case !ok:

@@ -13,10 +13,8 @@ import (
 // What golang.org/x/sys has no names for (linux/netfilter/nf_tables.h and
 // linux/netfilter.h).
 const (
-	tableOwner     = 0x2  // NFT_TABLE_F_OWNER
-	priorityRaw    = -300 // NF_IP6_PRI_RAW
-	hookPrerouting = 0    // NF_INET_PRE_ROUTING
-	register       = unix.NFT_REG_1
+	tableOwner = 0x2 // NFT_TABLE_F_OWNER
+	register   = unix.NFT_REG_1
 
 	protoICMPv6      = 58
 	typeSolicitation = 135 // RFC 4861 §4.3
@@ -77,15 +75,26 @@ func (b *batch) attrs(f func(*netlink.AttributeEncoder)) []byte {
 	return data
 }
 
-// chain adds the chain, which looks at packets before routing.
-func (b *batch) chain() {
+// chain is one of the table's chains.
+type chain struct {
+	name     string
+	hook     uint32
+	priority int32
+}
+
+// What is consumed goes before routing, and what would loop after that and after
+// service proxies, which change the destination of what they take.
+func prerouting() chain { return chain{"prerouting", 0, -300} } // NF_INET_PRE_ROUTING, NF_IP6_PRI_RAW
+
+func forward() chain { return chain{"forward", 2, 0} } // NF_INET_FORWARD, NF_IP6_PRI_FILTER
+
+func (b *batch) chain(c chain) {
 	b.add(unix.NFT_MSG_NEWCHAIN, netlink.Create, b.attrs(func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_CHAIN_TABLE, tableName)
-		e.String(unix.NFTA_CHAIN_NAME, "prerouting")
+		e.String(unix.NFTA_CHAIN_NAME, c.name)
 		e.Nested(unix.NFTA_CHAIN_HOOK, func(e *netlink.AttributeEncoder) error {
-			e.Uint32(unix.NFTA_HOOK_HOOKNUM, be(hookPrerouting))
-			priority := int32(priorityRaw)
-			e.Uint32(unix.NFTA_HOOK_PRIORITY, be(uint32(priority))) //nolint:gosec // two's complement
+			e.Uint32(unix.NFTA_HOOK_HOOKNUM, be(c.hook))
+			e.Uint32(unix.NFTA_HOOK_PRIORITY, be(uint32(c.priority))) //nolint:gosec // two's complement
 			return nil
 		})
 		e.String(unix.NFTA_CHAIN_TYPE, "filter")
@@ -93,30 +102,56 @@ func (b *batch) chain() {
 	}))
 }
 
-// rule adds a rule: what came in on the device, for its own MAC address, is a
-// solicitation, and goes to an address of the prefix and not to one of this host,
-// is dropped.
-func (b *batch) rule(u Uplink, p netip.Prefix) {
+// rule adds a rule that drops what its expressions match.
+func (b *batch) rule(c chain, match func(*netlink.AttributeEncoder)) {
 	b.add(unix.NFT_MSG_NEWRULE, netlink.Create|netlink.Append, b.attrs(func(e *netlink.AttributeEncoder) {
 		e.String(unix.NFTA_RULE_TABLE, tableName)
-		e.String(unix.NFTA_RULE_CHAIN, "prerouting")
+		e.String(unix.NFTA_RULE_CHAIN, c.name)
 		e.Nested(unix.NFTA_RULE_EXPRESSIONS, func(e *netlink.AttributeEncoder) error {
-			meta(e, unix.NFT_META_IIF)
-			compare(e, unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, uint32(u.Index))) //nolint:gosec // an index
-			payload(e, unix.NFT_PAYLOAD_LL_HEADER, 0, 6)
-			compare(e, unix.NFT_CMP_EQ, u.MAC[:])
-			meta(e, unix.NFT_META_L4PROTO)
-			compare(e, unix.NFT_CMP_EQ, []byte{protoICMPv6})
-			payload(e, unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1)
-			compare(e, unix.NFT_CMP_EQ, []byte{typeSolicitation})
-			payload(e, unix.NFT_PAYLOAD_NETWORK_HEADER, offDest, 16)
-			mask(e, p.Bits())
-			compare(e, unix.NFT_CMP_EQ, p.Masked().Addr().AsSlice())
-			notLocal(e)
+			match(e)
 			drop(e)
 			return nil
 		})
 	}))
+}
+
+// consume drops what came in on the device, for its own MAC address, is a
+// solicitation, and goes to an address of the prefix and not to one of this host.
+func (b *batch) consume(u Uplink, p netip.Prefix) {
+	b.rule(prerouting(), func(e *netlink.AttributeEncoder) {
+		device(e, unix.NFT_META_IIF, u.Index)
+		payload(e, unix.NFT_PAYLOAD_LL_HEADER, 0, 6)
+		compare(e, unix.NFT_CMP_EQ, u.MAC[:])
+		meta(e, unix.NFT_META_L4PROTO)
+		compare(e, unix.NFT_CMP_EQ, []byte{protoICMPv6})
+		payload(e, unix.NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1)
+		compare(e, unix.NFT_CMP_EQ, []byte{typeSolicitation})
+		destination(e, p)
+		notLocal(e)
+	})
+}
+
+// dropLoop drops what came in on the device, would leave by it, and still goes to
+// an address of the prefix.
+func (b *batch) dropLoop(u Uplink, p netip.Prefix) {
+	b.rule(forward(), func(e *netlink.AttributeEncoder) {
+		device(e, unix.NFT_META_IIF, u.Index)
+		device(e, unix.NFT_META_OIF, u.Index)
+		destination(e, p)
+	})
+}
+
+// device compares the device that a packet came in on, or leaves by.
+func device(e *netlink.AttributeEncoder, key uint32, index int) {
+	meta(e, key)
+	compare(e, unix.NFT_CMP_EQ, binary.NativeEndian.AppendUint32(nil, uint32(index))) //nolint:gosec // an index
+}
+
+// destination compares the destination with a prefix.
+func destination(e *netlink.AttributeEncoder, p netip.Prefix) {
+	payload(e, unix.NFT_PAYLOAD_NETWORK_HEADER, offDest, 16)
+	mask(e, p.Bits())
+	compare(e, unix.NFT_CMP_EQ, p.Masked().Addr().AsSlice())
 }
 
 // expression adds one expression of a rule.

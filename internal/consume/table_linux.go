@@ -19,14 +19,16 @@ const tableName = "ndproxyd"
 // drainTime is how long the kernel gets to say all that is wrong with a batch.
 const drainTime = 100 * time.Millisecond
 
-// Uplink is an interface with the prefixes whose unicast solicitations are
-// answered there.
+// Uplink is an interface.
 type Uplink struct {
 	Index int
 	// MAC is the device's. Frames for other stations come by, too, where a
 	// bridge hands what it forwards to nftables (br_netfilter).
-	MAC      [6]byte
+	MAC [6]byte
+	// Prefixes are those whose unicast solicitations are answered there.
 	Prefixes []netip.Prefix
+	// Loops are those for which no packet goes back out.
+	Loops []netip.Prefix
 }
 
 // Table is the table, which lives as long as its socket.
@@ -57,10 +59,14 @@ func (t *Table) Set(uplinks []Uplink) error {
 		e.String(unix.NFTA_TABLE_NAME, tableName)
 		e.Uint32(unix.NFTA_TABLE_FLAGS, be(tableOwner))
 	}))
-	b.chain()
+	b.chain(prerouting())
+	b.chain(forward())
 	for _, u := range uplinks {
 		for _, p := range u.Prefixes {
-			b.rule(u, p)
+			b.consume(u, p)
+		}
+		for _, p := range u.Loops {
+			b.dropLoop(u, p)
 		}
 	}
 	if b.err != nil {
@@ -76,9 +82,9 @@ func (t *Table) Set(uplinks []Uplink) error {
 func help(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN; or another daemon here has the table already)", err)
+		return fmt.Errorf("%w (consume_unicast and drop_loops need the capability CAP_NET_ADMIN; or another daemon here has the table already)", err)
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%w (consume_unicast needs Linux 5.12 with nftables)", err)
+		return fmt.Errorf("%w (consume_unicast and drop_loops need Linux 5.12 with nftables)", err)
 	case errors.Is(err, os.ErrExist):
 		return fmt.Errorf("%w (another program has a table of this name)", err)
 	}

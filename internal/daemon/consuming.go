@@ -4,23 +4,33 @@ package daemon
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // maxConsumed bounds the prefixes whose unicast solicitations are consumed on one
 // uplink: the kernel compares every solicitation with one after the other.
 const maxConsumed = 64
 
-// consumeUnicast keeps the kernel from unicast solicitations where uplinks ask
-// for that.
+// consumeUnicast keeps the kernel from unicast solicitations, and from sending
+// packets back, where uplinks ask for that.
 func (s *supervisor) consumeUnicast() {
 	var wanted []consume.Uplink
 	for _, u := range s.uplinks {
-		if !u.config.ConsumeUnicast || u.link.Index == 0 || u.view == nil {
+		if !u.config.ConsumeUnicast && !u.config.DropLoops || u.link.Index == 0 || u.view == nil {
+			continue
+		}
+		at := consume.Uplink{Index: u.link.Index, MAC: u.link.MAC}
+		if u.config.DropLoops {
+			at.Loops = u.loops()
+		}
+		if !u.config.ConsumeUnicast {
+			wanted = append(wanted, at)
 			continue
 		}
 		prefixes := u.view.Hears()
@@ -28,10 +38,11 @@ func (s *supervisor) consumeUnicast() {
 			s.fault("consume_unicast", fmt.Errorf("%s has rules with %d prefixes, only the first %d are consumed: use wider ones", u.config.Interface, len(prefixes), maxConsumed))
 			prefixes = prefixes[:maxConsumed]
 		}
-		wanted = append(wanted, consume.Uplink{Index: u.link.Index, MAC: u.link.MAC, Prefixes: prefixes})
+		at.Prefixes = prefixes
+		wanted = append(wanted, at)
 	}
 	same := slices.EqualFunc(wanted, s.consumed, func(a, b consume.Uplink) bool {
-		return a.Index == b.Index && a.MAC == b.MAC && slices.Equal(a.Prefixes, b.Prefixes)
+		return a.Index == b.Index && a.MAC == b.MAC && slices.Equal(a.Prefixes, b.Prefixes) && slices.Equal(a.Loops, b.Loops)
 	})
 	if same {
 		return
@@ -43,6 +54,18 @@ func (s *supervisor) consumeUnicast() {
 		return
 	}
 	s.consumed = wanted
+}
+
+// loops returns the prefixes whose addresses are nobody's when no service proxy
+// has taken a packet: it must not go back to where it came from.
+func (u *uplink) loops() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, r := range u.owner.store.Load().Rules() {
+		if (r.Method == rules.Services || r.Method == rules.Static) && r.Covers(u.config.Interface) && len(ps) < maxConsumed {
+			ps = append(ps, r.Prefix)
+		}
+	}
+	return ps
 }
 
 // consumeAgain is when a table that could not be made is tried again: another

@@ -109,12 +109,13 @@ func (h *health) result(err error, watch bool) {
 	}
 	h.status.Fault, h.status.Forbidden = err.Error(), apierrors.IsForbidden(err)
 	kind := string(apierrors.ReasonForError(err))
-	if kind == h.reported && kind != "" || h.reported == h.status.Fault {
+	if kind == "" {
+		kind = "away" // the words differ each time
+	}
+	if kind == h.reported {
 		return
 	}
-	if h.reported = kind; kind == "" {
-		h.reported = h.status.Fault
-	}
+	h.reported = kind
 	switch {
 	case h.status.Forbidden:
 		if h.forbidden != nil {

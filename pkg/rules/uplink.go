@@ -30,6 +30,9 @@ type Uplink struct {
 	// addresses of the rules: it would send the asker an ICMPv6 error, or
 	// forward them.
 	ConsumeUnicast bool
+	// DropLoops keeps the kernel from sending packets for addresses of static
+	// and services rules back out of the uplink that they came in on.
+	DropLoops bool
 	// Early puts the packet socket before the hooks of tc and nftables.
 	Early bool
 	// RequireOnLinkSource ignores askers whose address is in none of the

@@ -17,6 +17,7 @@ import (
 // answers asks once for a target and returns the indices of all nodes that
 // answer within a time.
 func answers(n *cluster.Network, a *harness.Asker, target netip.Addr, within time.Duration) []int {
+	a.Port.Advertisements(5*time.Millisecond, harness.Never) // what was asked before
 	a.Port.Send(conformance.Solicitation(target).Bytes())
 	var nodes []int
 	for _, f := range a.Port.Advertisements(within, harness.Never) {

@@ -5,7 +5,6 @@ package kubernetes
 import (
 	"fmt"
 	"net/netip"
-	"os"
 	"slices"
 	"syscall"
 	"testing"
@@ -97,5 +96,4 @@ func TestOwner(t *testing.T) {
 	if now := owners(t, n, a, targets); !slices.Equal(now, during) {
 		t.Errorf("owners after the stop are %v, want %v", now, during)
 	}
-	_ = os.Stdout
 }

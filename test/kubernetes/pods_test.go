@@ -69,7 +69,7 @@ func TestPods(t *testing.T) {
 	}
 
 	// A pod that ends keeps its address until its network has taken it.
-	calico = c.SetPod(calico, corev1.PodRunning, annotated)
+	c.SetPod(calico, corev1.PodRunning, annotated)
 	pods := c.Client.CoreV1().Pods("default")
 	_, err := pods.Patch(context.Background(), "calico", "application/merge-patch+json", []byte(`{"metadata":{"finalizers":["example.org/wait"]}}`), metav1.PatchOptions{})
 	harness.Must(t, err)

@@ -112,12 +112,7 @@ func (c *Cluster) LoseStorage() {
 
 // dial connects from the control plane's namespace.
 func (c *Cluster) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	var conn net.Conn
-	return conn, c.NS.Do(func() error {
-		var err error
-		conn, err = new(net.Dialer).DialContext(ctx, network, address)
-		return err
-	})
+	return dialFrom(ctx, c.NS, network, address)
 }
 
 // StartServer starts the API server and waits until it is ready.
@@ -148,11 +143,12 @@ func (c *Cluster) StartServer() {
 func (c *Cluster) StopServer(s os.Signal) { c.apiServer.Stop(s) }
 
 // StartController starts the controllers, of which node IPAM gives prefixes away.
+// Those that wait for the kubelets, which are not there, are left out.
 func (c *Cluster) StartController() *Process {
 	c.tb.Helper()
 	return c.run("kube-controller-manager",
 		"--kubeconfig="+c.Kubeconfig(AdminToken), "--authentication-kubeconfig="+c.Kubeconfig(AdminToken), "--authorization-kubeconfig="+c.Kubeconfig(AdminToken),
-		"--bind-address=::1", "--cert-dir="+filepath.Join(c.dir, "kcm"), "--controllers=*", "--allocate-node-cidrs=true",
+		"--bind-address=::1", "--cert-dir="+filepath.Join(c.dir, "kcm"), "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller,-pod-garbage-collector-controller", "--allocate-node-cidrs=true",
 		"--cluster-cidr="+PodCIDR, "--node-cidr-mask-size=120", "--service-cluster-ip-range="+ServiceCIDR,
 		"--service-account-private-key-file="+filepath.Join(c.dir, "sa.key"), "--use-service-account-credentials=true", "--leader-elect=false", "--v=0")
 }

@@ -26,6 +26,7 @@ type Network struct {
 	Switch  *lab.Namespace // a bridge; its ports are n1, n2 and so on
 	Router  *lab.Namespace
 	Nodes   []*Node
+	devices int // of pods
 }
 
 // Node is a node of a cluster.
@@ -39,6 +40,8 @@ type Node struct {
 	// Dir keeps the daemon's snapshot.
 	Dir string
 	net *Network
+	// management is the control plane's end of the device there.
+	management string
 }
 
 // NewNetwork connects a router and a number of nodes.
@@ -83,9 +86,24 @@ func (n *Network) add(i int) {
 	port := fmt.Sprintf("m%d", n.Cluster.ports)
 	harness.Must(n.tb, node.Veth("mgmt", conformance.MAC{2, 0, 0, 4, 0, number}, n.Cluster.NS, port, conformance.MAC{2, 0, 0, 5, 0, number}))
 	plug(n.tb, n.Cluster.NS, port, "mgmt")
+	node.management = port
 	harness.Must(n.tb, node.Address("mgmt", node.Management.String()+"/64"))
 	n.Nodes = append(n.Nodes, node)
 	n.Cluster.CreateNode(node.Name, node.Addr)
+}
+
+// Unplug takes both links of the node, as if it had lost its power.
+func (n *Node) Unplug() {
+	n.tb.Helper()
+	harness.Must(n.tb, n.net.Cluster.NS.Down(n.management))
+	harness.Must(n.tb, n.net.Switch.Down(n.Name))
+}
+
+// Plug gives the links back.
+func (n *Node) Plug() {
+	n.tb.Helper()
+	harness.Must(n.tb, n.net.Switch.Up(n.Name))
+	harness.Must(n.tb, n.net.Cluster.NS.Up(n.management))
 }
 
 // CreateNode writes a Node as a kubelet does.
@@ -107,7 +125,7 @@ func (c *Cluster) CreateNode(name string, addr netip.Addr) *corev1.Node {
 func (n *Node) ConfigFor(token, kubernetes, rules string) string {
 	n.tb.Helper()
 	return harness.WriteConfig(n.tb, fmt.Sprintf(`version: 1
-uplinks: [{interface: uplink}]
+uplinks: [{interface: uplink, consume_unicast: true, drop_loops: true}]
 kubernetes:
   kubeconfig: %s
   node: %s
