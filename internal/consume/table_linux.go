@@ -82,9 +82,9 @@ func (t *Table) Set(uplinks []Uplink) error {
 func help(err error) error {
 	switch {
 	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w (consume_unicast and drop_loops need the capability CAP_NET_ADMIN; or another daemon here has the table already)", err)
+		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN, as drop_loops does; or another daemon here has the table already)", err)
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%w (consume_unicast and drop_loops need Linux 5.12 with nftables)", err)
+		return fmt.Errorf("%w (consume_unicast needs Linux 5.12 with nftables, as drop_loops does)", err)
 	case errors.Is(err, os.ErrExist):
 		return fmt.Errorf("%w (another program has a table of this name)", err)
 	}

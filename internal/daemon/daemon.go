@@ -93,11 +93,28 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { return d.supervisor.prober.run(ctx) })
 	g.Go(func() error { return d.loop(ctx) })
 	g.Go(func() error { return d.followClusters(ctx) })
+	g.Go(func() error { return d.trimAfterStart(ctx) })
 	g.Go(func() error { return d.serveMetrics(ctx) })
 	g.Go(func() error { return d.serveControl(ctx) })
 	err = g.Wait()
 	d.log.Info("stopped")
 	return err
+}
+
+// startTime is how long a start takes at most, give or take.
+const startTime = 2 * time.Second
+
+// trimAfterStart gives back what was for the start.
+func (d *daemon) trimAfterStart(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-time.After(startTime):
+	}
+	if err := trim(); err != nil {
+		d.log.Debug("memory of the start is kept", "err", err)
+	}
+	return nil
 }
 
 // daemon is one running instance.

@@ -74,12 +74,14 @@ func (w *world) start(n *node) {
 }
 
 // link tells the election of its uplink.
-func (w *world) link(n *node) {
-	var self ownership.Announcer
+func (w *world) link(n *node) { n.election.SetSelf(w.self(n), w.now) }
+
+// self is what a node says of itself.
+func (w *world) self(n *node) (self ownership.Announcer) {
 	if !n.deaf {
 		self.Links = []ownership.Link{{MAC: n.mac, Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}}}
 	}
-	n.election.SetSelf(self, w.now)
+	return self
 }
 
 func (w *world) kill(n *node) { n.election, n.ours = nil, nil }

@@ -10,7 +10,6 @@ import (
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 )
@@ -25,7 +24,7 @@ const (
 
 // Client is a way to an API server.
 type Client struct {
-	typed   kubernetes.Interface
+	typed   *typed
 	dynamic dynamic.Interface
 	// Server is the URL, for status.
 	Server string
@@ -57,7 +56,7 @@ func connect(config *rest.Config, hc *http.Client) (*Client, error) {
 	binary := rest.CopyConfig(config)
 	binary.ContentType = runtime.ContentTypeProtobuf
 	binary.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	typed, err := kubernetes.NewForConfigAndClient(binary, hc)
+	typed, err := newTyped(binary, hc)
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kubernetes: %w", err)
 	}

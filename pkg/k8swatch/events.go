@@ -82,7 +82,7 @@ func (w *Watcher) send(ctx context.Context, e Event) {
 	if e.Warning {
 		event.Type = corev1.EventTypeWarning
 	}
-	if _, err := w.client.typed.CoreV1().Events(namespace).Create(ctx, event, metav1.CreateOptions{}); err != nil && ctx.Err() == nil {
+	if _, err := w.client.typed.events(namespace).Create(ctx, event); err != nil && ctx.Err() == nil {
 		w.config.Log.Warn("could not write an Event", "reason", e.Reason, "err", err)
 	}
 }

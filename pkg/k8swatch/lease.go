@@ -100,10 +100,10 @@ func (k *keeper) run(ctx context.Context) {
 func (k *keeper) renew(stop context.Context) error {
 	ctx, cancel := context.WithTimeout(stop, callTimeout)
 	defer cancel()
-	api := k.w.client.typed.CoordinationV1().Leases(k.w.config.Namespace)
+	api := k.w.client.typed.leases(k.w.config.Namespace)
 	name := leasePrefix + k.w.config.Node
 	if k.lease == nil {
-		l, err := api.Get(ctx, name, metav1.GetOptions{})
+		l, err := api.Get(ctx, name)
 		switch {
 		case apierrors.IsNotFound(err):
 		case err != nil:
@@ -115,9 +115,9 @@ func (k *keeper) renew(stop context.Context) error {
 	var err error
 	next := k.lease
 	if next == nil {
-		next, err = api.Create(ctx, k.fill(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}), metav1.CreateOptions{})
+		next, err = api.Create(ctx, k.fill(&coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Name: name}}))
 	} else {
-		next, err = api.Update(ctx, k.fill(next), metav1.UpdateOptions{})
+		next, err = api.Update(ctx, name, k.fill(next))
 	}
 	switch {
 	case err == nil:
@@ -155,7 +155,7 @@ func (k *keeper) release() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), retryTime)
 	defer cancel()
-	api := k.w.client.typed.CoordinationV1().Leases(k.w.config.Namespace)
+	api := k.w.client.typed.leases(k.w.config.Namespace)
 	err := api.Delete(ctx, k.lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &k.lease.UID}})
 	if err != nil && !apierrors.IsNotFound(err) {
 		k.w.config.Log.Warn("could not give the lease back: other nodes take over when it ends, or when they miss us on the link", "err", err)

@@ -208,14 +208,18 @@ func (w *Watcher) write() error {
 	}
 	w.mu.Unlock()
 	s.Checksum = s.sum()
+	return saveSnapshot(w.config.Snapshot, s)
+}
+
+func saveSnapshot(path string, s snapshot) error {
 	data, err := json.Marshal(s)
 	if err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(w.config.Snapshot), 0o750); err != nil {
+	if err := os.MkdirAll(filepath.Dir(path), 0o750); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	f, err := os.CreateTemp(filepath.Dir(w.config.Snapshot), ".snapshot-*")
+	f, err := os.CreateTemp(filepath.Dir(path), ".snapshot-*")
 	if err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
@@ -224,7 +228,7 @@ func (w *Watcher) write() error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
-	if err := os.Rename(f.Name(), w.config.Snapshot); err != nil {
+	if err := os.Rename(f.Name(), path); err != nil {
 		return fmt.Errorf("write snapshot: %w", err)
 	}
 	return nil

@@ -138,15 +138,15 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.ctx = ctx
 	w.mu.Unlock()
 	w.restore()
-	core, n := w.client.typed.CoreV1(), w.config.Needs
+	api, n := w.client.typed, w.config.Needs
 	if n.Prefixes || n.Leases {
 		w.begin(w.node.health, func() {
-			follow(ctx, w.node.health, core.Nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
+			follow(ctx, w.node.health, api.nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
 		})
 	}
 	if n.Pods || n.Prefixes {
 		w.begin(w.pods.health, func() {
-			follow(ctx, w.pods.health, core.Pods(""), selection{fields: "spec.nodeName=" + w.config.Node}, &corev1.Pod{}, w.pods, false)
+			follow(ctx, w.pods.health, api.pods(), selection{fields: "spec.nodeName=" + w.config.Node}, &corev1.Pod{}, w.pods, false)
 		})
 	}
 	if n.Prefixes {
@@ -157,18 +157,17 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	if n.Services {
 		w.begin(w.services.health, func() {
-			follow(ctx, w.services.health, core.Services(""), selection{}, &corev1.Service{}, w.services, false)
+			follow(ctx, w.services.health, api.services(), selection{}, &corev1.Service{}, w.services, false)
 		})
 	}
 	if n.ServiceCIDRs {
 		w.begin(w.cidrs.health, func() {
-			follow(ctx, w.cidrs.health, w.client.typed.NetworkingV1().ServiceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
+			follow(ctx, w.cidrs.health, api.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
 		})
 	}
 	if n.Leases {
 		w.begin(w.leases.health, func() {
-			leases := w.client.typed.CoordinationV1().Leases(w.config.Namespace)
-			follow(ctx, w.leases.health, leases, selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
+			follow(ctx, w.leases.health, api.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
 		})
 		own := newHealth(w.config.Log, "own lease")
 		w.begin(own, func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
@@ -287,7 +286,7 @@ func (w *Watcher) servicesChanged(keys []string) {
 		w.stopSlices = cancel
 		w.sources = append(w.sources, w.slices.health)
 		w.tasks.Go(func() {
-			follow(ctx, w.slices.health, w.client.typed.DiscoveryV1().EndpointSlices(""), selection{}, &discoveryv1.EndpointSlice{}, w.slices, false)
+			follow(ctx, w.slices.health, w.client.typed.endpointSlices(), selection{}, &discoveryv1.EndpointSlice{}, w.slices, false)
 		})
 	case !needed && w.stopSlices != nil:
 		w.stopSlices()

@@ -43,8 +43,11 @@ func build(race bool) (string, error) {
 		dir = os.TempDir()
 	}
 	name, args := "ndproxyd", []string{"build"}
+	env := os.Environ()
 	if race {
 		name, args = name+"-race", append(args, "-race")
+	} else {
+		args, env = append(args, "-trimpath", "-ldflags", "-s -w"), append(env, "CGO_ENABLED=0")
 	}
 	dir = filepath.Join(dir, "ndproxyd-test")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -53,6 +56,7 @@ func build(race bool) (string, error) {
 	tmp := filepath.Join(dir, fmt.Sprintf("%s.%d", name, os.Getpid()))
 	_, here, _, _ := runtime.Caller(0)
 	cmd := exec.Command("go", append(args, "-o", tmp, "github.com/ndproxyd/ndproxyd/cmd/ndproxyd")...)
+	cmd.Env = env
 	cmd.Dir = filepath.Dir(here) // tests of other modules build the daemon, too
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build daemon: %w\n%s", err, out)

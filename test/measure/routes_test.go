@@ -67,33 +67,6 @@ func fill(b *testing.B, n *harness.Network, routes int) {
 	}
 }
 
-// asked is the time between the solicitations of a measurement.
-const asked = 200 * time.Microsecond
-
-// answered sends solicitations until one is answered, or the time is over.
-func answered(p *harness.Port, a netip.Addr, within time.Duration) bool {
-	frame := conformance.Solicitation(a).Bytes()
-	isAnswer := func(f []byte) bool { return [16]byte(f[62:78]) == a.As16() && f[58]&0x40 != 0 }
-	for end := time.Now().Add(within); time.Now().Before(end); {
-		p.Send(frame)
-		if got := p.Advertisements(asked, isAnswer); len(got) > 0 && isAnswer(got[len(got)-1]) {
-			return true
-		}
-	}
-	return false
-}
-
-// report reports the median, the 99th percentile and the maximum of durations.
-func report(b *testing.B, what string, ds []time.Duration) {
-	b.Helper()
-	slices.Sort(ds)
-	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-	b.ReportMetric(ms(ds[len(ds)/2]), what+"-p50-ms")
-	b.ReportMetric(ms(ds[min(len(ds)-1, len(ds)*99/100)]), what+"-p99-ms")
-	b.ReportMetric(ms(ds[len(ds)-1]), what+"-max-ms")
-	b.ReportMetric(0, "ns/op") // says nothing here
-}
-
 // BenchmarkFollow takes the time from a route's appearance to the first answer,
 // and from its end to the last one, beside many other routes.
 func BenchmarkFollow(b *testing.B) {
@@ -111,7 +84,7 @@ func BenchmarkFollow(b *testing.B) {
 					r := hostRoute(b, n, a)
 					begin := time.Now()
 					harness.Must(b, n.Node.Link.RouteAdd(r))
-					if !answered(port, a, 10*time.Second) {
+					if !harness.Answered(port, a, 10*time.Second) {
 						b.Fatalf("no answer for %s", a)
 					}
 					add = append(add, time.Since(begin))
@@ -119,14 +92,14 @@ func BenchmarkFollow(b *testing.B) {
 					begin = time.Now()
 					harness.Must(b, n.Node.Link.RouteDel(r))
 					last := begin
-					for answered(port, a, 2*time.Millisecond) {
+					for harness.Answered(port, a, 2*time.Millisecond) {
 						last = time.Now()
 					}
 					del = append(del, last.Sub(begin))
 				}
 			}
-			report(b, "add", add)
-			report(b, "del", del)
+			harness.Report(b, "add", add)
+			harness.Report(b, "del", del)
 		})
 	}
 }
@@ -149,7 +122,7 @@ func BenchmarkStart(b *testing.B) {
 			d.Exit()
 		}
 	}
-	report(b, "ready", start)
+	harness.Report(b, "ready", start)
 	slices.Sort(memory)
 	b.ReportMetric(memory[0], "MiB-min")
 	b.ReportMetric(memory[len(memory)-1], "MiB-max")
@@ -179,7 +152,7 @@ func BenchmarkChurn(b *testing.B) {
 	stays := loaded.Addr()
 	harness.Must(b, n.Node.Link.RouteAdd(hostRoute(b, n, stays)))
 	d := harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", rule, "--rule", loaded.String()+"=route")
-	if !answered(harness.OpenPort(b, n.Router, harness.RouterPort), stays, time.Second) {
+	if !harness.Answered(harness.OpenPort(b, n.Router, harness.RouterPort), stays, time.Second) {
 		b.Fatal("no answer")
 	}
 	s, err := load.NewSender(n.Router, harness.RouterPort, load.Options{Prefixes: []netip.Prefix{loaded}, Single: true})

@@ -43,7 +43,7 @@ func BenchmarkScan(b *testing.B) {
 			harness.Must(b, n.Node.Route(target, "", pods))
 			d := harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", loaded.String()+"="+method)
 			port := harness.OpenPort(b, n.Router, harness.RouterPort)
-			if !answered(port, living, 5*time.Second) {
+			if !harness.Answered(port, living, 5*time.Second) {
 				b.Fatal("the living address is not answered for")
 			}
 			before, memory := d.Status().Uplinks[0], resident(b, d.Process.Pid)
@@ -58,7 +58,7 @@ func BenchmarkScan(b *testing.B) {
 			if got := after.Answered - before.Answered; got > uint64(len(took)) {
 				b.Errorf("%d answers, and the living address was asked for %d times", got, len(took))
 			}
-			report(b, "living", took)
+			harness.Report(b, "living", took)
 			b.ReportMetric(float64(after.Received-before.Received)/1000, "kilo-solicitations")
 			b.ReportMetric(float64(asked-sent), "frames-to-pods")
 			b.ReportMetric(resident(b, d.Process.Pid)-memory, "MiB-more")
@@ -162,7 +162,7 @@ func BenchmarkFailover(b *testing.B) {
 			took = append(took, move(b, router, first, second, numbered(i)))
 		}
 	}
-	report(b, "failover", took)
+	harness.Report(b, "failover", took)
 }
 
 // station is a forwarding node without a link.

@@ -245,3 +245,9 @@ func (c *Cluster) writeKeys() {
 	c.write("sa.key", string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)})))
 	c.write("sa.pub", string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: public})))
 }
+
+// SignalServer sends a signal to the API server.
+func (c *Cluster) SignalServer(s os.Signal) {
+	c.tb.Helper()
+	harness.Must(c.tb, c.apiServer.Signal(s))
+}
