@@ -44,6 +44,19 @@ func wantOwner(t *testing.T, n *cluster.Network, a *harness.Asker, target netip.
 	return owner
 }
 
+// spread adds targets until each node owns one: addresses are given by chance.
+func spread(t *testing.T, n *cluster.Network, a *harness.Asker, targets []netip.Addr, create func(i int) netip.Addr) []netip.Addr {
+	t.Helper()
+	owned := make(map[int]bool)
+	for i := 0; len(owned) < len(n.Nodes); i++ {
+		if i >= len(targets) {
+			targets = append(targets, create(i))
+		}
+		owned[wantOwner(t, n, a, targets[i])] = true
+	}
+	return targets
+}
+
 // owners returns the owner of each target, and fails where there is not one.
 func owners(t *testing.T, n *cluster.Network, a *harness.Asker, targets []netip.Addr) []int {
 	t.Helper()

@@ -149,7 +149,7 @@ func TestReasons(t *testing.T) {
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
-	services(c, "s", 8)
+	services(c, "s", 24) // so that the other node owns some
 	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n")
 	run(t, n.Nodes[1], settle, serviceRules)
 	targets := map[ndp.Reason]netip.Addr{ndp.NotLocal: addr("2001:db8:1:0:f::77"), ndp.NotAllocated: addr("2001:db8:1:0:e::fffe")}
