@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test bench compare fuzz lint control-plane clean help
+.PHONY: all build demo test bench bench-kubernetes compare fuzz lint control-plane clean help
 
 GO      = go
 CACHE   = .cache
@@ -14,6 +14,7 @@ help:
 	@echo 'make demo    show the main job on a network of its own (root)'
 	@echo 'make test    run the whole suite (root)'
 	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
+	@echo 'make bench-kubernetes measure against a real API server (root, half an hour)'
 	@echo 'make control-plane build the Kubernetes that the tests run against'
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
@@ -85,6 +86,10 @@ bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@echo '== side by side with ndppd and the kernel'
 	@cd test/bench && $(GO) build -o ../../bin/bench .
 	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd
+
+bench-kubernetes: control-plane
+	@echo '== pods, services, failover, a large cluster, an outage of ten minutes'
+	@cd test/kubernetes && $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./measure
 
 compare: $(CACHE)/ndppd/usr/sbin/ndppd
 	@echo '== ndproxyd and ndppd on the same links with the same ndppd.conf'

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -64,6 +65,9 @@ changed. Findings do not change the exit code; a wrong configuration does.`,
 				return err
 			}
 			found, err := daemon.Inspect(c)
+			if errors.Is(err, daemon.ErrKubernetes) {
+				return usage(err)
+			}
 			if err != nil {
 				return err
 			}

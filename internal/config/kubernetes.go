@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"k8s.io/apimachinery/pkg/labels"
+
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -144,9 +146,14 @@ func (f *fileReader) services(v value, s *ServiceSelection) {
 			}
 		})},
 		field{"selector", func(v value) {
-			if word, ok := v.text(); ok {
-				s.Selector = word
+			word, ok := v.text()
+			if !ok {
+				return
 			}
+			if _, err := labels.Parse(word); err != nil {
+				v.fail("%v (examples: expose=yes, tier in (web, api))", err)
+			}
+			s.Selector = word
 		}},
 		field{"load_balancer_classes", words(&s.Classes, func(value, string) {})},
 	)
@@ -190,7 +197,25 @@ func (c *Config) Complete(s Site) error {
 			k.Snapshot = filepath.Join(dir, filepath.Base(DefaultSnapshot))
 		}
 	}
+	c.warnOwnership()
 	return nil
+}
+
+// warnOwnership tells of settings that keep routers from hearing of a new owner.
+func (c *Config) warnOwnership() {
+	if c.Kubernetes.Ownership != rules.OwnershipHash {
+		return
+	}
+	for _, r := range c.Rules {
+		if r.Method == rules.Services && r.Delay > 0 {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("rule %s has a delay: with ownership %s one node answers, and a new owner could not override what routers know: leave it out", r, rules.OwnershipHash))
+		}
+	}
+	for _, u := range c.Uplinks {
+		if u.Gratuitous == rules.GratuitousNone && slices.ContainsFunc(c.Rules, func(r rules.Rule) bool { return r.Method == rules.Services && r.Covers(u.Interface) }) {
+			c.Warnings = append(c.Warnings, fmt.Sprintf("uplink %s has gratuitous none: routers do not hear when a service address gets a new owner", u.Interface))
+		}
+	}
 }
 
 // needKubernetes fails where a rule takes evidence that nobody gives.

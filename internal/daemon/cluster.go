@@ -3,14 +3,13 @@
 package daemon
 
 import (
-	"maps"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -32,11 +31,14 @@ type cluster struct {
 	prefixSource string
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
-	known        map[string]bool // sources that are known as a whole
-	announced    map[string]bool // nodes with a lease
+	inherited    map[netip.Addr]bool  // services that the last watcher knew, and this one has not seen yet
+	known        map[string]bool      // sources that are known as a whole
+	announced    map[string]time.Time // nodes with a lease, and when it was last renewed
 	node         k8swatch.NodeState
 	proxyFault   string // of the service proxy
 	leaseFault   error
+	leaseWell    bool // our lease was renewed once
+	anyEndpoint  bool // the endpoints may not be read, so a Local policy cannot count
 	standby      bool // there are enough announcers
 	ownerChanges uint64
 	news         ownerNews
@@ -47,7 +49,37 @@ func newCluster(owner *supervisor, c *config.Kubernetes, needs k8swatch.Needs, h
 		owner: owner, config: c, needs: needs,
 		election: ownership.New(ownership.Announcer{Node: c.Node, Holder: holder, Weight: c.Weight}, c.Ownership, c.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
-		known: make(map[string]bool), announced: make(map[string]bool),
+		known: make(map[string]bool), announced: make(map[string]time.Time),
+	}
+}
+
+// inherit goes on where another configuration of the same cluster has stopped, so
+// that no answer is lost while everything is read again.
+func (c *cluster) inherit(old *cluster) {
+	a, b := c.config, old.config
+	if !c.needs.Services {
+		c.owner.store.Replace(rules.ServiceAddresses, nothing)
+	}
+	if !c.needs.Prefixes {
+		c.owner.store.Replace(rules.NodePrefixes, nothing)
+	}
+	if !c.needs.Pods && !c.needs.Prefixes {
+		c.owner.store.Replace(rules.PodAddresses, nothing)
+	}
+	if a.Node != b.Node || a.Namespace != b.Namespace || a.Ownership != b.Ownership || a.Weight != b.Weight || a.Settle != b.Settle {
+		c.owner.forgetCluster()
+		return
+	}
+	c.leaseWell = old.leaseWell
+	c.pods, c.prefixSource, c.cidrs, c.node, c.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
+	c.ownerChanges = old.ownerChanges
+	if !c.needs.Services || !old.needs.Services {
+		return
+	}
+	c.election, c.services, c.announced = old.election, old.services, old.announced
+	c.inherited = make(map[netip.Addr]bool, len(c.services))
+	for s := range c.services {
+		c.inherited[s] = true
 	}
 }
 
@@ -65,6 +97,9 @@ func (c *cluster) locked(f func(now time.Time)) {
 	begin := time.Now()
 	c.owner.mu.Lock()
 	defer c.owner.mu.Unlock()
+	if c.owner.cluster != c { // another configuration is in force, and this watcher is about to end
+		return
+	}
 	f(begin)
 	c.publish(begin)
 	c.owner.rearm()
@@ -116,7 +151,8 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 	c.locked(func(time.Time) {
 		facts := make([]ownership.Fact, len(changes))
 		for i, a := range changes {
-			facts[i] = ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local, Nodes: a.Nodes}
+			facts[i] = c.fact(a)
+			delete(c.inherited, a.Address)
 			if a.Gone {
 				delete(c.services, a.Address)
 			} else {
@@ -126,6 +162,10 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 		}
 		c.election.Update(facts)
 	})
+}
+
+func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
+	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.anyEndpoint, Nodes: a.Nodes}
 }
 
 func (c *cluster) nodeChanged(n k8swatch.NodeState) {
@@ -143,15 +183,14 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 			c.join(now)
 			return
 		}
-		c.announced[l.Node] = true
+		c.announced[l.Node] = now
 		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
 		if err != nil {
 			c.owner.fault("leases", err)
 			return
 		}
 		c.election.Renewed(a, now)
-		c.publish(now)
-		c.election.Due(now) // others' leases may have ended meanwhile
+		c.due(now) // others' leases may have ended meanwhile
 	})
 }
 
@@ -162,6 +201,18 @@ func (c *cluster) isKnown(source string) {
 	}
 	c.locked(func(now time.Time) {
 		c.known[source] = true
+		if source == k8swatch.SourceServices { // what was inherited and is not there has gone meanwhile
+			var gone []ownership.Fact
+			for s := range c.inherited {
+				gone = append(gone, ownership.Fact{Address: s, Gone: true})
+				delete(c.services, s)
+			}
+			c.inherited = nil
+			c.election.Update(gone)
+		}
+		if source == k8swatch.SourceLeases {
+			c.election.Together(now)
+		}
 		c.join(now)
 	})
 }
@@ -171,12 +222,19 @@ func (c *cluster) join(now time.Time) {
 	if !c.known[k8swatch.SourceServices] || c.needs.Leases && !c.known[k8swatch.SourceLeases] {
 		return
 	}
-	standby := c.needs.Leases && !c.announced[c.config.Node] && len(c.announced) >= maxAnnouncers
-	if standby != c.standby || standby {
-		c.owner.log.Warn("other nodes announce service addresses already: this one waits until one of them stops; run fewer with rules for services",
-			"announcers", len(c.announced), "standby", standby)
+	others := 0
+	for node, renewed := range c.announced {
+		if node != c.config.Node && now.Sub(renewed) < k8swatch.LeaseTime {
+			others++
+		}
 	}
-	if c.standby = standby; standby {
+	_, already := c.announced[c.config.Node]
+	standby := c.needs.Leases && !already && others >= maxAnnouncers
+	if standby && !c.standby {
+		c.owner.log.Warn("enough other nodes announce service addresses: this one waits until one of them stops; give rules for services to fewer nodes", "announcers", others)
+	}
+	if c.standby = standby; standby { // leases may end without a word
+		time.AfterFunc(k8swatch.LeaseTime, func() { c.locked(c.join) })
 		return
 	}
 	c.election.Begin(now)
@@ -188,15 +246,34 @@ func (c *cluster) join(now time.Time) {
 
 // forbidden makes this node act alone where it may not read the leases.
 func (c *cluster) forbidden(source string) {
-	if source != k8swatch.SourceLeases {
-		return
-	}
 	c.locked(func(now time.Time) {
+		if source == k8swatch.SourceEndpointSlices {
+			c.ignoreEndpoints()
+			return
+		}
+		if source != k8swatch.SourceLeases || c.known[source] { // who was known stays so
+			return
+		}
 		c.owner.log.Warn("the account may not read leases: this node answers for every service address, as if no other did; two such nodes send packets in circles",
 			"namespace", c.config.Namespace)
 		c.election.Alone(now)
 		c.setSelf(now)
 	})
+}
+
+// ignoreEndpoints lets every node take traffic for a Local policy, where nobody
+// may tell which has endpoints.
+func (c *cluster) ignoreEndpoints() {
+	if c.anyEndpoint {
+		return
+	}
+	c.owner.log.Warn("the account may not read endpoints: Local policies of services do not count")
+	c.anyEndpoint = true
+	facts := make([]ownership.Fact, 0, len(c.services))
+	for _, s := range c.services {
+		facts = append(facts, c.fact(s))
+	}
+	c.election.Update(facts)
 }
 
 func (c *cluster) record() string {
@@ -208,7 +285,7 @@ func (c *cluster) record() string {
 
 func (c *cluster) renewed(err error) {
 	c.locked(func(now time.Time) {
-		c.leaseFault = err
+		c.leaseFault, c.leaseWell = err, c.leaseWell || err == nil
 		c.setSelf(now)
 	})
 }
@@ -216,7 +293,10 @@ func (c *cluster) renewed(err error) {
 // setSelf tells the election what this node is like.
 func (c *cluster) setSelf(now time.Time) {
 	a := ownership.Announcer{Excluded: c.unfit(), Cordoned: c.node.Cordoned}
-	if !c.standby && !mayNot(c.leaseFault) {
+	// Without a lease nobody has ever known of us, nor counts on us. Later the same
+	// fault is an outage like others.
+	unknown := mayNot(c.leaseFault) && !c.leaseWell && !c.election.IsAlone()
+	if !c.standby && !unknown {
 		a.Links = c.owner.announcerLinks()
 	}
 	c.election.SetSelf(a, now)
@@ -259,8 +339,30 @@ func (c *cluster) publish(now time.Time) {
 		c.owner.store.Update(rules.ServiceAddresses, entries)
 	}
 	c.news.flush(c, now)
+	c.showPresence()
 	if _, news := c.election.Record(); news && c.watcher != nil && c.needs.Leases {
 		c.watcher.Renew()
+	}
+}
+
+// showPresence answers for our presence while we take part: who does not is not
+// to be waited for.
+func (c *cluster) showPresence() {
+	var presence netip.Addr
+	if c.needs.Leases && c.election.TakesPart() {
+		presence = rules.Presence(c.config.Node)
+	}
+	for _, u := range c.owner.uplinks {
+		if u.config.Presence == presence {
+			continue
+		}
+		u.config.Presence = presence
+		if u.iface != nil {
+			u.iface = ndp.NewInterface(u.link, u.config)
+		}
+		if u.listener != nil {
+			u.listener.SetInterface(u.iface)
+		}
 	}
 }
 
@@ -279,59 +381,5 @@ func (c *cluster) due(now time.Time) {
 			}
 			u.report(err)
 		}
-	}
-}
-
-// needsOf returns what rules ask of a cluster.
-func needsOf(c *config.Config) k8swatch.Needs {
-	var n k8swatch.Needs
-	if c.DiscoverRules {
-		n = k8swatch.Needs{Pods: true, Services: true, ServiceCIDRs: true}
-	}
-	for _, r := range c.Rules {
-		n.Pods = n.Pods || r.Method == rules.Pods
-		n.Prefixes = n.Prefixes || r.Method == rules.Node
-		n.Services = n.Services || r.Method == rules.Services
-	}
-	n.Leases = n.Services && c.Kubernetes.Ownership == rules.OwnershipHash
-	return n
-}
-
-// clusterRules returns the rules for the addresses that a cluster has: pods in
-// the on-link prefixes of the uplinks, and its service prefixes.
-func (s *supervisor) clusterRules(onLink []rules.Rule) []rules.Rule {
-	var rs []rules.Rule
-	services := make(map[netip.Prefix]bool)
-	if s.cluster != nil { // else the first one is about to come
-		for _, p := range s.cluster.cidrs {
-			services[p] = true
-			rs = append(rs, rules.Rule{Prefix: p, Method: rules.Services})
-		}
-	}
-	for _, r := range onLink {
-		if !services[r.Prefix] {
-			r.Method = rules.Pods
-			rs = append(rs, r)
-		}
-	}
-	return rs
-}
-
-// withAnycast gives rules for services the delay that goes with more than one
-// node that answers (RFC 4861 §7.2.7, §7.2.8).
-func withAnycast(rs []rules.Rule) []rules.Rule {
-	out := slices.Clone(rs)
-	for i := range out {
-		if out[i].Method == rules.Services && out[i].Delay == 0 {
-			out[i].Delay = rules.MaxDelay
-		}
-	}
-	return out
-}
-
-// forgetCluster drops everything that came from a cluster.
-func (s *supervisor) forgetCluster() {
-	for _, source := range []rules.Source{rules.PodAddresses, rules.NodePrefixes, rules.ServiceAddresses} {
-		s.store.Replace(source, maps.Values(map[int]rules.Entry(nil)))
 	}
 }

@@ -29,10 +29,14 @@ func mayNot(err error) bool { return apierrors.IsForbidden(err) }
 
 // connect makes the client of a configuration, nil where it has no cluster.
 func (d *daemon) connect(c *config.Config) (*k8swatch.Client, error) {
-	if c.Kubernetes == nil {
+	return connect(c, d.options.Version)
+}
+
+func connect(c *config.Config, v Version) (*k8swatch.Client, error) {
+	if needsOf(c) == (k8swatch.Needs{}) { // as in a pod whose rules need no cluster
 		return nil, nil
 	}
-	client, err := k8swatch.Connect(c.Kubernetes.Kubeconfig, c.Kubernetes.Server, "ndproxyd/"+d.options.Version.Version)
+	client, err := k8swatch.Connect(c.Kubernetes.Kubeconfig, c.Kubernetes.Server, "ndproxyd/"+v.Version)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKubernetes, err)
 	}
@@ -45,7 +49,7 @@ func (d *daemon) setCluster(c *config.Config, client *k8swatch.Client) {
 	s := d.supervisor
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c.Kubernetes == nil {
+	if client == nil {
 		if s.cluster != nil {
 			s.cluster = nil
 			s.forgetCluster()
@@ -55,7 +59,7 @@ func (d *daemon) setCluster(c *config.Config, client *k8swatch.Client) {
 		return
 	}
 	needs := needsOf(c)
-	if s.cluster != nil && s.cluster.config.Equal(c.Kubernetes) && s.cluster.needs == needs {
+	if s.cluster != nil && s.cluster.config.Equal(c.Kubernetes) && s.cluster.needs == needs && s.cluster.watcher.Uses(client) {
 		return
 	}
 	next := newCluster(s, c.Kubernetes, needs, d.holder)
@@ -63,6 +67,9 @@ func (d *daemon) setCluster(c *config.Config, client *k8swatch.Client) {
 		Node: c.Kubernetes.Node, Namespace: c.Kubernetes.Namespace, Needs: needs, Snapshot: c.Kubernetes.Snapshot,
 		Holder: d.holder, Log: d.log, Selection: selectionOf(c.Kubernetes.Services),
 	}, next.handler())
+	if s.cluster != nil {
+		next.inherit(s.cluster)
+	}
 	s.cluster = next
 	s.report(s.settle(false))
 	d.renewCluster()
@@ -103,7 +110,7 @@ func (d *daemon) followClusters(ctx context.Context) error {
 		if next == running {
 			continue
 		}
-		stop(k8swatch.ErrReplaced)
+		stop(next.replaces(running))
 		<-done
 		running = next
 		if running == nil {
@@ -121,6 +128,15 @@ func (d *daemon) followClusters(ctx context.Context) error {
 			running.watcher.Run(inner)
 		}(done)
 	}
+}
+
+// replaces returns the cause with which the watcher of a cluster ends: the lease
+// is left to the next one, or given back where that has none.
+func (c *cluster) replaces(old *cluster) error {
+	if c != nil && old != nil && c.needs.Leases && c.config.Node == old.config.Node && c.config.Namespace == old.config.Namespace {
+		return k8swatch.ErrReplaced
+	}
+	return context.Canceled
 }
 
 // handOver lets others take our service addresses over before we fall silent.

@@ -31,9 +31,9 @@ func (s *supervisor) discoverUplinks() []rules.Uplink {
 
 // present lets other announcers see on the uplinks that we are alive.
 func (s *supervisor) present(uplinks []rules.Uplink) []rules.Uplink {
-	if k := s.config.Kubernetes; k != nil && needsOf(s.config).Leases {
+	if c := s.cluster; c != nil && c.needs.Leases && c.election.TakesPart() {
 		for i := range uplinks {
-			uplinks[i].Presence = rules.Presence(k.Node)
+			uplinks[i].Presence = rules.Presence(c.config.Node)
 		}
 	}
 	return uplinks

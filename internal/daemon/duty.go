@@ -243,6 +243,8 @@ func (u *uplink) announceChanges(deltas []rules.Delta) {
 	for _, d := range deltas {
 		switch {
 		case !d.Prefix.IsSingleIP():
+		case d.After.Announced() && d.Before.Silence == rules.NotOwner:
+			u.duties.announcer.TakeOver(d.Prefix.Addr(), d.After.Delay == 0, now)
 		case d.After.Announced() && !d.Before.Announced():
 			u.duties.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)
 		case d.Before.Announced() && !d.After.Announced():

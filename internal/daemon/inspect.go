@@ -35,6 +35,9 @@ func Inspect(c *config.Config) (Inspection, error) {
 	if _, err := rules.Compile(c.Rules); err != nil {
 		return Inspection{}, err
 	}
+	if _, err := connect(c, Version{}); err != nil {
+		return Inspection{}, err
+	}
 	w, err := hostwatch.Watch()
 	if err != nil {
 		return Inspection{}, err

@@ -3,7 +3,6 @@
 package ownership
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/json"
@@ -35,6 +34,8 @@ type Announcer struct {
 	Excluded string `json:"excluded,omitempty"`
 	// Cordoned nodes come last.
 	Cordoned bool `json:"cordoned,omitempty"`
+
+	seed uint64 // of the name, 0 until it is needed
 }
 
 // Link is an uplink of an announcer.
@@ -157,17 +158,23 @@ func (a *Announcer) rank(s netip.Addr) (rank, bool) {
 // score is the announcer's ticket for an address (rendezvous hashing), the best
 // of as many as its weight. Integers alone, so that every machine agrees.
 func (a *Announcer) score(s netip.Addr) uint64 {
-	var best uint64
-	var buf bytes.Buffer
+	if a.seed == 0 {
+		sum := sha256.Sum256([]byte(a.Node))
+		a.seed = binary.BigEndian.Uint64(sum[:]) | 1
+	}
 	b := s.As16()
+	high, low := binary.BigEndian.Uint64(b[:]), binary.BigEndian.Uint64(b[8:])
+	var best uint64
 	for ticket := range max(a.Weight, 1) {
-		buf.Reset()
-		buf.WriteString(a.Node)
-		buf.WriteByte(0)
-		buf.WriteByte(byte(ticket))
-		buf.Write(b[:])
-		sum := sha256.Sum256(buf.Bytes())
-		best = max(best, binary.BigEndian.Uint64(sum[:]))
+		const golden = 0x9e3779b97f4a7c15 // 2^64 by the golden ratio, to keep tickets apart
+		best = max(best, mix(mix(mix(a.seed+uint64(ticket)*golden)^high)^low))
 	}
 	return best
+}
+
+// mix spreads each bit over all (the finalizer of SplitMix64).
+func mix(x uint64) uint64 {
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }

@@ -4,7 +4,6 @@ package ownership
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -22,6 +21,8 @@ const (
 	// deferFor is how long an address is left to another announcer that has
 	// just announced it, until the leases explain that.
 	deferFor = 5 * time.Second
+	// askLeft is how often that announcer is asked meanwhile.
+	askLeft = time.Second
 )
 
 // phase is how far we are in taking part.
@@ -50,7 +51,11 @@ type Election struct {
 	addresses map[netip.Addr]*address
 	left      map[netip.Addr]*address // those that are left to somebody
 	owns      map[string]int          // addresses of each node
+	stands    map[string]int          // addresses of which each node is first or second
+	published Announcer               // what others know of us
+	ranks     Announcer               // what we rank ourselves by
 	checks    []*check
+	asked     int // checks of the start
 	changes   []Change
 	recordNew bool
 	looked    time.Time // when Due was last called
@@ -75,8 +80,8 @@ type address struct {
 	local         bool
 	nodes         []string
 	owner, backup string
-	leftTo        string // an announcer that has just announced it, "" for none
-	until         time.Time
+	leftTo        string    // an announcer that has just announced it, "" for none
+	since, until  time.Time // when it was left, and when to ask about it next
 }
 
 // Fact is what holds for a service address.
@@ -105,7 +110,7 @@ func New(self Announcer, mode rules.Ownership, settleAfter time.Duration) *Elect
 	self.Links = nil
 	return &Election{
 		mode: mode, self: self, settleAfter: settleAfter,
-		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), left: make(map[netip.Addr]*address),
+		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address),
 	}
 }
 
@@ -116,6 +121,7 @@ func (e *Election) Begin(now time.Time) {
 	}
 	e.begun = true
 	e.join(now)
+	e.electAll()
 }
 
 // Alone makes this node act as if no other announced anything: it may not read
@@ -124,6 +130,22 @@ func (e *Election) Alone(now time.Time) {
 	if !e.alone {
 		e.alone, e.begun = true, true
 		e.join(now)
+	}
+}
+
+// TakesPart reports whether others may count on us: we have a link, and what is
+// known of them and of services is in.
+func (e *Election) TakesPart() bool { return e.begun && len(e.self.Links) > 0 }
+
+// IsAlone reports whether nobody else is known for want of a permission.
+func (e *Election) IsAlone() bool { return e.alone }
+
+// Together ends what Alone began: the leases are known now.
+func (e *Election) Together(now time.Time) {
+	if e.alone {
+		e.alone, e.phase = false, waiting
+		e.join(now)
+		e.electAll()
 	}
 }
 
@@ -214,7 +236,8 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 				p.seen = now
 			}
 		}
-		e.ownSeen = now
+		e.ownSeen, e.published = now, a
+		e.electIf(e.published.Excluded != e.self.Excluded || e.published.Cordoned != e.self.Cordoned)
 		return
 	}
 	p := e.peers[a.Node]
@@ -249,7 +272,7 @@ func (e *Election) Update(facts []Fact) {
 		switch {
 		case f.Gone && a == nil:
 		case f.Gone:
-			e.count(a.owner, -1)
+			e.count(a, -1)
 			delete(e.addresses, f.Address)
 			delete(e.left, f.Address)
 			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
@@ -284,87 +307,4 @@ func (e *Election) Record() (record string, news bool) {
 	self := e.self
 	self.Settled = self.Settled || e.phase == checking && e.resume
 	return self.Record(), news
-}
-
-// electAll decides anew for every address.
-func (e *Election) electAll() {
-	for s, a := range e.addresses {
-		e.reelect(s, a)
-	}
-}
-
-func (e *Election) reelect(s netip.Addr, a *address) {
-	owner, backup := e.elect(s, a)
-	if a.leftTo != "" {
-		if p := e.peers[a.leftTo]; owner == e.self.Node && p != nil && p.live() {
-			owner, backup = a.leftTo, e.self.Node
-		} else { // it is explained, or nobody is left to leave it to
-			a.leftTo = ""
-			delete(e.left, s)
-		}
-	}
-	e.assign(s, a, owner, backup, false)
-}
-
-// elect returns who is first and second in line for an address.
-func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
-	if e.mode != rules.OwnershipHash || e.alone {
-		if covered, _ := e.self.covers(s); covered && e.phase == member && a.takes(e.self.Node) && (e.alone || e.self.Excluded == "") {
-			return e.self.Node, ""
-		}
-		return "", ""
-	}
-	var first, second rank
-	consider := func(c *Announcer) {
-		if !a.takes(c.Node) {
-			return
-		}
-		r, ok := c.rank(s)
-		switch {
-		case !ok:
-		case first.node == "" || r.better(first):
-			first, second = r, first
-		case second.node == "" || r.better(second):
-			second = r
-		}
-	}
-	if e.phase == member {
-		consider(&e.self)
-	}
-	for _, p := range e.peers {
-		if p.live() {
-			consider(&p.Announcer)
-		}
-	}
-	return first.node, second.node
-}
-
-// takes reports whether a node takes traffic for the address.
-func (a *address) takes(node string) bool {
-	if !a.local {
-		return true
-	}
-	_, found := slices.BinarySearch(a.nodes, node)
-	return found
-}
-
-func (e *Election) assign(s netip.Addr, a *address, owner, backup string, fresh bool) {
-	if !fresh && owner == a.owner && backup == a.backup {
-		return
-	}
-	e.changes = append(e.changes, Change{Address: s, Ours: owner == e.self.Node && owner != "", Owner: owner, Backup: backup, Before: a.owner})
-	if !fresh {
-		e.count(a.owner, -1)
-	}
-	e.count(owner, 1)
-	a.owner, a.backup = owner, backup
-}
-
-func (e *Election) count(node string, n int) {
-	if node == "" {
-		return
-	}
-	if e.owns[node] += n; e.owns[node] == 0 {
-		delete(e.owns, node)
-	}
 }

@@ -117,9 +117,10 @@ func TestCutOff(t *testing.T) {
 	w.run(15 * time.Second)
 	after := w.wantOne("cut off")
 	w.wantMoved(before, after, "n0")
-	w.run(2 * time.Minute)
-	if now := w.wantOne("for long"); !maps.Equal(now, after) {
-		t.Errorf("owners changed once more")
+	moves := w.moves()
+	w.run(5 * time.Minute)
+	if now := w.wantOne("for long"); !maps.Equal(now, after) || w.moves() != moves {
+		t.Errorf("owners changed once more: %d moves", w.moves()-moves)
 	}
 	w.nodes[0].cut = false
 	w.run(settleFor + 10*time.Second)
@@ -170,6 +171,63 @@ func TestOutage(t *testing.T) {
 			t.Fatal("owners changed")
 		}
 	}
+}
+
+// TestUnfitInOutage gives a node a reason to go last that it cannot publish: it
+// goes on, as others count on it.
+func TestUnfitInOutage(t *testing.T) {
+	t.Parallel()
+	w := grown(t, 3, 60)
+	before := w.wantOne("before")
+	w.api = false
+	w.run(time.Minute)
+	self := w.self(w.nodes[0])
+	self.Excluded = "the service proxy is away"
+	w.nodes[0].election.SetSelf(self, w.now)
+	w.run(10 * time.Second)
+	if now := w.wantOne("unfit"); !maps.Equal(now, before) {
+		t.Error("owners changed")
+	}
+	w.api = true
+	w.run(time.Minute)
+	w.wantMoved(before, w.wantOne("published"), "n0")
+}
+
+// TestRestartInOutage starts a daemon again about when the others miss it: some
+// have taken over, and some have not.
+func TestRestartInOutage(t *testing.T) {
+	t.Parallel()
+	for pause := time.Second; pause < 3*time.Second; pause += 100 * time.Millisecond {
+		t.Run(pause.String(), func(t *testing.T) {
+			t.Parallel()
+			w := grown(t, 3, 60)
+			w.api = false
+			w.run(time.Minute)
+			w.kill(w.nodes[0])
+			w.run(pause)
+			w.start(w.nodes[0])
+			w.run(failover + time.Second)
+			w.wantOne("restarted")
+			w.run(time.Minute)
+			w.wantOne("later")
+		})
+	}
+}
+
+// TestDeadBackup kills the next in line before the owner.
+func TestDeadBackup(t *testing.T) {
+	t.Parallel()
+	w := grown(t, 4, 1)
+	w.api = false
+	w.run(time.Minute)
+	target := w.facts[0].Address
+	owner := w.wantOne("before")[target]
+	_, backup := w.node(owner).election.Owner(target)
+	w.kill(w.node(backup))
+	w.run(30 * time.Second)
+	w.kill(w.node(owner))
+	w.run(failover)
+	w.wantOne("owner dead")
 }
 
 // TestTwoDie kills two nodes at once.

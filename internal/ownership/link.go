@@ -4,6 +4,7 @@ package ownership
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -51,6 +52,8 @@ type check struct {
 	// left is true for addresses that were left to the peer when it announced
 	// them, false for those of a start.
 	left bool
+	// taken is true when the peer has answered.
+	taken bool
 }
 
 // checkAll asks each of those who would be next in line for what would be ours,
@@ -66,19 +69,31 @@ func (e *Election) checkAll(now time.Time) {
 			e.checks = append(e.checks, &check{peer: backup, address: s, due: now})
 		}
 	}
-	e.self.Settled, e.phase = was, phase
+	e.self.Settled, e.phase, e.asked = was, phase, len(e.checks)
 }
 
 // Knows reports whether an announcer has that link-layer address.
 func (e *Election) Knows(m MAC) bool { return e.peerOf(m) != nil }
 
+// peerOf returns the peer with a link-layer address: a living one rather than
+// what a node was called before.
 func (e *Election) peerOf(m MAC) *peer {
+	var found *peer
 	for _, p := range e.peers {
-		if p.has(m) {
-			return p
+		if p.has(m) && (found == nil || p.live() && !found.live() || p.live() == found.live() && !p.expired && found.expired) {
+			found = p
 		}
 	}
-	return nil
+	return found
+}
+
+// present takes in that the daemon of a presence address is alive.
+func (e *Election) present(s Sign) {
+	for _, p := range e.peers {
+		if p.open && s.Address == rules.Presence(p.Node) && p.has(s.From) {
+			p.open, p.misses, p.due = false, 0, p.asked.Add(presenceEvery)
+		}
+	}
 }
 
 // Hear takes a sign in.
@@ -88,10 +103,8 @@ func (e *Election) Hear(s Sign, now time.Time) {
 		return
 	}
 	switch {
-	case s.Address == rules.Presence(p.Node):
-		if p.open {
-			p.open, p.misses, p.due = false, 0, p.asked.Add(presenceEvery)
-		}
+	case rules.PresencePrefix().Contains(s.Address):
+		e.present(s)
 	case s.Announced:
 		e.announced(p, s.Address, now)
 	default:
@@ -101,12 +114,15 @@ func (e *Election) Hear(s Sign, now time.Time) {
 
 // announced takes in that a peer has taken an address over.
 func (e *Election) announced(p *peer, s netip.Addr, now time.Time) {
+	if p.expired && !e.Frozen(now) { // it is cut off from the API server, and we are not
+		return
+	}
 	e.revive(p, now)
 	a := e.addresses[s]
 	if a == nil || a.owner != e.self.Node {
 		return
 	}
-	a.leftTo, a.until = p.Node, now.Add(deferFor)
+	a.leftTo, a.since, a.until = p.Node, now, now.Add(askLeft)
 	e.left[s] = a
 	e.reelect(s, a)
 }
@@ -126,13 +142,16 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		if c.peer != p.Node || c.address != s {
 			continue
 		}
+		if !c.left { // the other checks go on
+			c.taken = true
+			return
+		}
 		e.checks = append(e.checks[:i], e.checks[i+1:]...)
-		if c.left {
+		// Others may be about to read in the leases what explains it. While these
+		// tell nothing it stays as it is.
+		if a := e.addresses[s]; a != nil && !e.Frozen(now) && now.Sub(a.since) >= deferFor {
 			e.settle(false, now) // the others have gone on without us
 			e.takeBack(p.Node)
-		} else {
-			e.checks = nil
-			e.enter(false, now)
 		}
 		return
 	}
@@ -168,9 +187,12 @@ func (e *Election) Due(now time.Time) []Ask {
 	if len(e.self.Links) == 0 {
 		return asks
 	}
+	died := false
 	for _, p := range e.peers {
-		asks = append(asks, e.peerDue(p, now)...)
+		more, dead := e.peerDue(p, now)
+		asks, died = append(asks, more...), died || dead
 	}
+	e.electIf(died)
 	return asks
 }
 
@@ -197,12 +219,16 @@ func (e *Election) leftDue(now time.Time) {
 		if now.Before(a.until) {
 			continue
 		}
-		if !asked[a.leftTo] {
+		if !asked[a.leftTo] && !e.isChecking(a.leftTo) {
 			asked[a.leftTo] = true
 			e.checks = append(e.checks, &check{peer: a.leftTo, address: s, due: now, left: true})
 		}
-		a.until = now.Add(deferFor)
+		a.until = now.Add(askLeft)
 	}
+}
+
+func (e *Election) isChecking(peer string) bool {
+	return slices.ContainsFunc(e.checks, func(c *check) bool { return c.left && c.peer == peer })
 }
 
 // checksDue goes on with the checks.
@@ -212,7 +238,7 @@ func (e *Election) checksDue(now time.Time) []Ask {
 	for _, c := range e.checks {
 		p := e.peers[c.peer]
 		switch {
-		case now.Before(c.due):
+		case c.taken || now.Before(c.due):
 			rest = append(rest, c)
 		case p == nil || c.asks >= checkAsks: // it does not answer
 			if c.left {
@@ -226,10 +252,33 @@ func (e *Election) checksDue(now time.Time) []Ask {
 		}
 	}
 	e.checks = rest
-	if e.phase == checking && len(e.checks) == 0 {
-		e.enter(true, now)
+	if e.phase == checking && !slices.ContainsFunc(e.checks, func(c *check) bool { return !c.taken }) {
+		e.endChecks(now)
 	}
 	return asks
+}
+
+// endChecks takes part after a start. While the leases tell nothing, those who did
+// not take over take us for what we were: what is theirs to take is ours.
+func (e *Election) endChecks(now time.Time) {
+	taken := make(map[string]bool)
+	for _, c := range e.checks {
+		taken[c.peer] = true
+	}
+	asked := e.asked
+	e.checks, e.asked = nil, 0
+	if len(taken) == 0 || len(taken) == asked || !e.Frozen(now) {
+		e.enter(len(taken) == 0, now)
+		return
+	}
+	e.enter(true, now)
+	for s, a := range e.addresses {
+		if a.owner == e.self.Node && taken[a.backup] {
+			a.leftTo, a.since, a.until = a.backup, now, now.Add(askLeft)
+			e.left[s] = a
+			e.reelect(s, a)
+		}
+	}
 }
 
 // asks returns questions for an address on each of a peer's links.
@@ -241,34 +290,34 @@ func (p *peer) asks(target netip.Addr) []Ask {
 	return asks
 }
 
-// peerDue asks an owner whether it is alive, and one that is dead whether it
-// answers for what was its.
-func (e *Election) peerDue(p *peer, now time.Time) []Ask {
+// peerDue asks an owner, and who is next in line, whether it is alive, and one
+// that is dead whether it answers for what was its. died is true when it has just
+// turned out to be dead.
+func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, died bool) {
 	if p.expired || now.Before(p.due) {
-		return nil
+		return nil, false
 	}
 	if p.dead {
 		p.due = now.Add(deadEvery)
 		for s, a := range e.addresses {
 			if a.owner == e.self.Node && e.wouldOwn(p, s, a) {
-				return p.asks(s)
+				return p.asks(s), false
 			}
 		}
-		return nil
+		return nil, false
 	}
 	if p.open {
 		if p.misses++; p.misses >= presenceMisses {
 			p.dead, p.open, p.due = true, false, now.Add(deadEvery)
-			e.electAll()
-			return nil
+			return nil, true
 		}
 	}
-	if e.owns[p.Node] == 0 {
+	if e.stands[p.Node] == 0 {
 		p.open, p.misses, p.due = false, 0, now.Add(presenceEvery)
-		return nil
+		return nil, false
 	}
 	p.open, p.asked, p.due = true, now, now.Add(presenceWait)
-	return p.asks(rules.Presence(p.Node))
+	return p.asks(rules.Presence(p.Node)), false
 }
 
 // wouldOwn reports whether a dead peer would own an address if it were alive.
@@ -291,7 +340,9 @@ func (e *Election) Next() (first time.Time, ok bool) {
 	}
 	sooner(e.settleAt)
 	for _, c := range e.checks {
-		sooner(c.due)
+		if !c.taken {
+			sooner(c.due)
+		}
 	}
 	for _, a := range e.left {
 		sooner(a.until)

@@ -178,6 +178,16 @@ func (w *world) settle(n *node) {
 	}
 }
 
+func (w *world) node(name string) *node {
+	for _, n := range w.nodes {
+		if n.name == name {
+			return n
+		}
+	}
+	w.t.Fatalf("there is no node %q", name)
+	return nil
+}
+
 // moves returns how often an address was taken.
 func (w *world) moves() (sum int) {
 	for _, n := range w.nodes {

@@ -81,7 +81,10 @@ func (a *allocated) slicesChanged(keys []string, before map[string]string) []Add
 	touched := make(map[netip.Addr]bool)
 	for _, key := range keys {
 		if service := before[key]; service != "" {
-			delete(a.placement(service).slices, key)
+			p := a.placement(service)
+			if delete(p.slices, key); len(p.slices) == 0 && len(p.addresses) == 0 {
+				delete(a.byService, service)
+			}
 			a.touch(service, touched)
 		}
 		if s, ok := a.slices[key]; ok {

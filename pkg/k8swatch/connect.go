@@ -3,9 +3,12 @@
 package k8swatch
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/runtime"
@@ -27,7 +30,8 @@ type Client struct {
 	typed   *typed
 	dynamic dynamic.Interface
 	// Server is the URL, for status.
-	Server string
+	Server   string
+	identity string // of server and credentials
 }
 
 // Connect makes a client of a kubeconfig file, or, where that is "", of what a
@@ -64,7 +68,17 @@ func connect(config *rest.Config, hc *http.Client) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect to Kubernetes: %w", err)
 	}
-	return &Client{typed: typed, dynamic: free, Server: config.Host}, nil
+	return &Client{typed: typed, dynamic: free, Server: config.Host, identity: identity(config)}, nil
+}
+
+// identity tells one server and account from another.
+func identity(c *rest.Config) string {
+	t := c.TLSClientConfig
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", []string{
+		c.Host, c.BearerToken, c.BearerTokenFile, c.Username, c.Password, t.ServerName, t.CAFile, t.CertFile, t.KeyFile,
+		string(t.CAData), string(t.CertData), string(t.KeyData), strconv.FormatBool(t.Insecure),
+	}))
+	return hex.EncodeToString(sum[:])
 }
 
 func load(kubeconfig string) (*rest.Config, error) {

@@ -58,7 +58,7 @@ func (w *Watcher) sendEvents(ctx context.Context) {
 func (w *Watcher) send(ctx context.Context, e Event) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	about := corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: w.config.Node}
+	about := corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: w.config.Node, UID: types.UID(w.nodeUID())}
 	switch {
 	case e.Pod != nil:
 		about = corev1.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: e.Pod.Namespace, Name: e.Pod.Name}

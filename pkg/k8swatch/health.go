@@ -24,6 +24,8 @@ type SourceStatus struct {
 	// is true when the account may not make it.
 	Fault     string
 	Forbidden bool
+	// Missing is true while the server has no such API.
+	Missing bool
 	// Held is the number of objects that are kept although the last list lacks
 	// them.
 	Held int
@@ -82,6 +84,21 @@ func (h *health) restored(at time.Time) {
 	defer h.mu.Unlock()
 	if !h.status.Synced {
 		h.status.Restored, h.status.LastEvent = true, at
+	}
+}
+
+// known reports whether everything of the source is known, be that nothing.
+func (h *health) known() bool {
+	s := h.get()
+	return s.Synced || s.Restored || s.Missing || s.Forbidden
+}
+
+// missing notes that the server has no such API, which is no fault.
+func (h *health) missing(is bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.status.Missing = is; is {
+		h.status.Fault, h.status.Forbidden, h.reported, h.status.Synced, h.status.Restored = "", false, "", false, false
 	}
 }
 

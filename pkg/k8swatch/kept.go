@@ -92,6 +92,7 @@ func (k *kept[T]) Add(object any) error {
 	defer k.mu.Unlock()
 	key := t.key()
 	delete(k.held, key)
+	k.relax()
 	k.health.event(len(k.held))
 	if t.ok {
 		k.objects[key] = t.value
@@ -115,6 +116,7 @@ func (k *kept[T]) Delete(object any) error {
 	defer k.mu.Unlock()
 	delete(k.held, t.key())
 	delete(k.objects, t.key())
+	k.relax()
 	k.health.event(len(k.held))
 	k.changed([]string{t.key()})
 	return nil
@@ -154,6 +156,7 @@ func (k *kept[T]) Replace(list []any, _ string) error {
 		keys = append(keys, k.drop(missing)...)
 	}
 	k.restored = false
+	k.relax()
 	k.health.listed(len(k.held))
 	k.changed(keys)
 	return nil
@@ -167,6 +170,25 @@ func (k *kept[T]) hold(keys []string) {
 	if k.timer == nil {
 		k.timer = time.AfterFunc(massDeleteHold, k.release)
 	}
+}
+
+// relax forgets the time at which nothing is left to be given up.
+func (k *kept[T]) relax() {
+	if len(k.held) == 0 && k.timer != nil {
+		k.timer.Stop()
+		k.timer = nil
+	}
+}
+
+// clear forgets everything at once: the API is gone, or nobody needs it now.
+func (k *kept[T]) clear() {
+	keys := make([]string, 0, len(k.objects))
+	for key := range k.objects {
+		keys = append(keys, key)
+	}
+	k.drop(keys)
+	k.relax()
+	k.changed(keys)
 }
 
 // release gives up what is still held.

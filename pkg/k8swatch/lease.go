@@ -13,6 +13,7 @@ import (
 	coordinationv1 "k8s.io/api/coordination/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -37,6 +38,9 @@ type Lease struct {
 	Holder string
 	// Record is what the announcer says of itself.
 	Record string
+	// Renewed is when, by the announcer's clock, which is good for nothing but
+	// to tell one renewal from the next.
+	Renewed int64
 }
 
 func readLease(object any) (Lease, bool) {
@@ -44,7 +48,11 @@ func readLease(object any) (Lease, bool) {
 	if !ok || l.Spec.HolderIdentity == nil || !strings.HasPrefix(l.Name, leasePrefix) {
 		return Lease{}, false
 	}
-	return Lease{Node: strings.TrimPrefix(l.Name, leasePrefix), Holder: *l.Spec.HolderIdentity, Record: l.Annotations[recordAnnotation]}, true
+	lease := Lease{Node: strings.TrimPrefix(l.Name, leasePrefix), Holder: *l.Spec.HolderIdentity, Record: l.Annotations[recordAnnotation]}
+	if l.Spec.RenewTime != nil {
+		lease.Renewed = l.Spec.RenewTime.UnixNano()
+	}
+	return lease, true
 }
 
 // NewHolder returns the name of this process among a node's.
@@ -136,6 +144,9 @@ func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {
 	}
 	label, value, _ := strings.Cut(announcerLabel, "=")
 	l.Labels[label] = value
+	if uid := k.w.nodeUID(); uid != "" { // the lease ends with its node
+		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.w.config.Node, UID: types.UID(uid)}}
+	}
 	if l.Annotations == nil {
 		l.Annotations = make(map[string]string)
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/tools/cache"
 )
 
 // hostLabel is Calico's label with a hash of the node's name, since v3.31.
@@ -88,53 +88,91 @@ func readCiliumNode(object any) ([]netip.Prefix, bool) {
 	return ps, len(ps) > 0
 }
 
-// followBlocks follows the node's block affinities in one of Calico's APIs, as
-// soon as it is there.
-func (w *Watcher) followBlocks(ctx context.Context, gvr schema.GroupVersionResource, blocks *kept[netip.Prefix]) {
-	api := w.client.dynamic.Resource(gvr)
-	w.whileThere(ctx, blocks.health, api, blocks, func(ctx context.Context) {
-		sel := selection{labels: hostLabel + "=" + hostHash(w.config.Node)}
-		// Before v3.31 no object has the label.
-		older, err := api.List(ctx, metav1.ListOptions{Limit: 1, LabelSelector: "!" + hostLabel})
-		if err == nil && len(older.Items) > 0 {
-			sel.labels = ""
-		}
-		follow(ctx, blocks.health, api, sel, &unstructured.Unstructured{}, blocks, false)
+// blockSource is a part of the block affinities in one of Calico's APIs.
+type blockSource struct {
+	resource schema.GroupVersionResource
+	labels   string
+}
+
+// blockSources are those of this node by Calico's label, and all that have none,
+// as before v3.31.
+func blockSources(node string) []blockSource {
+	var all []blockSource
+	for _, r := range calicoResources() {
+		all = append(all, blockSource{r, hostLabel + "=" + hostHash(node)}, blockSource{r, "!" + hostLabel})
+	}
+	return all
+}
+
+func (b blockSource) String() string {
+	if strings.HasPrefix(b.labels, "!") {
+		return name(b.resource) + " without label"
+	}
+	return name(b.resource)
+}
+
+// followBlocks follows a part of the block affinities as soon as their API is
+// there.
+func (w *Watcher) followBlocks(ctx context.Context, source blockSource, blocks *kept[netip.Prefix]) {
+	api := w.client.dynamic.Resource(source.resource)
+	w.whileThere(ctx, blocks.health, api, blocks.clear, func(ctx context.Context) {
+		follow(ctx, blocks.health, api, selection{labels: source.labels}, &unstructured.Unstructured{}, blocks, false)
 	})
 }
 
 // followCiliumNode follows the node's CiliumNode as soon as its API is there.
 func (w *Watcher) followCiliumNode(ctx context.Context) {
 	h, api := w.ciliumNode.health, w.client.dynamic.Resource(ciliumResource())
-	w.whileThere(ctx, h, api, w.ciliumNode, func(ctx context.Context) {
+	w.whileThere(ctx, h, api, w.ciliumNode.clear, func(ctx context.Context) {
 		follow(ctx, h, api, selection{fields: "metadata.name=" + w.config.Node}, &unstructured.Unstructured{}, w.ciliumNode, false)
 	})
 }
 
 // whileThere calls f while the API exists, with a context that ends when it is
-// gone, and empties the store then. An API that is missing is no fault.
-func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.ResourceInterface, store cache.ReflectorStore, f func(context.Context)) {
-	for ctx.Err() == nil {
+// gone. An API that is missing is no fault, and has no objects.
+func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.ResourceInterface, clear func(), f func(context.Context)) {
+	look := func(ctx context.Context) error {
 		_, err := api.List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node})
-		if apierrors.IsNotFound(err) {
+		return err
+	}
+	for ctx.Err() == nil {
+		err := look(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case apierrors.IsNotFound(err):
+			h.missing(true)
+			w.mu.Lock()
+			clear()
+			w.prefixesChanged()
+			w.mu.Unlock()
 			w.pause(ctx)
 			continue
-		}
-		if h.result(err, false); err != nil {
-			w.pause(ctx)
+		case err != nil:
+			h.result(err, false)
+			if apierrors.IsForbidden(err) {
+				w.mu.Lock()
+				w.prefixesChanged() // the next source may be taken
+				w.mu.Unlock()
+				w.pause(ctx)
+				continue
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(wait.Jitter(lookSoon, 1)):
+			}
 			continue
 		}
+		h.missing(false)
+		h.result(nil, false)
 		there, gone := context.WithCancelCause(ctx)
 		go wait.UntilWithContext(there, func(ctx context.Context) {
-			if _, err := api.List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node}); apierrors.IsNotFound(err) {
+			if apierrors.IsNotFound(look(ctx)) {
 				gone(errors.New("the API is gone"))
 			}
 		}, lookAgain)
 		f(there)
 		gone(nil)
-		if ctx.Err() == nil {
-			_ = store.Replace(nil, "") // of nothing, which cannot fail
-		}
 	}
 }
 

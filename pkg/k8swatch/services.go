@@ -36,12 +36,6 @@ type Selection struct {
 	Classes []string
 }
 
-// ParseSelector checks a label selector.
-func ParseSelector(s string) error {
-	_, err := labels.Parse(s)
-	return err
-}
-
 // Service is a service with the addresses of it that count.
 type Service struct {
 	Namespace, Name, UID string

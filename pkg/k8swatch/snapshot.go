@@ -51,11 +51,18 @@ func (s snapshot) sum() string {
 // stored is a source whose objects outlive the process.
 type stored interface {
 	source() string
+	known() bool
+	status() SourceStatus
 	save() (json.RawMessage, error)
 	load(data json.RawMessage, at time.Time) error
 }
 
 func (k *kept[T]) source() string { return k.health.status.Source }
+
+func (k *kept[T]) status() SourceStatus { return k.health.get() }
+
+// known reports whether what is kept is all that there is.
+func (k *kept[T]) known() bool { return k.health.known() }
 
 func (k *kept[T]) save() (json.RawMessage, error) { return json.Marshal(k.objects) }
 
@@ -82,7 +89,7 @@ func (k *kept[T]) load(data json.RawMessage, at time.Time) error {
 func (w *Watcher) stores() []stored {
 	n := w.config.Needs
 	var all []stored
-	if n.Prefixes || n.Leases {
+	if n.Prefixes || n.Services {
 		all = append(all, w.node)
 	}
 	if n.Pods || n.Prefixes {
@@ -136,6 +143,9 @@ func (w *Watcher) restore() {
 			log.Warn("part of the snapshot cannot be used", "source", k.source(), "err", err)
 		}
 	}
+	w.mu.Lock()
+	w.fresh, w.dirty = s.Saved, false
+	w.mu.Unlock()
 	log.Info("answering from the snapshot until the API server is heard", "saved", s.Saved, "rebooted", rebooted)
 }
 
@@ -162,7 +172,7 @@ func (w *Watcher) keepSnapshot(ctx context.Context) {
 	tick := time.NewTicker(snapshotEvery)
 	defer tick.Stop()
 	var last time.Time
-	var fault string
+	faulty := false
 	for done := false; !done; {
 		select {
 		case <-tick.C:
@@ -170,23 +180,29 @@ func (w *Watcher) keepSnapshot(ctx context.Context) {
 			done = true
 		}
 		w.mu.Lock()
+		if w.heard() {
+			w.fresh = time.Now()
+		}
 		due := w.dirty || time.Since(last) > snapshotTouch && w.heard()
 		w.mu.Unlock()
 		if !due {
 			continue
 		}
 		err := w.write()
-		if last = time.Now(); err != nil && err.Error() != fault {
-			fault = err.Error()
+		last = time.Now()
+		if was := faulty; was == (err != nil) {
+			continue
+		}
+		if faulty = err != nil; faulty {
 			w.config.Log.Warn("could not write the snapshot: a start without the API server will have no answers for Kubernetes", "err", err)
 		}
 	}
 }
 
-// heard reports whether every source is followed.
+// heard reports whether what is kept is as the server has it.
 func (w *Watcher) heard() bool {
-	for _, h := range w.sources {
-		if h.failing() {
+	for _, k := range w.stores() {
+		if s := k.status(); s.Restored || s.Fault != "" && !s.Forbidden {
 			return false
 		}
 	}
@@ -194,11 +210,27 @@ func (w *Watcher) heard() bool {
 }
 
 // write replaces the snapshot, whole or not at all.
-func (w *Watcher) write() error {
-	s := snapshot{Version: snapshotVersion, Saved: time.Now().Truncate(time.Second), Node: w.config.Node, BootID: bootID(), Objects: make(map[string]json.RawMessage)}
+func (w *Watcher) write() (err error) {
+	w.mu.Lock()
+	saved := w.fresh
+	w.mu.Unlock()
+	if saved.IsZero() {
+		saved = time.Now()
+	}
+	defer func() {
+		if err != nil {
+			w.mu.Lock()
+			w.dirty = true
+			w.mu.Unlock()
+		}
+	}()
+	s := snapshot{Version: snapshotVersion, Saved: saved.Truncate(time.Second), Node: w.config.Node, BootID: bootID(), Objects: make(map[string]json.RawMessage)}
 	w.mu.Lock()
 	w.dirty = false
 	for _, k := range w.stores() {
+		if !k.known() {
+			continue
+		}
 		data, err := k.save()
 		if err != nil {
 			w.mu.Unlock()

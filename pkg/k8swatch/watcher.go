@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
@@ -70,8 +71,9 @@ type Handler struct {
 
 // The sources that Known and Forbidden tell apart.
 const (
-	SourceServices = "services"
-	SourceLeases   = "leases"
+	SourceServices       = "services"
+	SourceLeases         = "leases"
+	SourceEndpointSlices = "endpointslices"
 )
 
 // Watcher follows the API server.
@@ -99,9 +101,10 @@ type Watcher struct {
 	allocated  *allocated
 	nodeEvents chan struct{}
 	dirty      bool
+	fresh      time.Time // when all that is kept was as the server has it
 
 	stopSlices context.CancelFunc
-	tasks      sync.WaitGroup
+	ending     sync.WaitGroup  // what has to be done in the end
 	ctx        context.Context //nolint:containedctx // of Run, for sources that begin later
 }
 
@@ -115,13 +118,14 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.pods = newKept(&w.mu, newHealth(config.Log, "pods"), readPod, func([]string) { w.podsChanged() })
 	w.node = newKept(&w.mu, newHealth(config.Log, "nodes"), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
-	w.slices = newKept(&w.mu, newHealth(config.Log, "endpointslices"), readSlice, w.slicesChanged)
+	w.slices = newKept(&w.mu, newHealth(config.Log, SourceEndpointSlices), readSlice, w.slicesChanged)
 	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
+	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
 	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
-	for _, r := range calicoResources() {
-		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, name(r)), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
+	for _, b := range blockSources(config.Node) {
+		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, b.String()), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
 	}
 	w.ciliumNode = newKept(&w.mu, newHealth(config.Log, name(ciliumResource())), readCiliumNode, func([]string) { w.prefixesChanged() })
 	return w
@@ -132,14 +136,16 @@ func name(r schema.GroupVersionResource) string { return r.GroupResource().Strin
 // Run follows the server until ctx ends. What the snapshot has is handed over
 // first.
 func (w *Watcher) Run(ctx context.Context) {
-	defer w.tasks.Wait()
+	// Reflectors sleep through the end of their context while the server is away,
+	// up to a minute. Nobody waits for them.
+	defer w.ending.Wait()
 	ctx = klog.NewContext(ctx, logr.Discard()) // the sources' health says it once
 	w.mu.Lock()
 	w.ctx = ctx
 	w.mu.Unlock()
 	w.restore()
 	api, n := w.client.typed, w.config.Needs
-	if n.Prefixes || n.Leases {
+	if n.Prefixes || n.Services {
 		w.begin(w.node.health, func() {
 			follow(ctx, w.node.health, api.nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
 		})
@@ -150,8 +156,8 @@ func (w *Watcher) Run(ctx context.Context) {
 		})
 	}
 	if n.Prefixes {
-		for i, r := range calicoResources() {
-			w.begin(w.blocks[i].health, func() { w.followBlocks(ctx, r, w.blocks[i]) })
+		for i, b := range blockSources(w.config.Node) {
+			w.begin(w.blocks[i].health, func() { w.followBlocks(ctx, b, w.blocks[i]) })
 		}
 		w.begin(w.ciliumNode.health, func() { w.followCiliumNode(ctx) })
 	}
@@ -170,20 +176,26 @@ func (w *Watcher) Run(ctx context.Context) {
 			follow(ctx, w.leases.health, api.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
 		})
 		own := newHealth(w.config.Log, "own lease")
-		w.begin(own, func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
-		w.tasks.Go(func() { w.sendEvents(ctx) })
+		w.show(own)
+		w.ending.Go(func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
 	}
+	w.ending.Go(func() { w.sendEvents(ctx) })
 	if w.config.Snapshot != "" {
-		w.tasks.Go(func() { w.keepSnapshot(ctx) })
+		w.ending.Go(func() { w.keepSnapshot(ctx) })
 	}
+	<-ctx.Done()
 }
 
 // begin runs a source, and shows it.
 func (w *Watcher) begin(h *health, f func()) {
+	w.show(h)
+	go f()
+}
+
+func (w *Watcher) show(h *health) {
 	w.mu.Lock()
+	defer w.mu.Unlock()
 	w.sources = append(w.sources, h)
-	w.mu.Unlock()
-	w.tasks.Go(f)
 }
 
 // Status tells how each source fares, in the order in which they began.
@@ -200,6 +212,9 @@ func (w *Watcher) Status() []SourceStatus {
 
 // Server returns the URL of the API server.
 func (w *Watcher) Server() string { return w.client.Server }
+
+// Uses reports whether the watcher asks the same server with the same account.
+func (w *Watcher) Uses(c *Client) bool { return w.client.identity == c.identity }
 
 // Renew writes the lease soon, as its record has changed. Any goroutine may call
 // it.
@@ -236,6 +251,13 @@ func (w *Watcher) nodeChanged() {
 	w.prefixesChanged()
 }
 
+// nodeUID returns that of our Node, "" while it is not known.
+func (w *Watcher) nodeUID() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.node.objects[w.config.Node].UID
+}
+
 // nodeNews returns a channel that closes when our Node changes.
 func (w *Watcher) nodeNews() <-chan struct{} {
 	w.mu.Lock()
@@ -243,7 +265,9 @@ func (w *Watcher) nodeNews() <-chan struct{} {
 	return w.nodeEvents
 }
 
-// prefixesChanged hands the prefixes of the first source over that has any.
+// prefixesChanged hands the prefixes of the first source over that has any, as
+// soon as all that go before it are known: else a moment's answers would be
+// another node's.
 func (w *Watcher) prefixesChanged() {
 	if !w.config.Needs.Prefixes {
 		return
@@ -257,16 +281,22 @@ func (w *Watcher) prefixesChanged() {
 		}
 	}
 	slices.SortFunc(blocks, netip.Prefix.Compare)
+	calico := !slices.ContainsFunc(w.blocks, func(k *kept[netip.Prefix]) bool { return !k.health.known() })
+	here := w.node.health.known()
 	for _, s := range []struct {
 		name     string
+		known    bool
 		prefixes []netip.Prefix
 	}{
-		{FromCalico, slices.Compact(blocks)},
-		{FromCilium, w.ciliumNode.objects[w.config.Node]},
-		{FromOVNKubernetes, node.OVN},
-		{FromKubeRouter, node.KubeRouter},
-		{FromPodCIDRs, node.PodCIDRs},
+		{FromCalico, calico, slices.Compact(blocks)},
+		{FromCilium, w.ciliumNode.health.known(), w.ciliumNode.objects[w.config.Node]},
+		{FromOVNKubernetes, here, node.OVN},
+		{FromKubeRouter, here, node.KubeRouter},
+		{FromPodCIDRs, here, node.PodCIDRs},
 	} {
+		if len(s.prefixes) == 0 && !s.known {
+			return
+		}
 		if len(s.prefixes) > 0 {
 			w.handler.Prefixes(s.name, s.prefixes)
 			return
@@ -285,13 +315,14 @@ func (w *Watcher) servicesChanged(keys []string) {
 		ctx, cancel := context.WithCancel(w.ctx)
 		w.stopSlices = cancel
 		w.sources = append(w.sources, w.slices.health)
-		w.tasks.Go(func() {
+		go func() {
 			follow(ctx, w.slices.health, w.client.typed.endpointSlices(), selection{}, &discoveryv1.EndpointSlice{}, w.slices, false)
-		})
+		}()
 	case !needed && w.stopSlices != nil:
 		w.stopSlices()
 		w.stopSlices = nil
 		w.sources = slices.DeleteFunc(w.sources, func(h *health) bool { return h == w.slices.health })
+		w.slices.clear() // they would be old when they are needed again
 	}
 }
 
@@ -312,19 +343,22 @@ func (w *Watcher) cidrsChanged() {
 	w.handler.ServiceCIDRs(slices.Compact(all))
 }
 
+// leasesChanged tells of renewals, and not of leases that a list has once more.
 func (w *Watcher) leasesChanged(keys []string) {
-	w.dirty = true
 	for _, key := range keys {
 		l, ok := w.leases.objects[key]
-		if !ok {
-			l = w.seenLeases[key]
-			delete(w.seenLeases, key)
-		} else {
+		seen := w.seenLeases[key]
+		switch {
+		case ok && l == seen, !ok && seen.Node == "":
+			continue
+		case ok:
 			w.seenLeases[key] = l
+		default:
+			l = seen
+			delete(w.seenLeases, key)
 		}
-		if l.Node != "" {
-			w.handler.Lease(l, !ok)
-		}
+		w.dirty = w.dirty || !ok || l.Holder != seen.Holder || l.Record != seen.Record
+		w.handler.Lease(l, !ok)
 	}
 	w.known(w.leases.health)
 }

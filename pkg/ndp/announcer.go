@@ -17,12 +17,17 @@ const (
 	// announceGap spaces all announcements of an uplink: at most 100 a second,
 	// since each reaches every station of the link (RFC 4861 §7.2.6).
 	announceGap = 10 * time.Millisecond
+	// urgentGap follows the first announcement of an address that was taken over
+	// from another node: routers send to a node that has died until they hear it.
+	urgentGap = time.Millisecond
 	// announceRest is the time from the beginning of a series to that of the
 	// next one for the same address. Fabrics freeze an address that moves too
 	// often (RFC 9161).
 	announceRest = 10 * time.Second
 	// maxAnnounced bounds the addresses that are announced or rest.
 	maxAnnounced = 4096
+	// maxTakenOver bounds them together with addresses that were taken over.
+	maxTakenOver = 16384
 )
 
 // Announcer decides when which address is announced on one uplink. It sends
@@ -39,6 +44,7 @@ type Announcer struct {
 type series struct {
 	address  netip.Addr
 	override bool
+	urgent   bool
 	left     int // 0 while the address rests
 	due      time.Time
 	begun    time.Time
@@ -57,9 +63,27 @@ type Announcement struct {
 	First bool
 }
 
+// TakeOver is Announce for an address that another node had: routers have to hear
+// it at once, whenever it was announced last.
+func (a *Announcer) TakeOver(address netip.Addr, override bool, at time.Time) {
+	a.begin(address, override, at, maxTakenOver)
+	s := a.series[address]
+	if s == nil {
+		return
+	}
+	if s.urgent = true; s.left == 0 {
+		s.left, s.again, s.due, s.begun = announcements, false, at, at
+		heap.Fix(&a.queue, s.place)
+	}
+}
+
 // Announce begins a series for an address at a time. Within [announceRest] of
 // the last one it begins after that.
 func (a *Announcer) Announce(address netip.Addr, override bool, at time.Time) {
+	a.begin(address, override, at, maxAnnounced)
+}
+
+func (a *Announcer) begin(address netip.Addr, override bool, at time.Time, most int) {
 	if a.series == nil {
 		a.series = make(map[netip.Addr]*series)
 	}
@@ -68,7 +92,7 @@ func (a *Announcer) Announce(address netip.Addr, override bool, at time.Time) {
 		s.override, s.again = override, true
 		return
 	}
-	if len(a.series) >= maxAnnounced {
+	if len(a.series) >= most {
 		a.Dropped++
 		return
 	}
@@ -150,6 +174,9 @@ func (a *Announcer) Pop(now time.Time) (Announcement, bool) {
 		}
 		heap.Fix(&a.queue, 0)
 		a.free = now.Add(announceGap)
+		if first && s.urgent {
+			a.free = now.Add(urgentGap)
+		}
 		return Announcement{Address: s.address, Override: s.override, First: first}, true
 	}
 }
@@ -162,6 +189,6 @@ func (a *Announcer) endRest(s *series, now time.Time) {
 		delete(a.series, s.address)
 		return
 	}
-	s.left, s.again, s.due, s.begun = announcements, false, now, now
+	s.left, s.again, s.urgent, s.due, s.begun = announcements, false, false, now, now
 	heap.Fix(&a.queue, 0)
 }

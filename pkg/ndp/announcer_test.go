@@ -68,6 +68,15 @@ func TestAnnouncer(t *testing.T) {
 			run(a, 10*time.Second)
 			a.Announce(one, true, at(11*time.Second))
 		}, until: 11 * time.Second, want: []string{"11s 2001:db8::1 override=true first=true"}},
+		{name: "taken over within the rest", do: func(a *ndp.Announcer) {
+			a.Announce(one, true, at(0))
+			run(a, 5*time.Second)
+			a.TakeOver(one, true, at(5*time.Second))
+		}, until: 6 * time.Second, want: []string{"5s 2001:db8::1 override=true first=true", "6s 2001:db8::1 override=true first=false"}},
+		{name: "two taken over", do: func(a *ndp.Announcer) { a.TakeOver(one, true, at(0)); a.TakeOver(two, true, at(0)) }, until: time.Second + 10*time.Millisecond, want: []string{
+			"0s 2001:db8::1 override=true first=true", "1ms 2001:db8::2 override=true first=true",
+			"1s 2001:db8::1 override=true first=false", "1.01s 2001:db8::2 override=true first=false",
+		}},
 		{name: "cleared", do: func(a *ndp.Announcer) { a.Announce(one, true, at(0)); a.Clear() }, until: time.Hour},
 	}
 	for _, tt := range tests {
@@ -79,6 +88,20 @@ func TestAnnouncer(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestTakeOverBound makes room for the addresses of a node that has died.
+func TestTakeOverBound(t *testing.T) {
+	t.Parallel()
+	var a ndp.Announcer
+	b := [16]byte{0: 0x20, 1: 1}
+	for i := range 20_000 {
+		b[14], b[15] = byte(i>>8), byte(i)
+		a.TakeOver(netip.AddrFrom16(b), true, epoch)
+	}
+	if a.Len() != 16384 || a.Dropped != 20_000-16384 {
+		t.Errorf("%d under way, %d dropped", a.Len(), a.Dropped)
 	}
 }
 

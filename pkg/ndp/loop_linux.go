@@ -178,7 +178,11 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 		return
 	}
 	res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
-	if reason := lp.account(res, iface.uplink.LimitPerAsker); reason != Probing {
+	limit := iface.uplink.LimitPerAsker
+	if res.verdict == &iface.presence {
+		limit = 0
+	}
+	if reason := lp.account(res, limit); reason != Probing {
 		lp.notes.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
 	}
 	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&

@@ -110,13 +110,14 @@ func checkLink(frame []byte, meta Meta, i *Interface) Reason {
 
 // decide tells what holds for a target, whoever asks.
 func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
+	if target == i.uplink.Presence {
+		return &i.presence, Answered
+	}
 	if view == nil {
 		return nil, NoRule
 	}
 	v := view.Find(target)
 	switch {
-	case v == nil && target == i.uplink.Presence:
-		return &i.presence, Answered
 	case v == nil && !proxyable(target):
 		return v, TargetScope
 	case v == nil: // RFC 4861 §7.2.3: silently discard
@@ -164,6 +165,8 @@ func (s *solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
 		return Conflict
 	case !s.dest.IsMulticast() && s.dest != s.target && !i.Owns(s.dest): // RFC 4861 §7.2.2
 		return Destination
+	case v == &i.presence: // the settings below are about those who ask for addresses
+		return Answered
 	case len(i.uplink.IgnoreSources) > 0 && i.ignores(s):
 		return IgnoredSource
 	case s.source.IsUnspecified() && i.isLocal(s.ether):

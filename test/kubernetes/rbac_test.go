@@ -219,7 +219,15 @@ func TestKubelet(t *testing.T) {
 	d := harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.KubeletToken, "", both))
 	a.WantAnswer(pod)
 	a.WantAnswer(service)
-	d.Wait("a word of what is missing", func(s daemon.Status) bool {
+	alone := func(s daemon.Status) bool {
 		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Source == "leases" && src.Forbidden })
-	})
+	}
+	d.Wait("a word of what is missing", alone)
+	time.Sleep(6 * time.Second) // what it knows is on disk
+	harness.Must(t, d.Process.Kill())
+	d.Exit()
+	d = harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.KubeletToken, "", both))
+	d.Wait("a word of what is missing", alone)
+	a.WantAnswer(pod)
+	a.WantAnswer(service)
 }
