@@ -228,7 +228,9 @@ func (w *Watcher) write() (err error) {
 	w.mu.Lock()
 	w.dirty = false
 	for _, k := range w.stores() {
-		if !k.known() {
+		// Of leases and endpoints that may not be read nothing is known; of a
+		// network's objects it is that there are none for us.
+		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; !k.known() || own && k.status().Forbidden {
 			continue
 		}
 		data, err := k.save()

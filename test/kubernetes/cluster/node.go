@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"github.com/vishvananda/netlink"
@@ -27,6 +28,7 @@ type Network struct {
 	Router  *lab.Namespace
 	Nodes   []*Node
 	devices int // of pods
+	dials   sync.WaitGroup
 }
 
 // Node is a node of a cluster.
@@ -48,6 +50,7 @@ type Node struct {
 func NewNetwork(tb testing.TB, c *Cluster, nodes int) *Network {
 	tb.Helper()
 	n := &Network{tb: tb, Cluster: c, Switch: harness.Namespace(tb), Router: harness.Namespace(tb)}
+	tb.Cleanup(n.dials.Wait)
 	harness.Must(tb, n.Switch.Link.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "link"}}))
 	harness.Must(tb, n.Switch.Up("link"))
 	harness.Must(tb, n.Router.Veth(harness.RouterPort, conformance.RouterMAC, n.Switch, "router", conformance.MAC{2, 0, 0, 1, 0, 1}))

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
@@ -78,8 +79,13 @@ func listen(ns *lab.Namespace, address string) (net.Listener, error) {
 	})
 }
 
-// RouterDial connects from the router.
+// RouterDial connects from the router. A client that gives up may leave it behind,
+// so the end of the test waits for it.
 func (n *Network) RouterDial(ctx context.Context, network, address string) (net.Conn, error) {
+	n.dials.Add(1)
+	defer n.dials.Done()
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
 	return dialFrom(ctx, n.Router, network, address)
 }
 
