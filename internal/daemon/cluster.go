@@ -9,7 +9,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
-	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -217,111 +216,6 @@ func (c *cluster) isKnown(source string) {
 	})
 }
 
-// join begins to take part, unless enough others do.
-func (c *cluster) join(now time.Time) {
-	if !c.known[k8swatch.SourceServices] || c.needs.Leases && !c.known[k8swatch.SourceLeases] {
-		return
-	}
-	others := 0
-	for node, renewed := range c.announced {
-		if node != c.config.Node && now.Sub(renewed) < k8swatch.LeaseTime {
-			others++
-		}
-	}
-	_, already := c.announced[c.config.Node]
-	standby := c.needs.Leases && !already && others >= maxAnnouncers
-	if standby && !c.standby {
-		c.owner.log.Warn("enough other nodes announce service addresses: this one waits until one of them stops; give rules for services to fewer nodes", "announcers", others)
-	}
-	if c.standby = standby; standby { // leases may end without a word
-		time.AfterFunc(k8swatch.LeaseTime, func() { c.locked(c.join) })
-		return
-	}
-	c.election.Begin(now)
-	c.setSelf(now)
-	if c.needs.Leases {
-		c.watcher.Announce()
-	}
-}
-
-// forbidden makes this node act alone where it may not read the leases.
-func (c *cluster) forbidden(source string) {
-	c.locked(func(now time.Time) {
-		if source == k8swatch.SourceEndpointSlices {
-			c.ignoreEndpoints()
-			return
-		}
-		if source != k8swatch.SourceLeases || c.known[source] { // who was known stays so
-			return
-		}
-		c.owner.log.Warn("the account may not read leases: this node answers for every service address, as if no other did; two such nodes send packets in circles",
-			"namespace", c.config.Namespace)
-		c.election.Alone(now)
-		c.setSelf(now)
-	})
-}
-
-// ignoreEndpoints lets every node take traffic for a Local policy, where nobody
-// may tell which has endpoints.
-func (c *cluster) ignoreEndpoints() {
-	if c.anyEndpoint {
-		return
-	}
-	c.owner.log.Warn("the account may not read endpoints: Local policies of services do not count")
-	c.anyEndpoint = true
-	facts := make([]ownership.Fact, 0, len(c.services))
-	for _, s := range c.services {
-		facts = append(facts, c.fact(s))
-	}
-	c.election.Update(facts)
-}
-
-func (c *cluster) record() string {
-	c.owner.mu.Lock()
-	defer c.owner.mu.Unlock()
-	record, _ := c.election.Record()
-	return record
-}
-
-func (c *cluster) renewed(err error) {
-	c.locked(func(now time.Time) {
-		c.leaseFault, c.leaseWell = err, c.leaseWell || err == nil
-		c.setSelf(now)
-	})
-}
-
-// setSelf tells the election what this node is like.
-func (c *cluster) setSelf(now time.Time) {
-	a := ownership.Announcer{Excluded: c.unfit(), Cordoned: c.node.Cordoned}
-	// Without a lease nobody has ever known of us, nor counts on us. Later the same
-	// fault is an outage like others.
-	unknown := mayNot(c.leaseFault) && !c.leaseWell && !c.election.IsAlone()
-	if !c.standby && !unknown {
-		a.Links = c.owner.announcerLinks()
-	}
-	c.election.SetSelf(a, now)
-}
-
-// announcerLinks returns the uplinks that answer for services.
-func (s *supervisor) announcerLinks() []ownership.Link {
-	var links []ownership.Link
-	for _, u := range s.uplinks {
-		if u.state != Ready {
-			continue
-		}
-		l := ownership.Link{MAC: u.link.MAC, OnLink: u.onLink(s.routes.HopsOf(u.link.Index).OnLink)}
-		for _, r := range s.store.Load().Rules() {
-			if r.Method == rules.Services && r.Covers(u.config.Interface) {
-				l.Prefixes = append(l.Prefixes, r.Prefix)
-			}
-		}
-		if len(l.Prefixes) > 0 {
-			links = append(links, l)
-		}
-	}
-	return links
-}
-
 // publish puts what the election has changed in force.
 func (c *cluster) publish(now time.Time) {
 	changes := c.election.Changes()
@@ -342,27 +236,6 @@ func (c *cluster) publish(now time.Time) {
 	c.showPresence()
 	if _, news := c.election.Record(); news && c.watcher != nil && c.needs.Leases {
 		c.watcher.Renew()
-	}
-}
-
-// showPresence answers for our presence while we take part: who does not is not
-// to be waited for.
-func (c *cluster) showPresence() {
-	var presence netip.Addr
-	if c.needs.Leases && c.election.TakesPart() {
-		presence = rules.Presence(c.config.Node)
-	}
-	for _, u := range c.owner.uplinks {
-		if u.config.Presence == presence {
-			continue
-		}
-		u.config.Presence = presence
-		if u.iface != nil {
-			u.iface = ndp.NewInterface(u.link, u.config)
-		}
-		if u.listener != nil {
-			u.listener.SetInterface(u.iface)
-		}
 	}
 }
 

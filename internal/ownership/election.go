@@ -15,9 +15,6 @@ const (
 	// freezeAfter is how long our own renewals may go unseen before we judge
 	// nobody by theirs: it may be us who is cut off. It is less than leaseTime.
 	freezeAfter = 7 * time.Second
-	// SettleAfter is how long a node that has returned waits before it takes
-	// its addresses back.
-	SettleAfter = time.Minute
 	// deferFor is how long an address is left to another announcer that has
 	// just announced it, until the leases explain that.
 	deferFor = 5 * time.Second

@@ -58,6 +58,3 @@ func (e *Election) Owner(s netip.Addr) (owner, backup string) {
 	}
 	return "", ""
 }
-
-// Proclaimed returns how many announcers there are without us.
-func (e *Election) Proclaimed() int { return len(e.peers) }

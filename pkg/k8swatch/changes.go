@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	discoveryv1 "k8s.io/api/discovery/v1"
+)
+
+func (w *Watcher) podsChanged() {
+	w.dirty = true
+	all := make(map[netip.Addr]Pod)
+	for _, p := range w.pods.objects {
+		for _, a := range p.Addresses {
+			if has, ok := all[a]; !ok || p.Namespace+"/"+p.Name < has.Namespace+"/"+has.Name {
+				all[a] = p
+			}
+		}
+	}
+	w.handler.Pods(all)
+}
+
+func (w *Watcher) nodeChanged() {
+	w.dirty = true
+	close(w.nodeEvents)
+	w.nodeEvents = make(chan struct{})
+	if n, ok := w.node.objects[w.config.Node]; ok {
+		w.handler.Node(n.NodeState)
+	}
+	w.prefixesChanged()
+}
+
+// nodeUID returns that of our Node, "" while it is not known.
+func (w *Watcher) nodeUID() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.node.objects[w.config.Node].UID
+}
+
+// nodeNews returns a channel that closes when our Node changes.
+func (w *Watcher) nodeNews() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.nodeEvents
+}
+
+// prefixesChanged hands the prefixes of the first source over that has any, as
+// soon as all that go before it are known: else a moment's answers would be
+// another node's.
+func (w *Watcher) prefixesChanged() {
+	if !w.config.Needs.Prefixes {
+		return
+	}
+	w.dirty = true
+	node := w.node.objects[w.config.Node]
+	var blocks []netip.Prefix
+	for _, k := range w.blocks {
+		for _, p := range k.objects {
+			blocks = append(blocks, p)
+		}
+	}
+	slices.SortFunc(blocks, netip.Prefix.Compare)
+	calico := !slices.ContainsFunc(w.blocks, func(k *kept[netip.Prefix]) bool { return !k.health.known() })
+	here := w.node.health.known()
+	for _, s := range []struct {
+		name     string
+		known    bool
+		prefixes []netip.Prefix
+	}{
+		{FromCalico, calico, slices.Compact(blocks)},
+		{FromCilium, w.ciliumNode.health.known(), w.ciliumNode.objects[w.config.Node]},
+		{FromOVNKubernetes, here, node.OVN},
+		{FromKubeRouter, here, node.KubeRouter},
+		{FromPodCIDRs, here, node.PodCIDRs},
+	} {
+		if len(s.prefixes) == 0 && !s.known {
+			return
+		}
+		if len(s.prefixes) > 0 {
+			w.handler.Prefixes(s.name, s.prefixes)
+			return
+		}
+	}
+	w.handler.Prefixes("", nil)
+}
+
+func (w *Watcher) servicesChanged(keys []string) {
+	w.dirty = true
+	w.handler.Services(w.allocated.servicesChanged(keys))
+	w.known(w.services.health)
+	needed := w.allocated.needsEndpoints()
+	switch {
+	case needed && w.stopSlices == nil && w.ctx != nil:
+		ctx, cancel := context.WithCancel(w.ctx)
+		w.stopSlices = cancel
+		w.sources = append(w.sources, w.slices.health)
+		go func() {
+			follow(ctx, w.slices.health, w.client.typed.endpointSlices(), selection{}, &discoveryv1.EndpointSlice{}, w.slices, false)
+		}()
+	case !needed && w.stopSlices != nil:
+		w.stopSlices()
+		w.stopSlices = nil
+		w.sources = slices.DeleteFunc(w.sources, func(h *health) bool { return h == w.slices.health })
+		w.slices.clear() // they would be old when they are needed again
+	}
+}
+
+func (w *Watcher) slicesChanged(keys []string) {
+	w.dirty = true
+	if changes := w.allocated.slicesChanged(keys, w.sliceOf); len(changes) > 0 {
+		w.handler.Services(changes)
+	}
+}
+
+func (w *Watcher) cidrsChanged() {
+	w.dirty = true
+	var all []netip.Prefix
+	for _, ps := range w.cidrs.objects {
+		all = append(all, ps...)
+	}
+	slices.SortFunc(all, netip.Prefix.Compare)
+	w.handler.ServiceCIDRs(slices.Compact(all))
+}
+
+// leasesChanged tells of renewals, and not of leases that a list has once more.
+func (w *Watcher) leasesChanged(keys []string) {
+	for _, key := range keys {
+		l, ok := w.leases.objects[key]
+		seen := w.seenLeases[key]
+		switch {
+		case ok && l == seen, !ok && seen.Node == "":
+			continue
+		case ok:
+			w.seenLeases[key] = l
+		default:
+			l = seen
+			delete(w.seenLeases, key)
+		}
+		w.dirty = w.dirty || !ok || l.Holder != seen.Holder || l.Record != seen.Record
+		w.handler.Lease(l, !ok)
+	}
+	w.known(w.leases.health)
+}
+
+// known tells that a source is known as a whole, if it is.
+func (w *Watcher) known(h *health) {
+	if s := h.get(); s.Synced || s.Restored {
+		w.handler.Known(s.Source)
+	}
+}

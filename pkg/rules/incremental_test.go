@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules_test
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// TestIncremental changes entries, rules and guards at random, and wants the
+// table at every step to be the one that is made from nothing, and the deltas to
+// lead from each table to the next.
+func TestIncremental(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel()
+			w := &world{rng: rand.New(rand.NewPCG(seed, 1)), guards: make(map[netip.Addr]rules.Silence)}
+			for src := range w.entries {
+				w.entries[src] = make(map[netip.Prefix]rules.Entry)
+			}
+			w.store.Follow(func(c rules.Change) { w.follow(t, c) })
+			for range 300 {
+				w.step(t)
+				var fresh rules.Store
+				setRules(t, &fresh, w.rules...)
+				for _, src := range rules.Sources() {
+					fresh.Replace(src, maps.Values(w.entries[src]))
+				}
+				fresh.SetGuards("eth0", w.guards)
+				for _, uplink := range []string{"", "eth0"} {
+					if d := rules.Diff(fresh.Load().View(uplink), w.store.Load().View(uplink)); len(d) > 0 {
+						t.Fatalf("uplink %q differs from a fresh table: %+v", uplink, d)
+					}
+				}
+			}
+		})
+	}
+}
+
+// world is what TestIncremental does to a store, in a form to begin anew from.
+type world struct {
+	rng     *rand.Rand
+	store   rules.Store
+	rules   []rules.Rule
+	entries [5]map[netip.Prefix]rules.Entry // by source
+	guards  map[netip.Addr]rules.Silence
+	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
+}
+
+func (w *world) prefix() netip.Prefix {
+	b := [16]byte{0: 0x20, 1: 0x01, 14: byte(w.rng.IntN(2)), 15: byte(w.rng.IntN(8))}
+	lengths := []int{16, 112, 119, 120, 125, 126, 127, 128, 128, 128}
+	p, _ := netip.AddrFrom16(b).Prefix(lengths[w.rng.IntN(len(lengths))])
+	return p
+}
+
+func (w *world) step(t *testing.T) {
+	switch n := w.rng.IntN(20); {
+	case n == 0 || len(w.rules) == 0:
+		w.rules = nil
+		known := make(map[netip.Prefix]bool)
+		for range 1 + w.rng.IntN(4) {
+			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
+			if w.rng.IntN(4) == 0 {
+				r.Uplinks = []string{"eth0"}
+			}
+			if !known[r.Prefix] {
+				w.rules = append(w.rules, r)
+			}
+			known[r.Prefix] = true
+		}
+		setRules(t, &w.store, w.rules...)
+	case n < 4:
+		a := w.prefix().Addr()
+		if _, ok := w.guards[a]; ok {
+			delete(w.guards, a)
+		} else {
+			w.guards[a] = rules.NextHop
+		}
+		w.store.SetGuards("eth0", w.guards)
+	default:
+		var changes []rules.EntryChange
+		source := rules.Sources()[w.rng.IntN(len(rules.Sources()))]
+		entries := w.entries[source]
+		for range 1 + w.rng.IntN(3) {
+			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
+			_, known := entries[e.Prefix]
+			gone := known && w.rng.IntN(2) > 0
+			if entries[e.Prefix] = e; gone {
+				delete(entries, e.Prefix)
+			}
+			changes = append(changes, rules.EntryChange{Entry: e, Gone: gone})
+		}
+		w.store.Update(source, changes)
+	}
+}
+
+// follow keeps a copy of a view by the deltas, and compares it with the view.
+func (w *world) follow(t *testing.T, c rules.Change) {
+	if w.seen == nil {
+		w.seen = make(map[netip.Prefix]rules.Verdict)
+	}
+	for _, d := range c.Deltas("eth0") {
+		if got := w.seen[d.Prefix]; !same(got, d.Before) {
+			t.Errorf("%s was %+v, the delta says %+v", d.Prefix, got, d.Before)
+		}
+		w.seen[d.Prefix] = d.After
+	}
+	for p, v := range c.After.View("eth0").Decisions() {
+		if !same(w.seen[p], v) {
+			t.Errorf("%s is %+v by the deltas, want %+v", p, w.seen[p], v)
+		}
+	}
+	for p, v := range w.seen {
+		if got, ok := c.After.View("eth0").Lookup(p.Addr()); !same(v, rules.Verdict{}) && (!ok || got.Prefix.Bits() < p.Bits()) {
+			t.Errorf("%s is %+v by the deltas, and not there", p, v)
+		}
+	}
+}
+
+// same ignores the rule's index, as deltas do.
+func same(a, b rules.Verdict) bool {
+	a.Rule, b.Rule = 0, 0
+	return a == b
+}
