@@ -71,7 +71,7 @@ func TestOwner(t *testing.T) {
 	}
 	// It comes back, waits, and gets them again in one move.
 	daemons[victim].Exit()
-	daemons[victim] = run(t, n.Nodes[victim], settle, serviceRules)
+	daemons[victim] = run(t, n.Nodes[victim], "  settle: 8s\n", serviceRules) // longer than the look takes
 	if now := owners(t, n, a, targets); !slices.Equal(now, during) {
 		t.Errorf("owners right after the return are %v, want %v", now, during)
 	}
