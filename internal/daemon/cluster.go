@@ -234,7 +234,7 @@ func (c *cluster) publish(now time.Time) {
 	}
 	c.news.flush(c, now)
 	c.showPresence()
-	if _, news := c.election.Record(); news && c.watcher != nil && c.needs.Leases {
+	if c.election.News() && c.needs.Leases {
 		c.watcher.Renew()
 	}
 }

@@ -28,10 +28,6 @@ const (
 func mayNot(err error) bool { return apierrors.IsForbidden(err) }
 
 // connect makes the client of a configuration, nil where it has no cluster.
-func (d *daemon) connect(c *config.Config) (*k8swatch.Client, error) {
-	return connect(c, d.options.Version)
-}
-
 func connect(c *config.Config, v Version) (*k8swatch.Client, error) {
 	if needsOf(c) == (k8swatch.Needs{}) { // as in a pod whose rules need no cluster
 		return nil, nil

@@ -74,8 +74,7 @@ func (c *cluster) ignoreEndpoints() {
 func (c *cluster) record() string {
 	c.owner.mu.Lock()
 	defer c.owner.mu.Unlock()
-	record, _ := c.election.Record()
-	return record
+	return c.election.Record()
 }
 
 func (c *cluster) renewed(err error) {

@@ -214,7 +214,7 @@ func (d *daemon) reload(l load) {
 
 // apply puts a configuration in force.
 func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
-	client, err := d.connect(cfg)
+	client, err := connect(cfg, d.options.Version)
 	if err != nil {
 		return err
 	}

@@ -233,8 +233,9 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 				p.seen = now
 			}
 		}
+		was := e.published
 		e.ownSeen, e.published = now, a
-		e.electIf(e.published.Excluded != e.self.Excluded || e.published.Cordoned != e.self.Cordoned)
+		e.electIf(was.Holder != a.Holder || was.Excluded != a.Excluded || was.Cordoned != a.Cordoned)
 		return
 	}
 	p := e.peers[a.Node]
@@ -297,11 +298,16 @@ func (e *Election) Changes() []Change {
 	return c
 }
 
-// Record returns what belongs into our lease, and whether that is news.
-func (e *Election) Record() (record string, news bool) {
-	news = e.recordNew
-	e.recordNew = false
+// Record returns what belongs into our lease.
+func (e *Election) Record() string {
 	self := e.self
 	self.Settled = self.Settled || e.phase == checking && e.resume
-	return self.Record(), news
+	return self.Record()
+}
+
+// News reports whether the record has changed since it was last called.
+func (e *Election) News() bool {
+	news := e.recordNew
+	e.recordNew = false
+	return news
 }

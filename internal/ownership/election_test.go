@@ -191,6 +191,9 @@ func TestUnfitInOutage(t *testing.T) {
 	w.api = true
 	w.run(time.Minute)
 	w.wantMoved(before, w.wantOne("published"), "n0")
+	if owned := w.nodes[0].election.Status(w.now).Owned; owned != 0 {
+		t.Errorf("by its own view the unfit node owns %d addresses", owned)
+	}
 }
 
 // TestRestartInOutage starts a daemon again about when the others miss it: some

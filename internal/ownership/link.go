@@ -10,8 +10,8 @@ import (
 )
 
 const (
-	// presenceEvery is how often an owner is asked whether it is alive. Each
-	// announcer asks each owner, whatever the number of addresses.
+	// presenceEvery is how often an owner, or who is next in line, is asked whether
+	// it is alive, by each announcer and whatever the number of addresses.
 	presenceEvery = time.Second
 	// presenceWait is how long it may take to answer.
 	presenceWait = 500 * time.Millisecond

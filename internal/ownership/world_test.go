@@ -109,8 +109,8 @@ func (w *world) run(d time.Duration) {
 
 func (w *world) turn(n *node) {
 	if w.api && !n.cut {
-		if record, news := n.election.Record(); news || w.now.Sub(n.renewed) >= renewal {
-			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), record)
+		if news := n.election.News(); news || w.now.Sub(n.renewed) >= renewal {
+			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), n.election.Record())
 			if err != nil {
 				w.t.Fatal(err)
 			}

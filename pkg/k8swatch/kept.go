@@ -51,12 +51,7 @@ type trimmed[T any] struct {
 // Transformer implements [cache.TransformingStore]: a list is trimmed while it
 // is read.
 func (k *kept[T]) Transformer() cache.TransformFunc {
-	return func(object any) (any, error) {
-		if _, done := object.(*trimmed[T]); done {
-			return object, nil
-		}
-		return k.trim(object)
-	}
+	return func(object any) (any, error) { return k.trim(object) }
 }
 
 func (k *kept[T]) trim(object any) (*trimmed[T], error) {
