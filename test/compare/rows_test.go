@@ -129,9 +129,10 @@ func late(t *testing.T, b *bed) string {
 	return "never"
 }
 
-// idle counts the wake-ups of all threads.
+// idle counts the wake-ups of all threads, once the memory of the start has been
+// given back, 2 s after it.
 func idle(t *testing.T, b *bed) string {
-	time.Sleep(2 * time.Second)
+	time.Sleep(4 * time.Second)
 	before := switches(t, b)
 	time.Sleep(5 * time.Second)
 	n := switches(t, b) - before
