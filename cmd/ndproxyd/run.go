@@ -69,6 +69,7 @@ the kernel has a route for to a device behind this node.`,
 			}
 			return runDaemon(cmd.Context(), daemon.Options{
 				Load: load, Origin: src.origin(), Control: control, Version: buildVersion(), Log: log,
+				Manager: manager(log, e.getenv), Name: name(e.getenv),
 			})
 		},
 	}

@@ -68,11 +68,11 @@ type peerKey struct{}
 
 // withPeer notes who is at the other end of a connection.
 func withPeer(ctx context.Context, conn net.Conn) context.Context {
-	uid, err := peerUID(conn.(*net.UnixConn))
+	peer, err := peerOf(conn.(*net.UnixConn))
 	if err != nil {
 		return ctx // nobody
 	}
-	return context.WithValue(ctx, peerKey{}, uid)
+	return context.WithValue(ctx, peerKey{}, peer.Uid)
 }
 
 // trusted lets root and the daemon's own user through, as an abstract socket
@@ -88,11 +88,11 @@ func trusted(h http.Handler) http.Handler {
 	})
 }
 
-// peerUID returns the user at the other end.
-func peerUID(conn *net.UnixConn) (uint32, error) {
+// peerOf returns the process at the other end.
+func peerOf(conn *net.UnixConn) (*unix.Ucred, error) {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	var (
 		cred  *unix.Ucred
@@ -102,9 +102,9 @@ func peerUID(conn *net.UnixConn) (uint32, error) {
 		cred, inner = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
 	})
 	if err := errors.Join(err, inner); err != nil {
-		return 0, fmt.Errorf("read peer credentials: %w", err)
+		return nil, fmt.Errorf("read peer credentials: %w", err)
 	}
-	return cred.Uid, nil
+	return cred, nil
 }
 
 func (d *daemon) controlHandler() http.Handler {

@@ -39,6 +39,10 @@ type Options struct {
 	// Control is the address of the control socket, "" for none. A leading @
 	// stands for an abstract socket of the network namespace.
 	Control string
+	// Manager is what supervises the process.
+	Manager Manager
+	// Name tells a second daemon on the host who is there before it.
+	Name string
 	// Version is shown in status and in build_info.
 	Version Version
 	// Log receives one line for each change of state.
@@ -66,19 +70,28 @@ func Run(ctx context.Context, o Options) error {
 		}
 		return err
 	}
+	d := &daemon{
+		options:  o,
+		log:      o.Log,
+		started:  time.Now(),
+		metrics:  newMetrics(),
+		clusters: make(chan struct{}, 1),
+		pulse:    make(chan chan<- []*ndp.Listener),
+		holder:   k8swatch.NewHolder(fmt.Sprint(os.Getpid())),
+	}
+	unlock, err := d.lock(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	defer unlock() // after the sockets are closed
 	watcher, err := hostwatch.Watch()
 	if err != nil {
 		return err
 	}
-	d := &daemon{
-		options:    o,
-		log:        o.Log,
-		started:    time.Now(),
-		supervisor: newSupervisor(o.Log, new(rules.Store), watcher.Routes),
-		metrics:    newMetrics(),
-		clusters:   make(chan struct{}, 1),
-		holder:     k8swatch.NewHolder(fmt.Sprint(os.Getpid())),
-	}
+	d.supervisor = newSupervisor(o.Log, new(rules.Store), watcher.Routes)
 	d.supervisor.observe = func(t time.Duration) { d.metrics.updateDuration.Observe(t.Seconds()) }
 	defer d.supervisor.close()
 	d.supervisor.cleanWires()
@@ -86,7 +99,9 @@ func Run(ctx context.Context, o Options) error {
 		watcher.Close()
 		return err
 	}
+	d.tellReady()
 	g, ctx := errgroup.WithContext(ctx)
+	context.AfterFunc(ctx, func() { d.tell("STOPPING=1") })
 	g.Go(func() error {
 		return watcher.Run(ctx, hostwatch.Handler{Link: d.linkChanged, Routes: d.routesChanged, Neighbor: d.supervisor.prober.neighbor})
 	})
@@ -96,6 +111,7 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { return d.trimAfterStart(ctx) })
 	g.Go(func() error { return d.serveMetrics(ctx) })
 	g.Go(func() error { return d.serveControl(ctx) })
+	g.Go(func() error { return d.watchdog(ctx) })
 	err = g.Wait()
 	d.log.Info("stopped")
 	return err
@@ -125,8 +141,10 @@ type daemon struct {
 	supervisor *supervisor
 	metrics    *metrics
 	listen     listenAddress
-	holder     string        // names this process in its lease
-	clusters   chan struct{} // another cluster is to be followed
+	holder     string                      // names this process in its lease
+	clusters   chan struct{}               // another cluster is to be followed
+	pulse      chan chan<- []*ndp.Listener // the loop has to show that it runs, see alive
+	told       string                      // the summary that the manager has; the loop's
 }
 
 // loop is the supervisor's goroutine.
@@ -142,9 +160,12 @@ func (d *daemon) loop(ctx context.Context) error {
 		} else {
 			timer.Stop()
 		}
+		d.tellStatus()
 		select {
 		case <-ctx.Done():
 			return nil
+		case shown := <-d.pulse:
+			shown <- d.supervisor.listeners()
 		case e := <-d.supervisor.events:
 			d.supervisor.handle(e)
 		case g := <-d.supervisor.sightings:
@@ -156,6 +177,7 @@ func (d *daemon) loop(ctx context.Context) error {
 			again = loading
 			if !loading {
 				loading = true
+				d.tellReloading()
 				go d.load(ctx, loads)
 			}
 		case l := <-loads:
@@ -163,6 +185,8 @@ func (d *daemon) loop(ctx context.Context) error {
 			if loading = again; again {
 				again = false
 				go d.load(ctx, loads)
+			} else {
+				d.tellReady()
 			}
 		}
 	}

@@ -3,6 +3,7 @@
 package ndp
 
 import (
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -52,6 +53,8 @@ type Listener struct {
 	ask      func(Query) bool
 	ring     *ring
 	stopping atomic.Bool
+	asked    atomic.Uint32 // how often Alive has asked
+	alive    chan uint32   // the loop's answer
 	done     chan struct{}
 	err      error // of the loop; read it after done
 
@@ -59,6 +62,7 @@ type Listener struct {
 	view  atomic.Pointer[rules.View]
 
 	statsMu sync.Mutex // PACKET_STATISTICS resets what it returns
+	aliveMu sync.Mutex // one asks at a time
 }
 
 // Listen opens the packet socket of the interface and starts to answer. It
@@ -77,7 +81,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	l := &Listener{
 		conn: conn, index: cfg.Interface.index, counters: cfg.Counters,
 		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
-		done: make(chan struct{}),
+		alive: make(chan uint32, 1), done: make(chan struct{}),
 	}
 	if l.recent == nil {
 		l.recent = new(Recent)
@@ -187,6 +191,30 @@ func (l *Listener) CountDrops() error {
 	}
 	l.counters.Drops.Add(uint64(stats.Drops))
 	return nil
+}
+
+// Alive wakes the receive loop up, and waits until it has gone round once, or
+// returns ctx's error when it does not. A listener that has stopped by itself is
+// not looked at: Done tells of that.
+func (l *Listener) Alive(ctx context.Context) error {
+	l.aliveMu.Lock()
+	defer l.aliveMu.Unlock()
+	want := l.asked.Add(1)
+	if err := l.conn.SetReadDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("wake the receive loop: %w", err)
+	}
+	for {
+		select {
+		case got := <-l.alive:
+			if got == want { // not the late answer to one before
+				return nil
+			}
+		case <-l.done:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("the receive loop does not go round: %w", ctx.Err())
+		}
+	}
 }
 
 // Close stops answering and releases the socket with all its memberships. It

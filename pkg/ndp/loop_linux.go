@@ -34,6 +34,7 @@ type loop struct {
 	notes     notes
 	started   time.Time // zero of the clock that delays and limits use
 	clock     int64     // that clock's time at the beginning of the round
+	shown     uint32    // how often it was shown that the loop is alive
 	failed    error     // of a read
 	long      []byte
 }
@@ -67,6 +68,7 @@ func (l *Listener) run() {
 // answer answers everything that is there. A flood does not keep it from ending.
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
+		lp.showAlive()
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
@@ -80,6 +82,20 @@ func (lp *loop) answer() error {
 		yield(rounds%longWork == 0)
 	}
 	return nil
+}
+
+// showAlive answers Alive. Without a question it costs a load.
+func (lp *loop) showAlive() {
+	asked := lp.l.asked.Load()
+	if asked == lp.shown {
+		return
+	}
+	lp.shown = asked
+	select { // what lies there answers a question that nobody waits for any more
+	case <-lp.l.alive:
+	default:
+	}
+	lp.l.alive <- asked // this loop alone writes
 }
 
 // longWork is how many rounds without a sleep are long work: up to 4096 frames.
@@ -107,8 +123,8 @@ func (lp *loop) arm() bool {
 	if lp.l.err = lp.l.conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
 		return true
 	}
-	// Close sets a deadline as well, and must not lose to this one.
-	return lp.l.stopping.Load() || due <= lp.now()
+	// Close and Alive set a deadline as well, and must not lose to this one.
+	return lp.l.stopping.Load() || lp.l.asked.Load() != lp.shown || due <= lp.now()
 }
 
 // disarm takes the deadline back that arm has set.

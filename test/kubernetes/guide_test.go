@@ -4,11 +4,14 @@ package kubernetes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -66,10 +69,21 @@ func newGuide(t *testing.T, mode string) *guide {
 	return g
 }
 
+// errCut is wrapped by the error of a request that had a connection.
+var errCut = errors.New("the connection was open")
+
 // get fetches a page of an address from the router.
 func (g *guide) get(target netip.Addr, timeout time.Duration) error {
-	client := http.Client{Timeout: timeout, Transport: &http.Transport{DialContext: g.n.RouterDial, DisableKeepAlives: true}}
+	var connected atomic.Bool
+	client := http.Client{Timeout: timeout, Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := g.n.RouterDial(ctx, network, address)
+		connected.Store(err == nil)
+		return conn, err
+	}}}
 	resp, err := client.Get("http://[" + target.String() + "]/")
+	if err != nil && connected.Load() {
+		return fmt.Errorf("%w: %w", errCut, err)
+	}
 	if err != nil {
 		return err
 	}
@@ -176,7 +190,7 @@ func TestGuide(t *testing.T) {
 					t.Errorf("after a planned stop: service %s: %v", s, err)
 				}
 			}
-			loss.want("a planned stop", 0, 0)
+			loss.wantHandedOver("a planned stop")
 			g.poke()
 			g.wantShort(crossings, "after a planned stop")
 		})
