@@ -17,7 +17,7 @@ const (
 // Discovery is the configuration without a file and without flags: it follows
 // the kernel's routes alone.
 func Discovery() *Config {
-	return &Config{DiscoverRules: true, MetricsListen: DefaultMetricsListen}
+	return &Config{DiscoverRules: true, Metrics: Endpoint{Listen: DefaultMetricsListen}}
 }
 
 // Config is a valid configuration.
@@ -34,9 +34,13 @@ type Config struct {
 	Warnings []string
 	// Kubernetes is how to follow a cluster; nil for not.
 	Kubernetes *Kubernetes
-	// MetricsListen is the address of the metrics endpoint, "" for none.
-	MetricsListen string
+	// Metrics is where the metrics are served, and to whom.
+	Metrics Endpoint
+	// HealthListen is the address of health and readiness, "" for none but that
+	// of the metrics, which has them, too.
+	HealthListen string
 
+	metricsPlace  string   // of the key metrics.authentication in its file
 	kubernetesOff bool     // the file says so
 	places        []string // of the rules in their file
 }

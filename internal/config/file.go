@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -94,7 +93,7 @@ func Parse(file string, data []byte) (*Config, error) {
 	if len(doc.Content) == 0 {
 		return nil, Errors{{File: file, Line: 1, Column: 1, Message: `the file is empty: begin with "version: 1"`}}
 	}
-	c := &Config{MetricsListen: DefaultMetricsListen}
+	c := &Config{Metrics: Endpoint{Listen: DefaultMetricsListen}}
 	root := value{reader: r}.child(doc.Content[0], "")
 	f := fileReader{config: c}
 	root.mapping(
@@ -103,6 +102,7 @@ func Parse(file string, data []byte) (*Config, error) {
 		field{"rules", f.rules},
 		field{"kubernetes", f.kubernetes},
 		field{"metrics", f.metrics},
+		field{"health", f.health},
 	)
 	f.finish(root)
 	if err := r.errors.sorted(); err != nil {
@@ -143,40 +143,6 @@ func (f *fileReader) version(v value) {
 	if s, ok := v.text(); ok && s != strconv.Itoa(Version) {
 		v.fail("%q is not a version that this program knows: write %d", s, Version)
 	}
-}
-
-func (f *fileReader) metrics(v value) {
-	v.mapping(field{"listen", func(v value) {
-		s, ok := v.text()
-		if !ok {
-			return
-		}
-		f.config.MetricsListen = s
-		if err := CheckListen(s); err != nil {
-			v.fail("%v", err)
-		}
-	}})
-}
-
-// CheckListen checks the address of the metrics endpoint; "" turns it off.
-func CheckListen(s string) error {
-	if s == "" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(s)
-	if err != nil {
-		return fmt.Errorf("%q is not an address with a port (example: %q)", s, DefaultMetricsListen)
-	}
-	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("%q is not a port number, 0 to 65535", port)
-	}
-	if host == "" {
-		return nil
-	}
-	if _, err := netip.ParseAddr(host); err != nil {
-		return fmt.Errorf("%q is not an IP address (leave it out for all addresses)", host)
-	}
-	return nil
 }
 
 // finish checks what belongs together.

@@ -76,7 +76,7 @@ metrics:
 				Timing: rules.Timing{Timeout: 200 * time.Millisecond, TTL: time.Minute, Deadtime: time.Second, Retries: -1},
 			},
 		},
-		MetricsListen: "[::]:9000",
+		Metrics: config.Endpoint{Listen: "[::]:9000"},
 	}
 	if d := cmp.Diff(want, got, comparePrefixes); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -106,7 +106,7 @@ func TestParseErrors(t *testing.T) {
 			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
-		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, kubernetes, metrics`}},
+		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, kubernetes, metrics, health`}},
 		{"doubled key", "version: 1\nversion: 1\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:2:1: key "version" is already on line 1: remove one`}},
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
@@ -144,6 +144,9 @@ func TestParseErrors(t *testing.T) {
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
 		{"listen", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 9972}\n", []string{`metrics.listen: "9972" is not an address with a port (example: "[::1]:9972")`}},
 		{"listen port", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: '[::1]:99999'}\n", []string{`"99999" is not a port number`}},
+		{"health listen", head + "  - {prefix: 2001:db8::/64, method: static}\nhealth: {listen: 9972}\n", []string{`health.listen: "9972" is not an address with a port`}},
+		{"authentication", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {authentication: kubernetis}\n", []string{`c.yaml:6:27: metrics.authentication: "kubernetis" is not one of none, kubernetes (did you mean "kubernetes"?)`}},
+		{"web config", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {web_config: /nonexistent/web.yaml}\n", []string{`c.yaml:6:23: metrics.web_config: open /nonexistent/web.yaml: no such file`}},
 		{"listen host", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 'localhost:9972'}\n", []string{`"localhost" is not an IP address`}},
 		{"all at once, in order", "version: 3\nuplinks: [{interface: lo}]\nrules:\n  - {prefix: nonsense, method: static}\n  - {prefix: 2001:db8::/64, method: what}\n", []string{
 			`c.yaml:1:10: version:`, `c.yaml:2:23: uplinks[0].interface:`, `c.yaml:4:14: rules[0].prefix:`, `c.yaml:5:37: rules[1].method:`,
@@ -222,7 +225,7 @@ func TestLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	c, err := config.Load(path, config.ByName)
-	if err != nil || len(c.Rules) != 1 || c.MetricsListen != config.DefaultMetricsListen {
+	if err != nil || len(c.Rules) != 1 || c.Metrics.Listen != config.DefaultMetricsListen {
 		t.Errorf("got %+v, %v", c, err)
 	}
 }

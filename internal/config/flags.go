@@ -14,7 +14,7 @@ import (
 // interfaces, and rules in the form PREFIX=METHOD. What is left out is found as
 // by [Discovery]. All faults come at once.
 func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
-	c := &Config{MetricsListen: DefaultMetricsListen, DiscoverRules: len(ruleFlags) == 0}
+	c := &Config{Metrics: Endpoint{Listen: DefaultMetricsListen}, DiscoverRules: len(ruleFlags) == 0}
 	var errs []error
 	for _, name := range interfaces {
 		if err := CheckInterface(name); err != nil {

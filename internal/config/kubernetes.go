@@ -173,6 +173,7 @@ func (c *Config) Complete(s Site) error {
 	}
 	k := c.Kubernetes
 	if k == nil {
+		c.warnPublic()
 		return c.needKubernetes()
 	}
 	if k.Node == "" {
@@ -198,6 +199,7 @@ func (c *Config) Complete(s Site) error {
 		}
 	}
 	c.warnOwnership()
+	c.warnPublic()
 	return nil
 }
 
@@ -221,6 +223,9 @@ func (c *Config) warnOwnership() {
 // needKubernetes fails where a rule takes evidence that nobody gives.
 func (c *Config) needKubernetes() error {
 	var errs []error
+	if c.Metrics.Review {
+		errs = append(errs, fmt.Errorf("%s: metrics.authentication asks the API server, and Kubernetes is off: use web_config instead", c.metricsPlace))
+	}
 	for i, r := range c.Rules {
 		if r.Method.Clustered() {
 			where := fmt.Sprintf("rule %d", i)

@@ -267,7 +267,7 @@ func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdE
 
 // config puts the sections together.
 func (r *ndppdReader) config() *Config {
-	c := &Config{MetricsListen: DefaultMetricsListen}
+	c := &Config{Metrics: Endpoint{Listen: DefaultMetricsListen}}
 	for _, p := range r.proxies {
 		if !slices.ContainsFunc(c.Uplinks, func(u rules.Uplink) bool { return u.Interface == p.uplink.Interface }) {
 			c.Uplinks = append(c.Uplinks, p.uplink)

@@ -32,10 +32,23 @@ func (d *daemon) serveControl(ctx context.Context) error {
 	if err == nil {
 		server := newServer(d.controlHandler())
 		server.ConnContext = withPeer
-		err = serve(ctx, "unix", address, server, nil)
+		err = serveControl(ctx, address, server)
 	}
 	if err != nil {
 		d.log.Warn("no control socket: status and explain do not reach this daemon", "address", address, "err", err)
+	}
+	return nil
+}
+
+// serveControl serves HTTP on a socket until ctx ends, and returns nil then.
+func serveControl(ctx context.Context, address string, server *http.Server) error {
+	l, err := new(net.ListenConfig).Listen(ctx, "unix", address)
+	if err != nil {
+		return fmt.Errorf("listen: %w", err)
+	}
+	defer context.AfterFunc(ctx, func() { _ = server.Close() })()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
 }

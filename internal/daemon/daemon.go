@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"runtime/debug"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -109,7 +110,10 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { return d.loop(ctx) })
 	g.Go(func() error { return d.followClusters(ctx) })
 	g.Go(func() error { return d.trimAfterStart(ctx) })
-	g.Go(func() error { return d.serveMetrics(ctx) })
+	g.Go(func() error {
+		return d.servePage(ctx, "metrics", &d.metricsPage, d.reviewed(d.metricsHandler()))
+	})
+	g.Go(func() error { return d.servePage(ctx, "health", &d.healthPage, d.healthHandler()) })
 	g.Go(func() error { return d.serveControl(ctx) })
 	g.Go(func() error { return d.watchdog(ctx) })
 	err = g.Wait()
@@ -135,16 +139,18 @@ func (d *daemon) trimAfterStart(ctx context.Context) error {
 
 // daemon is one running instance.
 type daemon struct {
-	options    Options
-	log        *slog.Logger
-	started    time.Time
-	supervisor *supervisor
-	metrics    *metrics
-	listen     listenAddress
-	holder     string                      // names this process in its lease
-	clusters   chan struct{}               // another cluster is to be followed
-	pulse      chan chan<- []*ndp.Listener // the loop has to show that it runs, see alive
-	told       string                      // the summary that the manager has; the loop's
+	options     Options
+	log         *slog.Logger
+	started     time.Time
+	supervisor  *supervisor
+	metrics     *metrics
+	metricsPage page
+	healthPage  page
+	reviewer    atomic.Pointer[k8swatch.Reviewer] // nil without Kubernetes
+	holder      string                            // names this process in its lease
+	clusters    chan struct{}                     // another cluster is to be followed
+	pulse       chan chan<- []*ndp.Listener       // the loop has to show that it runs, see alive
+	told        string                            // the summary that the manager has; the loop's
 }
 
 // loop is the supervisor's goroutine.
@@ -246,8 +252,12 @@ func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
 		return err
 	}
 	d.setCluster(cfg, client)
+	if client != nil {
+		d.reviewer.Store(client.NewReviewer())
+	}
 	d.supervisor.prober.tell(probeNews{rules: true})
-	d.listen.set(cfg.MetricsListen)
+	d.metricsPage.set(cfg.Metrics)
+	d.healthPage.set(config.Endpoint{Listen: cfg.HealthListen})
 	d.metrics.reloaded(time.Now(), time.Since(begin))
 	for _, w := range cfg.Warnings {
 		d.log.Warn("configuration", "note", w)

@@ -139,7 +139,7 @@ func TestAbsentUplink(t *testing.T) {
 	}
 	d.supervisor.handle(hostwatch.Event{}) // nothing to find still
 	w := httptest.NewRecorder()
-	d.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
+	d.metricsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/readyz", nil))
 	if w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "none-such absent") {
 		t.Errorf("/readyz is %d %s", w.Code, w.Body)
 	}
@@ -151,7 +151,7 @@ func TestMetricsFromTheStart(t *testing.T) {
 	t.Parallel()
 	d := testDaemon(t)
 	w := httptest.NewRecorder()
-	d.handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	d.metricsHandler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 	scrape := w.Body.String()
 	for _, r := range ndp.Reasons() {
 		if r != ndp.Answered && !strings.Contains(scrape, `reason="`+r.String()+`"`) {

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	discoveryv1 "k8s.io/api/discovery/v1"
@@ -33,10 +35,12 @@ func newTyped(config *rest.Config, hc *http.Client) (*typed, error) {
 	t := &typed{groups: make(map[schema.GroupVersion]rest.Interface), params: runtime.NewParameterCodec(scheme)}
 	codecs := serializer.NewCodecFactory(scheme)
 	for gv, add := range map[schema.GroupVersion]func(*runtime.Scheme) error{
-		corev1.SchemeGroupVersion:         corev1.AddToScheme,
-		discoveryv1.SchemeGroupVersion:    discoveryv1.AddToScheme,
-		networkingv1.SchemeGroupVersion:   networkingv1.AddToScheme,
-		coordinationv1.SchemeGroupVersion: coordinationv1.AddToScheme,
+		corev1.SchemeGroupVersion:           corev1.AddToScheme,
+		discoveryv1.SchemeGroupVersion:      discoveryv1.AddToScheme,
+		networkingv1.SchemeGroupVersion:     networkingv1.AddToScheme,
+		coordinationv1.SchemeGroupVersion:   coordinationv1.AddToScheme,
+		authenticationv1.SchemeGroupVersion: authenticationv1.AddToScheme,
+		authorizationv1.SchemeGroupVersion:  authorizationv1.AddToScheme,
 	} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("register %s: %w", gv, err)
@@ -115,6 +119,21 @@ func (t *typed) leases(namespace string) resource[*coordinationv1.Lease, *coordi
 		t.groups[coordinationv1.SchemeGroupVersion], t.params, namespace, "leases",
 		func() *coordinationv1.Lease { return new(coordinationv1.Lease) },
 		func() *coordinationv1.LeaseList { return new(coordinationv1.LeaseList) },
+	}
+}
+
+// A review has no list: its second type is there for the shape alone.
+func (t *typed) tokenReviews() resource[*authenticationv1.TokenReview, *metav1.Status] {
+	return resource[*authenticationv1.TokenReview, *metav1.Status]{
+		t.groups[authenticationv1.SchemeGroupVersion], t.params, "", "tokenreviews",
+		func() *authenticationv1.TokenReview { return new(authenticationv1.TokenReview) }, nil,
+	}
+}
+
+func (t *typed) accessReviews() resource[*authorizationv1.SubjectAccessReview, *metav1.Status] {
+	return resource[*authorizationv1.SubjectAccessReview, *metav1.Status]{
+		t.groups[authorizationv1.SchemeGroupVersion], t.params, "", "subjectaccessreviews",
+		func() *authorizationv1.SubjectAccessReview { return new(authorizationv1.SubjectAccessReview) }, nil,
 	}
 }
 

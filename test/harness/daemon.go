@@ -82,7 +82,7 @@ func start(tb testing.TB, ns *lab.Namespace, sys *syscall.SysProcAttr, path stri
 		d.exited <- state
 	}()
 	d.Client = daemon.NewClientFunc(daemon.DefaultControl, func(ctx context.Context) (net.Conn, error) {
-		return d.dial(ctx, "unix", daemon.DefaultControl)
+		return d.Dial(ctx, "unix", daemon.DefaultControl)
 	})
 	tb.Cleanup(func() {
 		_ = d.Process.Kill()
@@ -103,7 +103,8 @@ func Run(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
 	return d
 }
 
-func (d *Daemon) dial(ctx context.Context, network, address string) (net.Conn, error) {
+// Dial connects to an address in the daemon's namespace.
+func (d *Daemon) Dial(ctx context.Context, network, address string) (net.Conn, error) {
 	var conn net.Conn
 	return conn, d.ns.Do(func() error {
 		var err error
@@ -175,7 +176,7 @@ func (d *Daemon) Explain(target netip.Addr) daemon.Explanation {
 // Get fetches a page of the metrics endpoint.
 func (d *Daemon) Get(path string) (int, string) {
 	d.tb.Helper()
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: d.dial, DisableKeepAlives: true}}
+	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: d.Dial, DisableKeepAlives: true}}
 	var resp *http.Response
 	Eventually(d.tb, "metrics endpoint", func() bool { // it opens beside the control socket
 		var err error

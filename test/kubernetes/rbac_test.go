@@ -104,6 +104,7 @@ func TestLeastPrivilege(t *testing.T) {
 	node := n.Nodes[0]
 	c.ApplyFile("deploy/kubernetes/rbac.yaml")
 	c.ApplyFile("deploy/kubernetes/admission.yaml")
+	c.Apply(mayScrape)
 	c.Apply(blockAffinities)
 	c.Apply(strings.ReplaceAll(strings.ReplaceAll(blockAffinities, "crd.projectcalico.org", "projectcalico.org"), "name: v1\n", "name: v3\n"))
 	c.Apply(ciliumNodes)
@@ -112,8 +113,8 @@ func TestLeastPrivilege(t *testing.T) {
 	target := c.CreateService("any")
 	a := n.Asker()
 	all := permissions(t, c)
-	if len(all) != 23 {
-		t.Fatalf("%d permissions are granted, with cases for 23: %v", len(all), all)
+	if len(all) != 25 {
+		t.Fatalf("%d permissions are granted, with cases for 25: %v", len(all), all)
 	}
 	start := func(rules string) *harness.Daemon {
 		config := node.ConfigFor(c.AgentToken(node.Name), settle, rules)
@@ -138,8 +139,11 @@ func TestLeastPrivilege(t *testing.T) {
 	for _, p := range all {
 		t.Run(fmt.Sprint(p), func(t *testing.T) {
 			rules := everyRule
-			if p.resource == "servicecidrs" {
+			switch p.resource {
+			case "servicecidrs":
 				rules = "" // they are read for discovery
+			case "tokenreviews", "subjectaccessreviews":
+				rules += reviewed
 			}
 			if p == (permission{"coordination.k8s.io", "leases", "create"}) || p.verb == "delete" {
 				_ = c.Client.CoordinationV1().Leases("ndproxyd").Delete(context.Background(), "ndproxyd-"+node.Name, metav1.DeleteOptions{})
@@ -149,6 +153,11 @@ func TestLeastPrivilege(t *testing.T) {
 			d := start(rules)
 			defer end(d)
 			switch {
+			case p.resource == "tokenreviews", p.resource == "subjectaccessreviews":
+				awaitPage(t, node)
+				if code, body := scrape(node, accountToken(t, c, "prometheus"), "https://["+node.Addr.String()+"]:9972/metrics"); code != 503 || !strings.Contains(d.Log(), "is forbidden") {
+					t.Errorf("/metrics is %d %s", code, body)
+				}
 			case p.resource == "events":
 				d.Wait("a lease", func(s daemon.Status) bool { return s.Cluster.Announcers > 0 })
 				conflict(t, n, a, d, target)
