@@ -13,12 +13,17 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 )
 
-// version is set by the linker: -X main.version=1.2.3.
-var version = "devel"
+// version and revision are set by the linker: -X main.version=1.2.3. Without, the
+// revision is what the Go command noted.
+var version, revision = "devel", ""
 
 // buildVersion tells what this program was built from.
 func buildVersion() daemon.Version {
-	v := daemon.Version{Version: version, Revision: "unknown", Go: runtime.Version()}
+	v := daemon.Version{Version: version, Revision: revision, Go: runtime.Version()}
+	if v.Revision != "" {
+		return v
+	}
+	v.Revision = "unknown"
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, s := range info.Settings {
 			if s.Key == "vcs.revision" {

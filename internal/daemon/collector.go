@@ -13,54 +13,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// sourceConfiguration is the source label of rules that need no evidence.
-const sourceConfiguration = "configuration"
-
-// descs are the descriptions of the metrics that are made at each scrape.
-type descs struct {
-	received, answered, ignored, sent, sendErrors         *prometheus.Desc
-	drops, redirected, conflicts, duration, probes, wrong *prometheus.Desc
-	entries, updates, groups, ready                       *prometheus.Desc
-	reloadOK, reloadTime, build                           *prometheus.Desc
-	synced, lastEvent, held, requests, prefixSource       *prometheus.Desc
-	ownerChanges, owned, announcers, frozen               *prometheus.Desc
-}
-
-func newDescs() *descs {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc("ndproxyd_"+name, help, labels, nil)
-	}
-	return &descs{
-		received:     desc("solicitations_received_total", "Solicitations that passed the socket's filter, also invalid ones.", "interface", "kind"),
-		answered:     desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
-		ignored:      desc("solicitations_ignored_total", "Solicitations that passed the socket's filter and were not answered.", "interface", "reason"),
-		sent:         desc("advertisements_sent_total", "Advertisements that the kernel took.", "interface", "kind"),
-		sendErrors:   desc("send_errors_total", "Advertisements that the kernel refused.", "interface"),
-		drops:        desc("socket_drops_total", "Frames that the kernel lost because the receive ring was full.", "interface"),
-		redirected:   desc("lladdr_mismatches_total", "Solicitations whose source link-layer address option is not their Ethernet source.", "interface"),
-		conflicts:    desc("conflicts_total", "Claims of other stations to addresses that we answer for.", "interface"),
-		duration:     desc("answer_duration_seconds", "Time from reception by the kernel to the hand-over of the answer.", "interface"),
-		probes:       desc("probes_total", "Solicitations whose target had to be asked first.", "interface", "result"),
-		wrong:        desc("misconfiguration", "Whether something about the host keeps answers from being of use; see the check command.", "interface", "reason"),
-		entries:      desc("table_entries", "Entries of the published table.", "source", "method"),
-		updates:      desc("table_updates_total", "Tables published."),
-		groups:       desc("multicast_groups", "Multicast groups joined (mode join), and whether all-multicast is on (mode allmulti).", "interface", "mode"),
-		ready:        desc("interface_ready", "Whether the uplink answers.", "interface"),
-		reloadOK:     desc("config_last_reload_successful", "Whether the last load of the configuration succeeded."),
-		reloadTime:   desc("config_last_reload_success_timestamp_seconds", "Time of the last successful load of the configuration."),
-		synced:       desc("kubernetes_source_synced", "Whether a kind of object was listed since the start.", "source"),
-		lastEvent:    desc("kubernetes_last_event_timestamp_seconds", "When the API server was last heard of a kind of object.", "source"),
-		held:         desc("kubernetes_held_objects", "Objects that are kept although the last list lacks them.", "source"),
-		requests:     desc("kubernetes_requests_total", "Requests to the API server: renewals of the lease count as list.", "source", "kind"),
-		prefixSource: desc("node_prefix_source", "The source of the node's prefixes that is taken; the value is 1.", "source"),
-		ownerChanges: desc("service_owner_changes_total", "Service addresses that went from one node to another, as this node sees it."),
-		owned:        desc("owned_addresses", "Service addresses that this node answers for."),
-		announcers:   desc("announcers", "Nodes that share the service addresses, as this node sees it."),
-		frozen:       desc("ownership_frozen", "Whether owners stay as they are since the API server is away."),
-		build:        desc("build_info", "What was built; the value is 1.", "version", "revision", "goversion"),
-	}
-}
-
 // collector makes the metrics of a daemon at each scrape.
 type collector struct {
 	d     *daemon
@@ -81,13 +33,8 @@ func (d *daemon) registry() *prometheus.Registry {
 
 // Describe implements prometheus.Collector.
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
-	d := c.descs
-	for _, desc := range []*prometheus.Desc{
-		d.received, d.answered, d.ignored, d.sent, d.sendErrors, d.drops, d.redirected, d.conflicts, d.duration, d.probes, d.wrong,
-		d.entries, d.updates, d.groups, d.ready, d.reloadOK, d.reloadTime, d.build,
-		d.synced, d.lastEvent, d.held, d.requests, d.prefixSource, d.ownerChanges, d.owned, d.announcers, d.frozen,
-	} {
-		ch <- desc
+	for _, m := range c.descs.all {
+		ch <- m.desc
 	}
 }
 

@@ -9,6 +9,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
+const (
+	updateDurationName = "ndproxyd_update_duration_seconds"
+	updateDurationHelp = "Histogram: event to published table."
+)
+
 // metrics are the figures of the daemon as a whole. The uplinks keep theirs.
 type metrics struct {
 	updateDuration prometheus.Histogram
@@ -20,8 +25,8 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{updateDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name:    "ndproxyd_update_duration_seconds",
-		Help:    "Time from an event to the published table that reflects it.",
+		Name:    updateDurationName,
+		Help:    updateDurationHelp,
 		Buckets: prometheus.ExponentialBuckets(1e-5, 4, 10),
 	})}
 }

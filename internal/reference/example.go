@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package reference
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+)
+
+// exampleWidth is where the comments of the example wrap.
+const exampleWidth = 78
+
+// exampleHead begins the commented file.
+const exampleHead = `# Configuration of ndproxyd; see ndproxyd.yaml(5). Each key stands here with its
+# default or an example, as a comment. As the file is, ndproxyd answers on the
+# interfaces with an IPv6 default route, for what the kernel routes behind this
+# host. "ndproxyd check" looks at this file and the host and changes nothing;
+# "systemctl reload ndproxyd" puts a changed file in force.
+version: 1
+`
+
+// Example is a configuration file with every key in a comment.
+func Example() string {
+	var b strings.Builder
+	b.WriteString(exampleHead)
+	list := func(name, what string, keys []config.Key) {
+		fmt.Fprintf(&b, "\n# %s\n#%s:\n", what, name)
+		for i, k := range keys {
+			lead := "    "
+			if i == 0 {
+				lead = "  - "
+			}
+			comment(&b, k)
+			fmt.Fprintf(&b, "#%s%s: %s\n", lead, k.Name, k.Example)
+		}
+	}
+	section := func(name, what string, keys []config.Key) {
+		fmt.Fprintf(&b, "\n# %s\n#%s:\n", what, name)
+		inside := ""
+		for _, k := range keys {
+			comment(&b, k)
+			indent, key := "  ", k.Name
+			if outer, inner, ok := strings.Cut(k.Name, "."); ok {
+				if inside != outer {
+					fmt.Fprintf(&b, "#  %s:\n", outer)
+				}
+				inside, indent, key = outer, "    ", inner
+			}
+			fmt.Fprintf(&b, "#%s%s: %s\n", indent, key, k.Example)
+		}
+	}
+	list("uplinks", "Interfaces that face the router. Left out: those with an IPv6 default route.", config.UplinkKeys())
+	list("rules", "What may be answered. Left out: what the kernel routes behind this host.", config.RuleKeys())
+	section("kubernetes", "The cluster that this host is a node of. Left out: none, outside of a pod.", config.KubernetesKeys())
+	section("metrics", "Metrics, health and readiness.", config.MetricsKeys())
+	section("health", "Health and readiness on an address of their own.", config.HealthKeys())
+	return b.String()
+}
+
+// link finds a link of Markdown.
+var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
+
+// comment writes what a key means, wrapped.
+func comment(b *strings.Builder, k config.Key) {
+	text := k.Meaning
+	if k.Values != "" {
+		text = k.Values + ": " + text
+	}
+	text = strings.ReplaceAll(text, "see below", "see ndproxyd.yaml(5)")
+	text = strings.ReplaceAll(link.ReplaceAllString(text, "$1 ($2)"), "`", "")
+	line := "#   #"
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > exampleWidth {
+			fmt.Fprintln(b, line)
+			line = "#   #"
+		}
+		line += " " + word
+	}
+	fmt.Fprintln(b, line)
+}
