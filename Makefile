@@ -1,11 +1,11 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test bench bench-kubernetes compare fuzz lint control-plane clean help
+.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane node-parts reference manifests packages image release clean help
 
 GO      = go
 CACHE   = .cache
-VERSION = devel
+VERSION = 0.1.0-dev
 FUZZ    = 30s
 
 all: build
@@ -19,6 +19,10 @@ help:
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
 	@echo 'make lint    run the linters'
+	@echo 'make test-full run what takes systemd, a kubelet or a Prometheus (root)'
+	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
+	@echo 'make packages deb and rpm, into dist/; make image the image alone'
+	@echo 'make release VERSION=1.2.3 all that a release has, into dist/'
 	@echo 'make build   build bin/ndproxyd'
 
 build:
@@ -43,6 +47,37 @@ test:
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5s
+	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts'
+
+# What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
+ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
+
+test-full: $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd
+	@test "$$(id -u)" = 0 || { echo 'make test-full: the tests boot containers, which takes root: run it with sudo' >&2; exit 3; }
+	@$(MAKE) -s release control-plane
+	@echo '== testing the release, and the packages under systemd 252 and 257'
+	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd
+	@echo '== testing the chart on two nodes with a kubelet, and the alerts and the dashboard with a Prometheus'
+	@cd test/kubernetes && $(GO) test -tags full -count 1 -p 1 -timeout 20m ./monitoring ./node
+
+# Roots of Debian, which the tests put a layer of their own over.
+$(CACHE)/debian/%/done:
+	@command -v debootstrap >/dev/null && command -v systemd-nspawn >/dev/null && command -v rpm >/dev/null || { \
+	echo '== installing debootstrap, systemd-container and rpm'; \
+	{ apt-get install -y --no-install-recommends debootstrap systemd systemd-container rpm >/dev/null 2>&1 || \
+	{ apt-get update >/dev/null && apt-get install -y --no-install-recommends debootstrap systemd systemd-container rpm >/dev/null; }; }; }
+	@echo '== making a root of Debian $*'
+	@rm -rf $(CACHE)/debian/$* && mkdir -p $(CACHE)/debian
+	@debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,iproute2,procps,man-db $* $(CACHE)/debian/$* >$(CACHE)/debian/$*.log 2>&1 || { tail $(CACHE)/debian/$*.log; exit 1; }
+	@touch $@
+
+# What containerd starts pods with, unpacked and not installed.
+$(CACHE)/runc/done:
+	@echo '== fetching the Debian package runc'
+	@rm -rf $(CACHE)/runc && mkdir -p $(CACHE)/runc && cd $(CACHE)/runc && \
+	{ apt-get download runc libseccomp2 >/dev/null 2>&1 || { apt-get update >/dev/null && apt-get download runc libseccomp2 >/dev/null; }; } && \
+	for deb in *.deb; do dpkg -x "$$deb" .; done && rm *.deb
+	@touch $@
 
 # The programs are built from their modules, which takes some minutes once.
 KUBERNETES = v1.37.1
@@ -51,7 +86,7 @@ CONTROL    = $(CACHE)/kubernetes/$(KUBERNETES)
 control-plane: $(CONTROL)/done $(CACHE)/netfilter/done
 
 $(CONTROL)/done: test/kubernetes/controlplane/go.mod test/kubernetes/controlplane/go.sum
-	@echo '== building kube-apiserver, kube-controller-manager, kube-proxy and etcd: some minutes the first time'
+	@echo '== building kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and etcd: some minutes the first time'
 	@mkdir -p $(CONTROL)
 	@cd test/kubernetes/controlplane && v=k8s.io/component-base/version && CGO_ENABLED=0 $(GO) build -trimpath \
 	-ldflags "-s -w -X $$v.gitVersion=$(KUBERNETES) -X $$v.gitMajor=1 -X $$v.gitMinor=37 -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)" \
@@ -109,9 +144,58 @@ $(CACHE)/golangci-lint: tools/go.mod tools/go.sum
 
 lint: $(CACHE)/golangci-lint
 	@echo '== linting'
-	@$(CACHE)/golangci-lint run ./...
+	@$(CACHE)/golangci-lint run --build-tags full ./...
 	@cd test/bench && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
-	@cd test/kubernetes && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
+	@cd test/kubernetes && ../../$(CACHE)/golangci-lint run --build-tags full --config ../../.golangci.yml ./...
+	@for tool in man image; do (cd tools/$$tool && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...) || exit 1; done
+
+# Programs of others and small ones of ours, each from a module with its versions.
+TOOLS = $(CACHE)/tools
+GOTOOL = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(TOOLS)/
+
+$(TOOLS)/helm: tools/helm/go.sum
+	@echo '== building helm' && cd tools/helm && $(GOTOOL) tool
+
+$(TOOLS)/nfpm: tools/nfpm/go.sum
+	@echo '== building nfpm' && cd tools/nfpm && $(GOTOOL) tool
+
+$(TOOLS)/cyclonedx-gomod: tools/cyclonedx/go.sum
+	@echo '== building cyclonedx-gomod' && cd tools/cyclonedx && $(GOTOOL) tool
+
+$(TOOLS)/prometheus $(TOOLS)/promtool &: tools/prometheus/go.sum
+	@echo '== building prometheus and promtool: some minutes the first time' && cd tools/prometheus && $(GOTOOL) tool
+
+$(TOOLS)/containerd $(TOOLS)/containerd-shim-runc-v2 $(TOOLS)/ctr &: tools/containerd/go.sum
+	@echo '== building containerd: some minutes the first time' && cd tools/containerd && $(GOTOOL) tool
+
+$(TOOLS)/man: tools/man/main.go tools/man/go.sum
+	@cd tools/man && $(GOTOOL) .
+
+$(TOOLS)/image: tools/image/main.go tools/image/go.sum
+	@cd tools/image && $(GOTOOL) .
+
+ARCHES = amd64 arm64
+PACKERS = $(TOOLS)/nfpm $(TOOLS)/cyclonedx-gomod $(TOOLS)/man $(TOOLS)/image $(TOOLS)/helm
+
+packages: $(PACKERS)
+	@deploy/release.sh $(VERSION) "$(ARCHES)" packages
+
+image: $(PACKERS)
+	@deploy/release.sh $(VERSION) "$(ARCHES)" image
+
+release: $(PACKERS)
+	@deploy/release.sh $(VERSION) "$(ARCHES)" packages image chart archives
+
+# What the code says of keys, commands and metrics, and what the chart comes to.
+reference: manifests
+	@$(GO) test ./internal/reference ./cmd/ndproxyd -run 'TestTables|TestExample|TestCommandReference' -update >/dev/null
+
+CHART = $(TOOLS)/helm template ndproxyd deploy/helm/ndproxyd --namespace ndproxyd --no-hooks --set namespace.create=true
+
+manifests: $(TOOLS)/helm
+	@$(CHART) -s templates/namespace.yaml -s templates/rbac.yaml 2>/dev/null >deploy/kubernetes/rbac.yaml
+	@$(CHART) -s templates/admission.yaml 2>/dev/null >deploy/kubernetes/admission.yaml
+	@$(CHART) 2>/dev/null >deploy/kubernetes/ndproxyd.yaml
 
 clean:
-	rm -rf bin $(CACHE)
+	rm -rf bin dist $(CACHE)

@@ -55,6 +55,9 @@ func (n *Namespace) Close() {
 	_ = n.handle.Close()
 }
 
+// Path names the namespace for other programs, while this process lives.
+func (n *Namespace) Path() string { return fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), n.handle) }
+
 // Do calls f in the namespace. Sockets that f opens, and processes that it
 // starts, stay there; goroutines that it starts do not.
 func (n *Namespace) Do(f func() error) error {

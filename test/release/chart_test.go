@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package release
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"go.yaml.in/yaml/v3"
+)
+
+const (
+	helm  = ".cache/tools/helm"
+	chart = "deploy/helm/ndproxyd"
+)
+
+// TestManifests holds the plain manifests to the chart.
+func TestManifests(t *testing.T) {
+	for name, args := range map[string][]string{
+		"ndproxyd.yaml":  nil,
+		"rbac.yaml":      {"-s", "templates/namespace.yaml", "-s", "templates/rbac.yaml"},
+		"admission.yaml": {"-s", "templates/admission.yaml"},
+	} {
+		out := run(t, nil, append([]string{helm, "template", "ndproxyd", chart, "--namespace", "ndproxyd", "--no-hooks", "--set", "namespace.create=true"}, args...)...)
+		b, err := os.ReadFile(root + "deploy/kubernetes/" + name)
+		harness.Must(t, err)
+		if string(b) != out {
+			t.Errorf(`deploy/kubernetes/%s is not what the chart comes to: run "make reference"`, name)
+		}
+	}
+}
+
+// TestChartValues renders the chart with values, and refuses wrong ones.
+func TestChartValues(t *testing.T) {
+	run(t, nil, helm, "lint", "--strict", chart)
+	for name, c := range map[string]struct {
+		set           []string
+		wanted, never []string
+	}{
+		"default":    {nil, []string{"add: [NET_RAW]\n", `listen: ":9972"`, "authentication: kubernetes", "readOnlyRootFilesystem: true", "drop: [ALL]", "hostNetwork: true", "priorityClassName: system-node-critical"}, []string{"NET_ADMIN", "kind: PodMonitor", "kind: PrometheusRule", "kind: Secret"}},
+		"loopback":   {[]string{"metrics.authentication=none"}, []string{`listen: "[::1]:9972"`}, []string{"tokenreviews", "authentication: kubernetes"}},
+		"drop loops": {[]string{"uplinks[0].interface=eth0", "uplinks[0].drop_loops=true"}, []string{"add: [NET_RAW, NET_ADMIN]"}, nil},
+		"monitoring": {[]string{"metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"}, []string{"kind: PodMonitor", "kind: PrometheusRule", "alert: NdproxydDown", `grafana_dashboard: "1"`, "type: kubernetes.io/service-account-token", "nonResourceURLs: [/metrics]"}, nil},
+		"no metrics": {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
+		"digest":     {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
+		"no state":   {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"server":     {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			args := []string{helm, "template", "ndproxyd", chart, "--namespace", "ndproxyd"}
+			for _, s := range c.set {
+				args = append(args, "--set", s)
+			}
+			out := run(t, nil, args...)
+			for _, w := range c.wanted {
+				if !strings.Contains(out, w) {
+					t.Errorf("no %q", w)
+				}
+			}
+			for _, w := range c.never {
+				if strings.Contains(out, w) {
+					t.Errorf("there is %q", w)
+				}
+			}
+			checkConfig(t, out)
+		})
+	}
+	for value, words := range map[string]string{
+		"metrics.authentication=tls":                    "metrics/authentication",
+		"rules[0].method=static":                        "prefix",
+		"uplinks[0].interfaces=eth0":                    "uplinks/0",
+		"kubernetes.ownership=lottery":                  "kubernetes/ownership",
+		"metrics.port=0":                                "metrics/port",
+		"nonsense=1":                                    "nonsense",
+		"metrics.scraper.serviceAccount=prometheus-k8s": "metrics.scraper.namespace is needed",
+		"serviceAccount.create=false":                   "serviceAccount.name is needed",
+	} {
+		if out, err := try(nil, helm, "template", "ndproxyd", chart, "--set", value); err == nil || !strings.Contains(out, words) {
+			t.Errorf("--set %s: %v: %s", value, err, out)
+		}
+	}
+}
+
+// checkConfig has the daemon's own parser read the configuration in the manifests.
+func checkConfig(t *testing.T, manifests string) {
+	t.Helper()
+	for d := yaml.NewDecoder(strings.NewReader(manifests)); ; {
+		var object struct {
+			Kind string
+			Data map[string]string
+		}
+		if err := d.Decode(&object); err != nil {
+			t.Error("no configuration")
+			return
+		}
+		if text, ok := object.Data["config.yaml"]; ok {
+			if _, err := config.Parse("config.yaml", []byte(text)); err != nil {
+				t.Errorf("%v in\n%s", err, text)
+			}
+			return
+		}
+	}
+}

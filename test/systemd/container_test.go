@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package systemd
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+)
+
+// container is a host with systemd as its first process.
+type container struct {
+	t      *testing.T
+	root   string
+	ns     *lab.Namespace
+	log    *os.File
+	nspawn *exec.Cmd
+	leader int
+}
+
+// newContainer prepares a root over that of a release of Debian, in which nothing
+// changes, and does not boot it yet.
+func newContainer(t *testing.T, release string, ns *lab.Namespace) *container {
+	t.Helper()
+	lower, err := filepath.Abs("../../.cache/debian/" + release)
+	harness.Must(t, err)
+	if _, err := os.Stat(lower); err != nil {
+		t.Fatalf("%v: make test-full makes it", err)
+	}
+	dir := t.TempDir()
+	c := &container{t: t, root: filepath.Join(dir, "root"), ns: ns}
+	for _, d := range []string{"root", "upper", "work"} {
+		harness.Must(t, os.Mkdir(filepath.Join(dir, d), 0o755))
+	}
+	options := fmt.Sprintf("lowerdir=%s,upperdir=%s/upper,workdir=%s/work", lower, dir, dir)
+	harness.Must(t, unix.Mount("overlay", c.root, "overlay", 0, options))
+	t.Cleanup(func() { harness.Must(t, unix.Unmount(c.root, unix.MNT_DETACH)) })
+	c.log, err = os.Create(filepath.Join(dir, "console"))
+	harness.Must(t, err)
+	t.Cleanup(func() {
+		if t.Failed() {
+			journal, _ := c.try("journalctl", "-u", "ndproxyd", "--no-pager", "-n", "60")
+			t.Logf("the journal:\n%s", journal)
+			b, _ := os.ReadFile(c.log.Name())
+			t.Logf("the console:\n%s", b)
+		}
+		_ = c.log.Close()
+	})
+	return c
+}
+
+// boot starts systemd and waits until it takes commands.
+func (c *container) boot() {
+	c.t.Helper()
+	c.nspawn = exec.Command("systemd-nspawn", "-D", c.root, "--machine=ndproxyd-test-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(c.root)),
+		"--register=no", "--keep-unit", "--network-namespace-path="+c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
+		"-b", "--console=pipe")
+	c.nspawn.Stdout, c.nspawn.Stderr = c.log, c.log
+	harness.Must(c.t, c.nspawn.Start())
+	nspawn := c.nspawn
+	c.t.Cleanup(func() {
+		_ = nspawn.Process.Kill()
+		_ = nspawn.Wait()
+	})
+	harness.Eventually(c.t, "systemd", func() bool {
+		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.nspawn.Process.Pid, c.nspawn.Process.Pid))
+		if err != nil || len(bytes.Fields(children)) == 0 {
+			return false
+		}
+		c.leader, err = strconv.Atoi(string(bytes.Fields(children)[0]))
+		if err != nil {
+			return false
+		}
+		out, _ := c.try("systemctl", "is-system-running")
+		return strings.Contains(out, "running") || strings.Contains(out, "degraded")
+	})
+}
+
+// powerOff stops the host as its operator does.
+func (c *container) powerOff() {
+	c.t.Helper()
+	_, _ = c.try("systemctl", "poweroff")
+	done := make(chan error, 1)
+	go func() { done <- c.nspawn.Wait() }()
+	select {
+	case <-done:
+	case <-time.After(30 * time.Second):
+		c.t.Fatal("the host does not stop")
+	}
+}
+
+// try runs a command in the container.
+func (c *container) try(args ...string) (string, error) {
+	cmd := exec.Command("nsenter", append([]string{"-t", strconv.Itoa(c.leader), "-m", "-p", "-u", "-i", "-n", "-C", "-r", "-w", "env", "-i", "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "DEBIAN_FRONTEND=noninteractive", "LC_ALL=C"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// run runs a command that must succeed.
+func (c *container) run(args ...string) string {
+	c.t.Helper()
+	out, err := c.try(args...)
+	if err != nil {
+		journal, _ := c.try("journalctl", "-u", "ndproxyd", "--no-pager", "-n", "40")
+		c.t.Fatalf("%s: %v: %s\n%s", strings.Join(args, " "), err, out, journal)
+	}
+	return out
+}
+
+// fails runs a command that must not succeed.
+func (c *container) fails(args ...string) string {
+	c.t.Helper()
+	out, err := c.try(args...)
+	if err == nil {
+		c.t.Errorf("%s succeeds: %s", strings.Join(args, " "), out)
+	}
+	return out
+}
+
+// property returns what systemd knows of the service.
+func (c *container) property(name string) string {
+	c.t.Helper()
+	return strings.TrimSpace(c.run("systemctl", "show", "-P", name, "ndproxyd"))
+}
+
+// wait waits for a property.
+func (c *container) wait(name, value string) {
+	c.t.Helper()
+	harness.Eventually(c.t, name+" to be "+value, func() bool { return strings.Contains(c.property(name), value) })
+}
+
+// copyIn puts a file into the container.
+func (c *container) copyIn(from, to string) {
+	c.t.Helper()
+	b, err := os.ReadFile(from)
+	harness.Must(c.t, err)
+	c.write(to, string(b))
+}
+
+func (c *container) write(to, content string) {
+	c.t.Helper()
+	path := filepath.Join(c.root, to)
+	harness.Must(c.t, os.MkdirAll(filepath.Dir(path), 0o755))
+	harness.Must(c.t, os.WriteFile(path, []byte(content), 0o644))
+}
+
+func (c *container) exists(path string) bool {
+	_, err := os.Lstat(filepath.Join(c.root, path))
+	return !errors.Is(err, os.ErrNotExist)
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package systemd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+)
+
+// newer returns the built package under a later version.
+func newer(t *testing.T, path string) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "deb")
+	for _, args := range [][]string{{"dpkg-deb", "-R", path, dir}, {"sed", "-i", "s/^Version: .*/Version: 99.0-1/", dir + "/DEBIAN/control"}, {"dpkg-deb", "-Zgzip", "-b", dir, dir + ".deb"}} {
+		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v: %s", args, err, out)
+		}
+	}
+	return dir + ".deb"
+}
+
+// TestUpgrade upgrades, removes and purges the package while somebody asks.
+func TestUpgrade(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	a := harness.NewAsker(t, n.Router, harness.RouterPort)
+	c := newContainer(t, "bookworm", n.Node)
+	c.boot()
+	built := deb(t, "ndproxyd_*_amd64.deb")
+	c.copyIn(built, "root/old.deb")
+	c.copyIn(newer(t, built), "root/new.deb")
+	c.run("dpkg", "-i", "/root/old.deb")
+	c.write("etc/ndproxyd/config.yaml", config)
+	c.run("systemctl", "enable", "--now", "ndproxyd")
+	a.WantAnswer(conformance.Pod)
+	pid := c.property("MainPID")
+
+	upgraded := make(chan struct{})
+	go func() {
+		defer close(upgraded)
+		_, _ = c.try("dpkg", "-i", "/root/new.deb")
+	}()
+	asked, lost, last, longest := 0, 0, time.Now(), time.Duration(0)
+	for done := false; !done; {
+		select {
+		case <-upgraded:
+			done = true
+		default:
+		}
+		asked++
+		if a.Ask(conformance.Pod, 50*time.Millisecond) == nil {
+			lost++
+			continue
+		}
+		longest, last = max(longest, time.Since(last)), time.Now()
+	}
+	t.Logf("during an upgrade: %d of %d unanswered, longest time without an answer %s", lost, asked, longest)
+	if out := c.run("dpkg", "-s", "ndproxyd"); !strings.Contains(out, "Version: 99.0-1") {
+		t.Errorf("not upgraded: %s", out)
+	}
+	if c.property("MainPID") == pid {
+		t.Error("the old program runs on")
+	}
+	a.WantAnswer(conformance.Pod)
+	if b, err := os.ReadFile(filepath.Join(c.root, "etc/ndproxyd/config.yaml")); err != nil || string(b) != config {
+		t.Errorf("the operator's configuration is %s, %v", b, err)
+	}
+
+	c.run("dpkg", "-r", "ndproxyd")
+	a.WantSilence(conformance.Pod)
+	if !c.exists("etc/ndproxyd/config.yaml") || !c.exists("var/lib/private/ndproxyd") || c.exists("usr/bin/ndproxyd") {
+		t.Error("a removal takes too much or too little")
+	}
+	c.run("dpkg", "-P", "ndproxyd")
+	for _, path := range []string{"etc/ndproxyd", "var/lib/private/ndproxyd", "var/lib/ndproxyd", "etc/systemd/system/multi-user.target.wants/ndproxyd.service"} {
+		if c.exists(path) {
+			t.Errorf("a purge leaves %s", path)
+		}
+	}
+}
+
+// TestTakeOver puts ndproxyd in the place of Debian's ndppd, and ndppd back.
+func TestTakeOver(t *testing.T) {
+	for release := range releases() {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			n := harness.NewNetwork(t)
+			a := harness.NewAsker(t, n.Router, harness.RouterPort)
+			c := newContainer(t, release, n.Node)
+			c.boot()
+			ndppd, err := filepath.Glob("../../.cache/ndppd_*.deb")
+			harness.Must(t, err)
+			if len(ndppd) != 1 {
+				t.Fatalf("%d packages of ndppd", len(ndppd))
+			}
+			c.copyIn(ndppd[0], "root/ndppd.deb")
+			c.copyIn(deb(t, "ndproxyd_*_amd64.deb"), "root/ndproxyd.deb")
+			c.copyIn(deb(t, "ndproxyd-ndppd_*_all.deb"), "root/ndproxyd-ndppd.deb")
+			c.write("etc/ndppd.conf", "proxy uplink {\n  rule 2001:db8:1:0:f::/80 {\n    static\n  }\n}\n")
+			c.run("dpkg", "-i", "/root/ndppd.deb")
+			c.run("systemctl", "enable", "--now", "ndppd")
+			a.WantAnswer(conformance.Pod)
+
+			// Both may be installed; who starts ndproxyd stops ndppd.
+			c.run("dpkg", "-i", "/root/ndproxyd.deb")
+			c.run("systemctl", "is-active", "ndppd")
+			c.run("systemctl", "start", "ndproxyd")
+			c.fails("systemctl", "is-active", "ndppd")
+			c.run("systemctl", "stop", "ndproxyd")
+			c.run("systemctl", "start", "ndppd")
+
+			c.run("dpkg", "-i", "/root/ndproxyd-ndppd.deb")
+			if out := c.run("dpkg-query", "-W", "-f", "${Status}", "ndppd"); strings.Contains(out, "installed") && !strings.Contains(out, "deinstall") {
+				t.Errorf("ndppd is %s", out)
+			}
+			a.WantAnswer(conformance.Pod)
+			c.run("systemctl", "is-active", "ndproxyd")
+			c.run("systemctl", "is-enabled", "ndproxyd")
+			if out := c.run("ndproxyd", "status"); !strings.Contains(out, "/etc/ndppd.conf") {
+				t.Errorf("the configuration is another one: %s", out)
+			}
+			if !c.exists("etc/ndppd.conf") {
+				t.Error("ndppd's configuration is gone")
+			}
+			c.run("dpkg", "-r", "ndproxyd-ndppd")
+			if out := c.run("systemctl", "show", "-P", "ExecStart", "ndproxyd"); strings.Contains(out, "ndppd.conf") {
+				t.Errorf("ndproxyd still reads ndppd's file: %s", out)
+			}
+		})
+	}
+}
