@@ -104,7 +104,7 @@ func TestLeastPrivilege(t *testing.T) {
 	node := n.Nodes[0]
 	c.ApplyFile("deploy/kubernetes/rbac.yaml")
 	c.ApplyFile("deploy/kubernetes/admission.yaml")
-	c.Apply(mayScrape)
+	c.Scraper()
 	c.Apply(blockAffinities)
 	c.Apply(strings.ReplaceAll(strings.ReplaceAll(blockAffinities, "crd.projectcalico.org", "projectcalico.org"), "name: v1\n", "name: v3\n"))
 	c.Apply(ciliumNodes)
@@ -155,7 +155,7 @@ func TestLeastPrivilege(t *testing.T) {
 			switch {
 			case p.resource == "tokenreviews", p.resource == "subjectaccessreviews":
 				awaitPage(t, node)
-				if code, body := scrape(node, accountToken(t, c, "prometheus"), "https://["+node.Addr.String()+"]:9972/metrics"); code != 503 || !strings.Contains(d.Log(), "is forbidden") {
+				if code, body := scrape(node, c.AccountToken("prometheus"), "https://["+node.Addr.String()+"]:9972/metrics"); code != 503 || !strings.Contains(d.Log(), "is forbidden") {
 					t.Errorf("/metrics is %d %s", code, body)
 				}
 			case p.resource == "events":

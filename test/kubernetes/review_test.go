@@ -3,7 +3,6 @@
 package kubernetes
 
 import (
-	"context"
 	"crypto/tls"
 	"io"
 	"net/http"
@@ -12,33 +11,12 @@ import (
 	"testing"
 	"time"
 
-	authenticationv1 "k8s.io/api/authentication/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
 
 // reviewed is an endpoint as the chart has it by default.
 const reviewed = "metrics: {listen: ':9972', authentication: kubernetes}\nhealth: {listen: '[::1]:9973'}\n"
-
-// mayScrape is an account like that of a Prometheus.
-const mayScrape = `
-apiVersion: v1
-kind: ServiceAccount
-metadata: {name: prometheus, namespace: default}
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRole
-metadata: {name: prometheus}
-rules: [{nonResourceURLs: [/metrics], verbs: [get]}]
----
-apiVersion: rbac.authorization.k8s.io/v1
-kind: ClusterRoleBinding
-metadata: {name: prometheus}
-roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: prometheus}
-subjects: [{kind: ServiceAccount, name: prometheus, namespace: default}]
-`
 
 // scrape gets a page of the node's daemon as a Prometheus does, which comes to the
 // node's address with a token.
@@ -69,14 +47,6 @@ func awaitPage(t *testing.T, node *cluster.Node) {
 	})
 }
 
-// accountToken returns a token of an account.
-func accountToken(t *testing.T, c *cluster.Cluster, account string) string {
-	t.Helper()
-	r, err := c.Client.CoreV1().ServiceAccounts("default").CreateToken(context.Background(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	harness.Must(t, err)
-	return r.Status.Token
-}
-
 // TestReview scrapes a node's public address with and without permission, and
 // without an API server.
 func TestReview(t *testing.T) {
@@ -84,12 +54,12 @@ func TestReview(t *testing.T) {
 	n := cluster.NewNetwork(t, c, 1)
 	node := n.Nodes[0]
 	c.ApplyFile("deploy/kubernetes/rbac.yaml")
-	c.Apply(mayScrape)
+	c.Scraper()
 	c.Apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: nobody, namespace: default}\n")
 	harness.Run(t, node.Namespace, "--config", node.ConfigFor(c.AgentToken(node.Name), settle, both+reviewed))
 	metrics := "https://[" + node.Addr.String() + "]:9972/metrics"
 	awaitPage(t, node)
-	permitted, another, nobody := accountToken(t, c, "prometheus"), accountToken(t, c, "prometheus"), accountToken(t, c, "nobody")
+	permitted, another, nobody := c.AccountToken("prometheus"), c.AccountToken("prometheus"), c.AccountToken("nobody")
 	want := func(token, page string, code int, words string) {
 		t.Helper()
 		if got, body := scrape(node, token, page); got != code || !strings.Contains(body, words) {

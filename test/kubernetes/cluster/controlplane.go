@@ -54,6 +54,7 @@ type Cluster struct {
 	etcd      *Process
 	ports     int
 	flags     []string // of the API server
+	complete  bool     // with everything that pods need which really run
 }
 
 // Process is a program of the control plane.
@@ -72,12 +73,29 @@ func (p *Process) Stop(s os.Signal) {
 // Start starts etcd and an API server, which gets further flags.
 func Start(tb testing.TB, flags ...string) *Cluster {
 	tb.Helper()
-	c := &Cluster{tb: tb, NS: harness.Namespace(tb), dir: tb.TempDir(), flags: flags}
+	return start(tb, false, append(flags, "--disable-admission-plugins=ServiceAccount")) // pods without a controller that makes accounts
+}
+
+// StartComplete starts a control plane for nodes with a kubelet: with accounts, all
+// controllers and a scheduler.
+func StartComplete(tb testing.TB) *Cluster {
+	tb.Helper()
+	c := start(tb, true, nil)
+	c.StartController()
+	kubeconfig := c.Kubeconfig(AdminToken)
+	c.run("kube-scheduler", "--kubeconfig="+kubeconfig, "--authentication-kubeconfig="+kubeconfig, "--authorization-kubeconfig="+kubeconfig,
+		"--bind-address=::1", "--cert-dir="+filepath.Join(c.dir, "scheduler"), "--leader-elect=false", "--v=0")
+	return c
+}
+
+func start(tb testing.TB, complete bool, flags []string) *Cluster {
+	tb.Helper()
+	c := &Cluster{tb: tb, NS: harness.Namespace(tb), dir: tb.TempDir(), flags: flags, complete: complete}
 	harness.Must(tb, c.NS.Link.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "mgmt"}}))
 	harness.Must(tb, c.NS.Up("mgmt"))
 	harness.Must(tb, c.NS.Address("mgmt", serverAddr+"/64"))
 	c.writeKeys()
-	c.write("tokens.csv", fmt.Sprintf("%s,admin,1,\"system:masters\"\n%s,system:kube-proxy,2\n%s,system:node:n1,3,system:nodes\n", AdminToken, proxyToken, KubeletToken))
+	c.write("tokens.csv", fmt.Sprintf("%s,admin,1,\"system:masters\"\n%s,system:kube-proxy,2\n%s,system:node:n1,3,system:nodes\n%s,system:node:n2,4,system:nodes\n", AdminToken, proxyToken, KubeletToken, KubeletToken+"2"))
 	c.startStorage("etcd-1")
 	c.Config = &rest.Config{
 		Host: Server, BearerToken: AdminToken, QPS: 1000, Burst: 1000,
@@ -123,8 +141,7 @@ func (c *Cluster) StartServer() {
 		"--cert-dir="+filepath.Join(c.dir, "certs"), "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+filepath.Join(c.dir, "sa.pub"), "--service-account-signing-key-file="+filepath.Join(c.dir, "sa.key"),
 		"--authorization-mode=Node,RBAC", "--token-auth-file="+filepath.Join(c.dir, "tokens.csv"),
-		"--service-cluster-ip-range="+ServiceCIDR, "--allow-privileged=true", "--v=0",
-		"--disable-admission-plugins=ServiceAccount")...) // pods without a controller that makes accounts
+		"--service-cluster-ip-range="+ServiceCIDR, "--allow-privileged=true", "--v=0")...)
 	client := http.Client{Timeout: time.Second}
 	transport, err := rest.TransportFor(c.Config)
 	harness.Must(c.tb, err)
@@ -146,9 +163,13 @@ func (c *Cluster) StopServer(s os.Signal) { c.apiServer.Stop(s) }
 // Those that wait for the kubelets, which are not there, are left out.
 func (c *Cluster) StartController() *Process {
 	c.tb.Helper()
-	return c.run("kube-controller-manager",
+	controllers := "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller,-pod-garbage-collector-controller"
+	if c.complete {
+		controllers = "--controllers=*"
+	}
+	return c.run("kube-controller-manager", controllers, "--root-ca-file="+filepath.Join(c.dir, "certs", "apiserver.crt"),
 		"--kubeconfig="+c.Kubeconfig(AdminToken), "--authentication-kubeconfig="+c.Kubeconfig(AdminToken), "--authorization-kubeconfig="+c.Kubeconfig(AdminToken),
-		"--bind-address=::1", "--cert-dir="+filepath.Join(c.dir, "kcm"), "--controllers=*,-node-lifecycle-controller,-taint-eviction-controller,-pod-garbage-collector-controller", "--allocate-node-cidrs=true",
+		"--bind-address=::1", "--cert-dir="+filepath.Join(c.dir, "kcm"), "--allocate-node-cidrs=true",
 		"--cluster-cidr="+PodCIDR, "--node-cidr-mask-size=120", "--service-cluster-ip-range="+ServiceCIDR,
 		"--service-account-private-key-file="+filepath.Join(c.dir, "sa.key"), "--use-service-account-credentials=true", "--leader-elect=false", "--v=0")
 }
@@ -198,11 +219,16 @@ func runIn(tb testing.TB, ns *lab.Namespace, dir, name string, args ...string) *
 	return p
 }
 
+// cacheDir is where make puts what it builds and fetches.
+func cacheDir() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..", "..", ".cache")
+}
+
 // program returns the path of a program that "make control-plane" has built.
 func program(tb testing.TB, name string) string {
 	tb.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	path := filepath.Join(filepath.Dir(file), "..", "..", "..", ".cache", "kubernetes", "v1.37.1", name)
+	path := filepath.Join(cacheDir(), "kubernetes", "v1.37.1", name)
 	if _, err := os.Stat(path); err != nil {
 		tb.Fatalf("%s is missing: build it with \"make control-plane\"", name)
 	}

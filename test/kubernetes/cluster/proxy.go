@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 	"time"
 
@@ -20,8 +19,7 @@ const proxyHealth = "http://localhost:10256/healthz"
 // unpacked.
 func UseNetfilter(t *testing.T) {
 	t.Helper()
-	_, file, _, _ := runtime.Caller(0)
-	dir := filepath.Join(filepath.Dir(file), "..", "..", "..", ".cache", "netfilter")
+	dir := filepath.Join(cacheDir(), "netfilter")
 	if _, err := os.Stat(filepath.Join(dir, "bin", "nft")); err != nil {
 		t.Fatal("nftables is missing: fetch it with \"make control-plane\"")
 	}

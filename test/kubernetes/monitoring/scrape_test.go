@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package monitoring
+
+import (
+	"os"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+const daemonRules = `rules:
+  - {prefix: "2001:db8:1:0:f::/80", method: static}
+  - {prefix: "2001:db8:1:0:f::dead", method: deny}
+  - {prefix: "2001:db8:1:0:e::/112", method: services}
+metrics: {listen: ":9972", authentication: kubernetes}
+`
+
+// TestPrometheus scrapes a daemon under load, and lets happen to it what the alerts
+// are about.
+func TestPrometheus(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 1)
+	node, a := n.Nodes[0], n.Asker()
+	c.ApplyFile("deploy/kubernetes/rbac.yaml")
+	c.Scraper()
+	service := c.CreateService("web")
+	file := node.ConfigFor(c.AgentToken(node.Name), "  settle: 1s\n", daemonRules)
+	harness.ReplaceIn(t, file, "namespace: default", "namespace: ndproxyd")
+	d := harness.Run(t, node.Namespace, "--config", file)
+	a.WantAnswer(service)
+	p := start(t, node, c.AccountToken("prometheus"))
+	p.wait(`up{job="ndproxyd"}`, 1)
+
+	// What was counted until now, by a scrape that comes later than the last question.
+	const received = `sum(ndproxyd_solicitations_received_total{interface="uplink"})`
+	time.Sleep(3 * time.Second)
+	before := make(map[string]float64)
+	series := []string{
+		received,
+		`sum(ndproxyd_solicitations_answered_total{interface="uplink"})`,
+		`ndproxyd_solicitations_ignored_total{interface="uplink",reason="denied"}`,
+		`sum(ndproxyd_advertisements_sent_total{interface="uplink",kind=~"solicited|dad"})`,
+		`sum(ndproxyd_answer_duration_seconds_count{interface="uplink"})`,
+	}
+	for _, s := range series {
+		got, complaint := p.query(s)
+		if len(got) != 1 {
+			t.Fatalf("%s is %v %s", s, got, complaint)
+		}
+		before[s] = got[0]
+	}
+	const answered, denied = 20000, 5000
+	for i := range answered {
+		a.Port.Send(conformance.Solicitation(conformance.Pod).Bytes())
+		if i%(answered/denied) == 0 {
+			a.Port.Send(conformance.Solicitation(addr("2001:db8:1:0:f::dead")).Bytes())
+		}
+		if i%100 == 0 {
+			time.Sleep(10 * time.Millisecond) // about 10,000 a second, for several scrapes
+		}
+	}
+	for i, more := range []float64{answered + denied, answered, denied, answered, answered} {
+		p.wait(series[i], before[series[i]]+more)
+	}
+	p.wait(`ndproxyd_socket_drops_total{interface="uplink"}`, 0)
+
+	// Every query of the dashboard is understood, and has an answer.
+	for name, q := range dashboardQueries(t) {
+		if got, complaint := p.query(q); complaint != "" || len(got) == 0 {
+			t.Errorf("dashboard: %s: %s: no data %s", name, q, complaint)
+		}
+	}
+	for _, r := range []string{"solicitations_received:rate5m", "solicitations_answered:rate5m", "solicitations_ignored:rate5m", "answer_duration_seconds:p99_5m"} {
+		if got, complaint := p.query("ndproxyd:" + r); complaint != "" || len(got) == 0 {
+			t.Errorf("recording rule %s: no data %s", r, complaint)
+		}
+	}
+
+	for _, alert := range []string{"NdproxydDown", "NdproxydUplinkNotReady", "NdproxydReloadFailed", "NdproxydAddressConflict"} {
+		p.firing(alert, false)
+	}
+	content, err := os.ReadFile(file)
+	harness.Must(t, err)
+	harness.ReplaceIn(t, file, "method: static", "method: statik")
+	d.Reload()
+	p.firing("NdproxydReloadFailed", true)
+	harness.Must(t, os.WriteFile(file, content, 0o600))
+	d.Reload()
+	p.firing("NdproxydReloadFailed", false)
+
+	harness.Must(t, node.Sysctl("net/ipv6/conf/uplink/forwarding", "0"))
+	harness.Must(t, node.Sysctl("net/ipv6/conf/all/forwarding", "0"))
+	p.firing("NdproxydMisconfigured", true)
+	harness.Must(t, node.Sysctl("net/ipv6/conf/all/forwarding", "1"))
+
+	harness.Must(t, n.Router.Address(harness.RouterPort, conformance.Pod.String()+"/128"))
+	claim := conformance.Solicitation(addr("2001:db8:1:0:f::77"))
+	claim.Source = conformance.Pod
+	harness.Eventually(t, "conflict", func() bool {
+		a.Port.Send(claim.Bytes())
+		got, _ := p.query(`ndproxyd_conflicts_total{interface="uplink"}`)
+		return len(got) == 1 && got[0] > 0
+	})
+	p.firing("NdproxydAddressConflict", true)
+
+	harness.Must(t, n.Switch.Down(node.Name))
+	p.firing("NdproxydUplinkNotReady", true)
+	harness.Must(t, n.Switch.Up(node.Name))
+	p.firing("NdproxydUplinkNotReady", false)
+
+	c.StopServer(os.Kill)
+	p.firing("NdproxydOwnershipFrozen", true)
+	c.StartServer()
+	p.firing("NdproxydOwnershipFrozen", false)
+
+	harness.Must(t, d.Process.Kill())
+	p.firing("NdproxydDown", true)
+}

@@ -1,0 +1,301 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"io"
+	"net/http"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+// monitors are the kinds of the Prometheus operator that the chart has objects of,
+// without their schemas.
+const monitors = `
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: podmonitors.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: PodMonitor, plural: podmonitors, singular: podmonitor}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: prometheusrules.monitoring.coreos.com}
+spec:
+  group: monitoring.coreos.com
+  names: {kind: PrometheusRule, plural: prometheusrules, singular: prometheusrule}
+  scope: Namespaced
+  versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]
+`
+
+// values are those of an operator of the guide's cluster.
+const values = `
+image: {pullPolicy: Never}
+uplinks: [{interface: uplink}]
+rules:
+  - {prefix: "2001:db8:1:0:f::/104", method: static}
+  - {prefix: "2001:db8:1:0:e::/112", method: services}
+kubernetes: {settle: 2s}
+kubernetesServiceHost: "fd00:aa::1"
+kubernetesServicePort: 6443
+metrics:
+  podMonitor: {enabled: true}
+  prometheusRule: {enabled: true}
+  dashboard: {enabled: true}
+`
+
+// one returns the one file of a pattern.
+func one(t *testing.T, pattern string) string {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	harness.Must(t, err)
+	if len(found) != 1 {
+		t.Fatalf("%d files of %s; make test-full builds it", len(found), pattern)
+	}
+	path, err := filepath.Abs(found[0])
+	harness.Must(t, err)
+	return path
+}
+
+// site is a cluster of two nodes with the chart on it.
+type site struct {
+	t       *testing.T
+	c       *cluster.Cluster
+	n       *cluster.Network
+	a       *harness.Asker
+	chart   string
+	values  string
+	service netip.Addr
+}
+
+func (s *site) helm(args ...string) string { return s.c.Helm(s.t, args...) }
+
+// pods returns the pods of the DaemonSet that are ready.
+func (s *site) pods() []corev1.Pod {
+	list, err := s.c.Client.CoreV1().Pods("ndproxyd").List(context.Background(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=ndproxyd,!app.kubernetes.io/component"})
+	if err != nil {
+		return nil
+	}
+	var ready []corev1.Pod
+	for _, p := range list.Items {
+		for _, c := range p.Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue && p.DeletionTimestamp == nil {
+				ready = append(ready, p)
+			}
+		}
+	}
+	return ready
+}
+
+// restarts sums what the kubelets started anew.
+func (s *site) restarts() (sum int32) {
+	for _, p := range s.pods() {
+		for _, c := range p.Status.ContainerStatuses {
+			sum += c.RestartCount
+		}
+	}
+	return sum
+}
+
+// while asks for an address until f returns, and returns how often nobody answered
+// within 100 ms, and the longest time without an answer.
+func (s *site) while(target netip.Addr, f func()) (asked, lost int, longest time.Duration) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f()
+	}()
+	for last := time.Now(); ; {
+		select {
+		case <-done:
+			return asked, lost, longest
+		default:
+		}
+		asked++
+		if s.a.Ask(target, 100*time.Millisecond) == nil {
+			lost++
+			continue
+		}
+		longest, last = max(longest, time.Since(last)), time.Now()
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// process finds the daemon of a node.
+func process(t *testing.T, n *cluster.Node) *os.Process {
+	t.Helper()
+	for _, pid := range n.Processes() {
+		if line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")); strings.HasPrefix(string(line), "/ndproxyd\x00run") {
+			p, err := os.FindProcess(atoi(t, pid))
+			harness.Must(t, err)
+			return p
+		}
+	}
+	t.Fatalf("no daemon on %s", n.Name)
+	return nil
+}
+
+// TestChart installs the chart, looks whether it does what it is for, and takes away
+// what a cluster loses.
+func TestChart(t *testing.T) {
+	s := &site{t: t, c: cluster.StartComplete(t)}
+	s.n = cluster.NewNetwork(t, s.c, 2)
+	s.a = s.n.Asker()
+	s.chart = one(t, "../../../dist/ndproxyd-*.tgz")
+	s.values = filepath.Join(t.TempDir(), "values.yaml")
+	harness.Must(t, os.WriteFile(s.values, []byte(values), 0o600))
+	images := []string{cluster.PauseImage(t), one(t, "../../../dist/ndproxyd_*_image.tar")}
+	for i, node := range s.n.Nodes {
+		node.RunKubelet([]string{cluster.KubeletToken, cluster.KubeletToken + "2"}[i], images...)
+	}
+	s.c.Apply(monitors)
+	s.service = s.c.CreateService("web")
+
+	begin := time.Now()
+	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--wait", "--timeout", "120s")
+	t.Logf("installed and ready after %s", time.Since(begin).Round(100*time.Millisecond))
+	if got := len(s.pods()); got != 2 {
+		t.Fatalf("%d pods are ready", got)
+	}
+	s.a.WantAnswer(conformance.Pod)
+	s.a.WantAnswer(s.service)
+	s.helm("test", "ndproxyd", "--namespace", "ndproxyd", "--timeout", "60s")
+	s.checkPod()
+	s.checkMetrics()
+	s.checkKill()
+	s.checkSecond()
+	s.checkOutage()
+	s.checkRollout()
+
+	s.helm("uninstall", "ndproxyd", "--namespace", "ndproxyd", "--wait", "--timeout", "60s")
+	s.a.WantSilence(conformance.Pod)
+	s.a.WantSilence(s.service)
+}
+
+// checkPod looks at the process as the kernel sees it.
+func (s *site) checkPod() {
+	s.t.Helper()
+	const capNetRaw = "0000000000002000"
+	status, err := os.ReadFile(filepath.Join("/proc", itoa(process(s.t, s.n.Nodes[0]).Pid), "status"))
+	harness.Must(s.t, err)
+	for _, want := range []string{"CapEff:\t" + capNetRaw, "CapBnd:\t" + capNetRaw, "NoNewPrivs:\t1", "Seccomp:\t2"} {
+		if !strings.Contains(string(status), want+"\n") {
+			s.t.Errorf("the process has no %q: %s", want, status)
+		}
+	}
+}
+
+// checkMetrics scrapes a node's address with the account that the PodMonitor has.
+func (s *site) checkMetrics() {
+	s.t.Helper()
+	var token string
+	harness.Eventually(s.t, "token of the scraper", func() bool {
+		secret, err := s.c.Client.CoreV1().Secrets("ndproxyd").Get(context.Background(), "ndproxyd-scraper", metav1.GetOptions{})
+		if err != nil {
+			return false
+		}
+		token = string(secret.Data["token"])
+		return token != ""
+	})
+	node := s.n.Nodes[0]
+	client := http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{
+		DialContext: node.Dial, DisableKeepAlives: true, TLSClientConfig: &tls.Config{InsecureSkipVerify: true},
+	}}
+	for credentials, want := range map[string]int{"Bearer " + token: 200, "Bearer x": 403, "": 401} {
+		req, _ := http.NewRequest(http.MethodGet, "https://["+node.Management.String()+"]:9972/metrics", nil)
+		req.Header.Set("Authorization", credentials)
+		resp, err := client.Do(req)
+		harness.Must(s.t, err)
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode != want || want == 200 && !strings.Contains(string(body), "ndproxyd_kubernetes_source_synced") {
+			s.t.Errorf("a scrape with %.10s… is %d %.200s, want %d", credentials, resp.StatusCode, body, want)
+		}
+	}
+}
+
+// checkKill kills the daemon of one node.
+func (s *site) checkKill() {
+	s.t.Helper()
+	before := s.restarts()
+	harness.Must(s.t, process(s.t, s.n.Nodes[0]).Kill())
+	harness.Eventually(s.t, "restart", func() bool { return s.restarts() == before+1 && len(s.pods()) == 2 })
+	s.a.WantAnswer(conformance.Pod)
+	s.a.WantAnswer(s.service)
+}
+
+// checkSecond starts a daemon on a node beside its pod, as the package does.
+func (s *site) checkSecond() {
+	s.t.Helper()
+	d := harness.StartProgram(s.t, s.n.Nodes[0].Namespace, one(s.t, "../../../dist/linux-amd64/ndproxyd"), "run", "--interface", harness.Uplink, "--rule", "2001:db8:1:0:f::/104=static")
+	if code := d.Exit(); code != 1 || !strings.Contains(d.Log(), "another ndproxyd answers on this host: the pod ndproxyd/ndproxyd-") {
+		s.t.Errorf("a second daemon ends with %d: %s", code, d.Log())
+	}
+}
+
+// checkOutage takes the API server away for longer than probes would take to fail.
+func (s *site) checkOutage() {
+	s.t.Helper()
+	before := s.restarts()
+	s.c.StopServer(syscall.SIGKILL)
+	asked, lost, _ := s.while(s.service, func() { time.Sleep(45 * time.Second) })
+	s.c.StartServer()
+	s.t.Logf("without the API server: %d of %d unanswered", lost, asked)
+	if lost > 0 {
+		s.t.Error("an outage loses answers")
+	}
+	harness.Eventually(s.t, "both pods ready", func() bool { return len(s.pods()) == 2 })
+	if after := s.restarts(); after != before {
+		s.t.Errorf("%d restarts while the API server was away", after-before)
+	}
+}
+
+// checkRollout changes the configuration, which replaces one pod after the other.
+func (s *site) checkRollout() {
+	s.t.Helper()
+	time.Sleep(3 * time.Second) // both have settled
+	old := s.pods()
+	asked, lost, longest := s.while(s.service, func() {
+		s.helm("upgrade", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--values", s.values, "--set", "log.level=debug", "--wait", "--timeout", "120s")
+	})
+	s.t.Logf("during a rollout: %d of %d unanswered, longest time without an answer %s", lost, asked, longest)
+	if lost > 0 {
+		s.t.Error("a rollout loses answers for a service address, which another node takes over")
+	}
+	for _, p := range s.pods() {
+		for _, o := range old {
+			if p.UID == o.UID {
+				s.t.Errorf("%s was not replaced", p.Name)
+			}
+		}
+	}
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func atoi(t *testing.T, s string) int {
+	t.Helper()
+	n, err := strconv.Atoi(s)
+	harness.Must(t, err)
+	return n
+}
