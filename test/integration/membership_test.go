@@ -75,11 +75,17 @@ func TestMembership(t *testing.T) {
 				// The switch floods until its querier has settled: wait until it
 				// keeps a solicitation for a group nobody is in from the node,
 				// and has learned who is in which group.
+				// A frame to all nodes behind it, which no switch keeps, tells
+				// when both have had their time.
+				all := conformance.Solicitation(addr("2001:db8:1::eeee"))
+				all.EtherDst, all.Dest = conformance.MAC{0x33, 0x33, 0, 0, 0, 1}, addr("ff02::1")
 				harness.Eventually(t, "snooping", func() bool {
 					before := received(t, node, device)
 					p.Send(conformance.Solicitation(addr("2001:db8:1::eeee")).Bytes())
+					p.Send(all.Bytes())
+					harness.Eventually(t, "frame to all nodes", func() bool { return received(t, node, device) > before })
 					time.Sleep(50 * time.Millisecond)
-					return received(t, node, device) == before
+					return received(t, node, device) == before+1
 				})
 			}
 			if tt.hears {
