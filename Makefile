@@ -33,7 +33,7 @@ demo: build
 	@bin/ndproxyd demo
 
 # The race detector needs a C compiler; the tests run without it, too.
-test:
+test: $(CACHE)/netfilter/done
 	@test "$$(id -u)" = 0 || { echo 'make test: the tests build network namespaces, which takes root: run it with sudo' >&2; exit 3; }
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
@@ -86,7 +86,7 @@ CONTROL    = $(CACHE)/kubernetes/$(KUBERNETES)
 control-plane: $(CONTROL)/done $(CACHE)/netfilter/done
 
 $(CONTROL)/done: test/kubernetes/controlplane/go.mod test/kubernetes/controlplane/go.sum
-	@echo '== building kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet and etcd: some minutes the first time'
+	@echo '== building kube-apiserver, kube-controller-manager, kube-scheduler, kube-proxy, kubelet, kubectl and etcd: some minutes the first time'
 	@mkdir -p $(CONTROL)
 	@cd test/kubernetes/controlplane && v=k8s.io/component-base/version && CGO_ENABLED=0 $(GO) build -trimpath \
 	-ldflags "-s -w -X $$v.gitVersion=$(KUBERNETES) -X $$v.gitMajor=1 -X $$v.gitMinor=37 -X k8s.io/client-go/pkg/version.gitVersion=$(KUBERNETES)" \

@@ -53,7 +53,7 @@ func describe(b *strings.Builder, c *cobra.Command) {
 	}
 	b.WriteString(strings.TrimSpace(text) + "\n")
 	if c.Example != "" {
-		fmt.Fprintf(b, "\n```sh\n%s\n```\n", strings.ReplaceAll(strings.Trim(c.Example, "\n"), "\n  ", "\n")[2:])
+		fmt.Fprintf(b, "\n```sh host\n%s\n```\n", strings.ReplaceAll(strings.Trim(c.Example, "\n"), "\n  ", "\n")[2:])
 	}
 	if c.HasAvailableSubCommands() {
 		for _, s := range c.Commands() {

@@ -70,6 +70,7 @@ func (c *container) boot() {
 		"--register=no", "--keep-unit", "--network-namespace-path="+c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
 		"-b", "--console=pipe")
 	c.nspawn.Stdout, c.nspawn.Stderr = c.log, c.log
+	c.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network")
 	harness.Must(c.t, c.nspawn.Start())
 	nspawn := c.nspawn
 	c.t.Cleanup(func() {

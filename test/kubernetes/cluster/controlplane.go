@@ -141,7 +141,7 @@ func (c *Cluster) StartServer() {
 		"--cert-dir="+filepath.Join(c.dir, "certs"), "--service-account-issuer=https://kubernetes.default.svc",
 		"--service-account-key-file="+filepath.Join(c.dir, "sa.pub"), "--service-account-signing-key-file="+filepath.Join(c.dir, "sa.key"),
 		"--authorization-mode=Node,RBAC", "--token-auth-file="+filepath.Join(c.dir, "tokens.csv"),
-		"--service-cluster-ip-range="+ServiceCIDR, "--allow-privileged=true", "--v=0")...)
+		"--service-cluster-ip-range="+ServiceCIDR, "--allow-privileged=true", "--kubelet-preferred-address-types=InternalIP", "--v=0")...)
 	client := http.Client{Timeout: time.Second}
 	transport, err := rest.TransportFor(c.Config)
 	harness.Must(c.tb, err)

@@ -73,3 +73,11 @@ func (c *Cluster) DeleteService(name string) {
 	c.tb.Helper()
 	harness.Must(c.tb, c.Client.CoreV1().Services("default").Delete(context.Background(), name, metav1.DeleteOptions{}))
 }
+
+// Pods returns the pods of a namespace.
+func (c *Cluster) Pods(namespace string) []corev1.Pod {
+	c.tb.Helper()
+	list, err := c.Client.CoreV1().Pods(namespace).List(context.Background(), metav1.ListOptions{})
+	harness.Must(c.tb, err)
+	return list.Items
+}

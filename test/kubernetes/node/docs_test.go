@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package node
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/test/docs"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+// TestDocumentation does to a cluster what the documentation tells its operator to.
+// Pods reach the API server by the service "kubernetes", by kube-proxy.
+func TestDocumentation(t *testing.T) {
+	cluster.UseNetfilter(t)
+	c := cluster.StartComplete(t)
+	n := cluster.NewNetwork(t, c, 1)
+	n.Nodes[0].RunProxy("nftables")
+	n.Nodes[0].RunKubelet(cluster.KubeletToken, cluster.PauseImage(t), one(t, "../../../dist/ndproxyd_*_image.tar"))
+	c.Apply(monitors)
+	service := c.CreateService("web")
+
+	dir := t.TempDir()
+	chart := one(t, "../../../dist/ndproxyd-*.tgz")
+	harness.Must(t, os.Symlink(chart, filepath.Join(dir, filepath.Base(chart))))
+	deploy, err := filepath.Abs("../../../deploy")
+	harness.Must(t, err)
+	harness.Must(t, os.Symlink(deploy, filepath.Join(dir, "deploy")))
+	harness.Must(t, os.WriteFile(filepath.Join(dir, "values.yaml"), []byte(docs.File(t, "docs/quickstart-cluster.md", "values.yaml")), 0o600))
+	all := func(tag string) {
+		t.Helper()
+		for _, b := range docs.Tagged(t, tag) {
+			for _, command := range b.Lines() {
+				cmd := exec.Command("nsenter", "--net="+c.NS.Path(), "bash", "-c", "set -e; "+command)
+				cmd.Dir = dir
+				cmd.Env = append(os.Environ(), "HOME="+dir, "KUBECONFIG="+c.Kubeconfig(cluster.AdminToken))
+				if out, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("%s: %s: %v: %s", b, command, err, out)
+					for _, p := range c.Pods("ndproxyd") {
+						t.Logf("pod %s: %+v", p.Name, p.Status.ContainerStatuses)
+					}
+				}
+			}
+		}
+	}
+	all("cluster")
+	a := n.Asker()
+	a.WantAnswer(service)
+	all("cluster-check")
+	all("cluster-end")
+	a.WantSilence(service)
+}
