@@ -92,7 +92,7 @@ func (s *site) helm(args ...string) string { return s.c.Helm(s.t, args...) }
 
 // pods returns the pods of the DaemonSet that are ready.
 func (s *site) pods() []corev1.Pod {
-	list, err := s.c.Client.CoreV1().Pods("ndproxyd").List(context.Background(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/name=ndproxyd,!app.kubernetes.io/component"})
+	list, err := s.c.Client.CoreV1().Pods("ndproxyd").List(context.Background(), metav1.ListOptions{LabelSelector: "app.kubernetes.io/component=agent"})
 	if err != nil {
 		return nil
 	}

@@ -12,13 +12,17 @@
 {{- end }}
 {{- end }}
 
+{{/* What tells the DaemonSet's pods from others of the release: one that it takes for
+its own without need it deletes. */}}
 {{- define "ndproxyd.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "ndproxyd.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: agent
 {{- end }}
 
 {{- define "ndproxyd.labels" -}}
-{{ include "ndproxyd.selectorLabels" . }}
+app.kubernetes.io/name: {{ include "ndproxyd.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
