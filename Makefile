@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane node-parts reference manifests packages image release clean help
+.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference manifests packages image release clean help
 
 GO      = go
 CACHE   = .cache
@@ -25,16 +25,22 @@ help:
 	@echo 'make release VERSION=1.2.3 all that a release has, into dist/'
 	@echo 'make build   build bin/ndproxyd'
 
-build:
+# sudo often has a PATH of its own, without Go.
+go-is-there:
+	@command -v $(GO) >/dev/null || { echo 'make: Go is missing: install Go 1.26 or newer (https://go.dev/doc/install). If it is there without sudo: sudo env PATH="$$PATH" make ...' >&2; exit 3; }
+
+root-is-there:
+	@test "$$(id -u)" = 0 || { echo 'make: this builds network namespaces, which takes root: run it with sudo' >&2; exit 3; }
+
+build: go-is-there
 	@echo '== building bin/ndproxyd'
 	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/ndproxyd ./cmd/ndproxyd
 
-demo: build
+demo: root-is-there build
 	@bin/ndproxyd demo
 
 # The race detector needs a C compiler; the tests run without it, too.
-test: $(CACHE)/netfilter/done
-	@test "$$(id -u)" = 0 || { echo 'make test: the tests build network namespaces, which takes root: run it with sudo' >&2; exit 3; }
+test: root-is-there go-is-there $(CACHE)/netfilter/done
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
 	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; \
@@ -52,8 +58,7 @@ test: $(CACHE)/netfilter/done
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
 ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
 
-test-full: $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd
-	@test "$$(id -u)" = 0 || { echo 'make test-full: the tests boot containers, which takes root: run it with sudo' >&2; exit 3; }
+test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd
 	@$(MAKE) -s release control-plane
 	@echo '== testing the release, and the packages under systemd 252 and 257'
 	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd

@@ -30,10 +30,19 @@ func newer(t *testing.T, path string) string {
 
 // TestUpgrade upgrades, removes and purges the package while somebody asks.
 func TestUpgrade(t *testing.T) {
-	t.Parallel()
+	for release := range releases() {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			upgrade(t, release)
+		})
+	}
+}
+
+func upgrade(t *testing.T, release string) {
+	t.Helper()
 	n := harness.NewNetwork(t)
 	a := harness.NewAsker(t, n.Router, harness.RouterPort)
-	c := newContainer(t, "bookworm", n.Node)
+	c := newContainer(t, release, n.Node)
 	c.boot()
 	built := deb(t, "ndproxyd_*_amd64.deb")
 	c.copyIn(built, "root/old.deb")
