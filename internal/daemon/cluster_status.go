@@ -45,6 +45,7 @@ type SourceStatus struct {
 	LastEvent time.Time `json:"last_event,omitzero"`
 	Fault     string    `json:"fault,omitempty"`
 	Forbidden bool      `json:"forbidden,omitempty"`
+	Missing   bool      `json:"missing,omitempty"` // the server has no such API
 	Held      int       `json:"held,omitempty"`
 	Lists     uint64    `json:"lists"`
 	Watches   uint64    `json:"watches"`
@@ -91,7 +92,7 @@ func (d *daemon) clusterStatus() *ClusterStatus {
 func sourceStatus(s k8swatch.SourceStatus) SourceStatus {
 	return SourceStatus{
 		Source: s.Source, Synced: s.Synced, Snapshot: s.Restored, LastEvent: s.LastEvent,
-		Fault: s.Fault, Forbidden: s.Forbidden, Held: s.Held, Lists: s.Lists, Watches: s.Watches,
+		Fault: s.Fault, Forbidden: s.Forbidden, Missing: s.Missing, Held: s.Held, Lists: s.Lists, Watches: s.Watches,
 	}
 }
 

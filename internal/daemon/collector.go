@@ -115,6 +115,9 @@ func (c *collector) uplink(ch chan<- prometheus.Metric, u *uplink,
 // cluster makes the metrics of Kubernetes, which are there only with it.
 func (c *collector) cluster(s *ClusterStatus, counter func(*prometheus.Desc, uint64, ...string), gauge func(*prometheus.Desc, float64, ...string)) {
 	for _, src := range s.Sources {
+		if src.Missing { // an API that the server does not have is nothing to be alarmed of
+			continue
+		}
 		gauge(c.descs.synced, boolValue(src.Synced), src.Source)
 		at := 0.0
 		if !src.LastEvent.IsZero() {

@@ -72,6 +72,8 @@ func (c *ClusterStatus) write(row func(name, format string, args ...any)) {
 func (s SourceStatus) String() string {
 	text := "not synced"
 	switch {
+	case s.Missing:
+		text = "the cluster has none"
 	case s.Synced:
 		text = "synced"
 	case s.Snapshot:

@@ -73,6 +73,13 @@ func (h *health) listed(held int) {
 	h.status.Synced, h.status.Restored, h.status.LastEvent, h.status.Held = true, false, time.Now(), held
 }
 
+// renewed notes that the server has taken what is ours to write.
+func (h *health) renewed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Synced, h.status.LastEvent = true, time.Now()
+}
+
 func (h *health) holds(n int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

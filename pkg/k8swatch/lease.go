@@ -78,6 +78,7 @@ func (k *keeper) run(ctx context.Context) {
 		return
 	case <-k.w.begun:
 	}
+	k.w.show(k.health) // a node that stands by renews nothing
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -95,6 +96,9 @@ func (k *keeper) run(ctx context.Context) {
 			continue
 		}
 		k.health.result(err, false)
+		if err == nil {
+			k.health.renewed()
+		}
 		k.w.handler.Renewed(err)
 		wait := RenewTime
 		if err != nil {

@@ -175,7 +175,6 @@ func (w *Watcher) Run(ctx context.Context) {
 			follow(ctx, w.leases.health, api.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
 		})
 		own := newHealth(w.config.Log, "own lease")
-		w.show(own)
 		w.ending.Go(func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
 	}
 	w.ending.Go(func() { w.sendEvents(ctx) })
