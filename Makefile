@@ -5,6 +5,8 @@
 
 GO      = go
 CACHE   = .cache
+TOOLS   = $(CACHE)/tools
+GOTOOL  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(TOOLS)/
 VERSION = 0.1.0-dev
 FUZZ    = 30s
 
@@ -155,9 +157,6 @@ lint: $(CACHE)/golangci-lint
 	@for tool in man image; do (cd tools/$$tool && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...) || exit 1; done
 
 # Programs of others and small ones of ours, each from a module with its versions.
-TOOLS = $(CACHE)/tools
-GOTOOL = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(TOOLS)/
-
 $(TOOLS)/helm: tools/helm/go.sum
 	@echo '== building helm' && cd tools/helm && $(GOTOOL) tool
 

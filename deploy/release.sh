@@ -71,9 +71,9 @@ if wants image; then
 fi
 if wants chart; then
 	say 'packing the chart and the manifests'
-	"$tools/helm" package deploy/helm/ndproxyd --version "$version" --app-version "$version" --destination "$dist" >/dev/null 2>&1
-	"$tools/helm" template ndproxyd deploy/helm/ndproxyd --namespace ndproxyd --no-hooks --set namespace.create=true --set image.tag="$version" \
-		2>/dev/null >"$dist/ndproxyd_${version}_manifests.yaml"
+	"$tools/helm" package deploy/helm/ndproxyd --version "$version" --app-version "$version" --destination "$dist" >/dev/null
+	"$tools/helm" template ndproxyd "$dist/ndproxyd-$version.tgz" --namespace ndproxyd --no-hooks --set namespace.create=true \
+		>"$dist/ndproxyd_${version}_manifests.yaml"
 fi
 if wants archives; then
 	for arch in $arches; do
@@ -82,7 +82,7 @@ if wants archives; then
 		mkdir "$dist/$name"
 		cp -r "$dist/linux-$arch/ndproxyd" "$dist/man" "$dist/completion" README.md LICENSE CHANGELOG.md "$dist/$name"
 		cp deploy/systemd/ndproxyd.service deploy/package/config.yaml "$dist/$name"
-		tar --sort=name --mtime="@$date" --owner=0 --group=0 --numeric-owner -C "$dist" -c "$name" | gzip -9n >"$dist/$name.tar.gz"
+		tar --sort=name --mode=u=rwX,go=rX --mtime="@$date" --owner=0 --group=0 --numeric-owner -C "$dist" -c "$name" | gzip -9n >"$dist/$name.tar.gz"
 		rm -r "${dist:?}/$name"
 	done
 fi

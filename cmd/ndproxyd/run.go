@@ -62,7 +62,7 @@ the kernel has a route for to a device behind this node.`,
 				load = func() (*config.Config, error) {
 					c, err := src.load()
 					if err == nil {
-						c.Metrics.Listen = listen
+						c.SetMetricsListen(listen)
 					}
 					return c, err
 				}

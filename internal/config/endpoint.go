@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/prometheus/exporter-toolkit/web"
+	"go.yaml.in/yaml/v3"
 )
 
 // Endpoint is where pages are served, and to whom.
@@ -19,8 +23,37 @@ type Endpoint struct {
 	// exporter-toolkit, "" for none.
 	WebConfig string
 	// Review asks the API server about the bearer token of each request. Without
-	// a certificate of WebConfig one is made up.
+	// WebConfig a certificate is made up.
 	Review bool
+	// TLS is true where WebConfig has a certificate, Guarded where it has users,
+	// or asks for the certificates of clients.
+	TLS, Guarded bool
+}
+
+// webFile is what counts here of the format of exporter-toolkit.
+type webFile struct {
+	TLS *struct {
+		ClientAuth string `yaml:"client_auth_type"`
+	} `yaml:"tls_server_config"`
+	Users map[string]string `yaml:"basic_auth_users"`
+}
+
+// readWebConfig checks the file that an endpoint names, and says what it has.
+func (e *Endpoint) readWebConfig() (users bool, err error) {
+	if err := web.Validate(e.WebConfig); err != nil {
+		return false, fmt.Errorf("%w (the format is that of https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md)", err)
+	}
+	b, err := os.ReadFile(e.WebConfig)
+	if err != nil {
+		return false, err
+	}
+	var f webFile
+	if err := yaml.Unmarshal(b, &f); err != nil {
+		return false, err
+	}
+	e.TLS = f.TLS != nil
+	e.Guarded = len(f.Users) > 0 || e.TLS && f.TLS.ClientAuth == "RequireAndVerifyClientCert"
+	return len(f.Users) > 0, nil
 }
 
 // authentications are the values of metrics.authentication.
@@ -28,6 +61,7 @@ func authentications() []string { return []string{"none", "kubernetes"} }
 
 func (f *fileReader) metrics(v value) {
 	e := &f.config.Metrics
+	users := false
 	v.mapping(
 		field{"listen", listen(&e.Listen)},
 		field{"web_config", func(v value) {
@@ -36,8 +70,9 @@ func (f *fileReader) metrics(v value) {
 				return
 			}
 			e.WebConfig = s
-			if err := web.Validate(s); err != nil {
-				v.fail("%v (the format is that of https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md)", err)
+			var err error
+			if users, err = e.readWebConfig(); err != nil {
+				v.fail("%v", err)
 			}
 		}},
 		field{"authentication", func(v value) {
@@ -47,6 +82,13 @@ func (f *fileReader) metrics(v value) {
 			e.Review = which == 1
 		}},
 	)
+	switch {
+	case !e.Review || e.WebConfig == "":
+	case users:
+		v.fail("web_config has users, and authentication takes tokens: a request has room for one of both, so remove one")
+	case !e.TLS:
+		v.fail("web_config has no tls_server_config, so tokens would pass in the clear: add a certificate, or leave web_config out for one that is made up")
+	}
 }
 
 func (f *fileReader) health(v value) {
@@ -87,10 +129,17 @@ func CheckListen(s string) error {
 	return nil
 }
 
+// SetMetricsListen replaces the address of the metrics in a complete configuration.
+func (c *Config) SetMetricsListen(listen string) {
+	c.Metrics.Listen = listen
+	c.Warnings = slices.DeleteFunc(c.Warnings, func(w string) bool { return strings.HasPrefix(w, "metrics.listen ") })
+	c.warnPublic()
+}
+
 // warnPublic tells of metrics that everybody can read, who can reach the host.
 func (c *Config) warnPublic() {
 	e := c.Metrics
-	if e.Listen == "" || e.WebConfig != "" || e.Review {
+	if e.Listen == "" || e.Guarded || e.Review {
 		return
 	}
 	host, _, err := net.SplitHostPort(e.Listen)

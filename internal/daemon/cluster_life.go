@@ -32,6 +32,11 @@ func connect(c *config.Config, v Version) (*k8swatch.Client, error) {
 	if needsOf(c) == (k8swatch.Needs{}) { // as in a pod whose rules need no cluster
 		return nil, nil
 	}
+	return dial(c, v)
+}
+
+// dial makes a client of the configuration's server and account.
+func dial(c *config.Config, v Version) (*k8swatch.Client, error) {
 	client, err := k8swatch.Connect(c.Kubernetes.Kubeconfig, c.Kubernetes.Server, "ndproxyd/"+v.Version)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrKubernetes, err)

@@ -132,6 +132,7 @@ func (c *collector) cluster(s *ClusterStatus, counter func(*prometheus.Desc, uin
 		gauge(c.descs.prefixSource, 1, s.PrefixSource)
 	}
 	counter(c.descs.ownerChanges, s.OwnerChanges)
+	gauge(c.descs.serviceAddresses, float64(s.ServiceAddresses))
 	gauge(c.descs.owned, float64(s.OwnedAddresses))
 	gauge(c.descs.announcers, float64(s.Announcers))
 	gauge(c.descs.frozen, boolValue(s.Frozen))

@@ -7,9 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/netip"
 	"os"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -111,9 +111,17 @@ func Run(ctx context.Context, o Options) error {
 	g.Go(func() error { return d.followClusters(ctx) })
 	g.Go(func() error { return d.trimAfterStart(ctx) })
 	g.Go(func() error {
-		return d.servePage(ctx, "metrics", &d.metricsPage, d.reviewed(d.metricsHandler()))
+		open := d.metricsHandler()
+		return d.servePage(ctx, "metrics", &d.metricsPage, func(e config.Endpoint) http.Handler {
+			if e.Review {
+				return d.reviewed(open)
+			}
+			return open
+		})
 	})
-	g.Go(func() error { return d.servePage(ctx, "health", &d.healthPage, d.healthHandler()) })
+	g.Go(func() error {
+		return d.servePage(ctx, "health", &d.healthPage, func(config.Endpoint) http.Handler { return d.healthHandler() })
+	})
 	g.Go(func() error { return d.serveControl(ctx) })
 	g.Go(func() error { return d.watchdog(ctx) })
 	err = g.Wait()
@@ -210,59 +218,4 @@ func (d *daemon) routesChanged(prefixes []netip.Prefix, all bool) {
 func (d *daemon) linkChanged(e hostwatch.Event) {
 	d.supervisor.notify(e)
 	d.supervisor.prober.tell(probeNews{link: true, device: int32(e.Index)}) //nolint:gosec // an index
-}
-
-// load is a configuration that was read, or why it could not be.
-type load struct {
-	config *config.Config
-	err    error
-	begin  time.Time
-}
-
-// load reads the configuration beside the loop, which a long file would hold up.
-func (d *daemon) load(ctx context.Context, to chan<- load) {
-	l := load{begin: time.Now()}
-	l.config, l.err = d.options.Load()
-	select {
-	case to <- l:
-	case <-ctx.Done():
-	}
-}
-
-// reload puts a new configuration in force, or keeps the old one when the new
-// one is wrong.
-func (d *daemon) reload(l load) {
-	err := l.err
-	if err == nil {
-		err = d.apply(l.config, l.begin)
-	}
-	if err != nil {
-		d.metrics.reloadFailed()
-		d.log.Error("reload failed, the old configuration stays in force", "config", d.options.Origin, "err", err)
-	}
-}
-
-// apply puts a configuration in force.
-func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
-	client, err := connect(cfg, d.options.Version)
-	if err != nil {
-		return err
-	}
-	if err := d.supervisor.apply(cfg); err != nil {
-		return err
-	}
-	d.setCluster(cfg, client)
-	if client != nil {
-		d.reviewer.Store(client.NewReviewer())
-	}
-	d.supervisor.prober.tell(probeNews{rules: true})
-	d.metricsPage.set(cfg.Metrics)
-	d.healthPage.set(config.Endpoint{Listen: cfg.HealthListen})
-	d.metrics.reloaded(time.Now(), time.Since(begin))
-	for _, w := range cfg.Warnings {
-		d.log.Warn("configuration", "note", w)
-	}
-	d.supervisor.logLoaded(d.options.Origin)
-	go debug.FreeOSMemory() // what was read takes more memory than what it comes to
-	return nil
 }

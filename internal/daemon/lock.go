@@ -52,13 +52,14 @@ func (d *daemon) lock(ctx context.Context) (release func(), err error) {
 		}
 		holder, err := askHolder(ctx)
 		switch {
-		case errors.Is(err, errStranger):
+		// A daemon can be asked, also one that hangs: the kernel takes the call.
+		case errors.Is(err, errStranger), err != nil && time.Now().After(deadline):
 			d.log.Warn("the lock against a second daemon is not in force", "address", lockAddress, "err", err)
 			return func() {}, nil
 		case err == nil && !waiting:
 			d.log.Warn("another ndproxyd answers on this host: waiting for it to stop", "holder", holder)
 		}
-		if time.Now().After(deadline) {
+		if err == nil && time.Now().After(deadline) {
 			return nil, fmt.Errorf("%w: %s; stop it, or this one: two daemons would answer each solicitation twice", ErrRunning, holder)
 		}
 		select {

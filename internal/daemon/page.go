@@ -52,7 +52,7 @@ func (p *page) get() (config.Endpoint, <-chan struct{}) {
 
 // servePage serves HTTP until ctx ends. An address that cannot be had now is
 // tried again: what is shown must not stop the answers.
-func (d *daemon) servePage(ctx context.Context, name string, p *page, handler http.Handler) error {
+func (d *daemon) servePage(ctx context.Context, name string, p *page, handler func(config.Endpoint) http.Handler) error {
 	var retry backoff
 	var said string // the last trouble, which is logged once
 	for ctx.Err() == nil {
@@ -69,10 +69,10 @@ func (d *daemon) servePage(ctx context.Context, name string, p *page, handler ht
 		if e.Listen == "" {
 			<-serveCtx.Done()
 		} else {
-			err = d.serveEndpoint(serveCtx, e, handler, func(a net.Addr) {
+			err = d.serveEndpoint(serveCtx, e, handler(e), func(a net.Addr) {
 				retry.reset()
 				said = ""
-				d.log.Info("serving "+name, "address", a.String(), "tls", e.WebConfig != "" || e.Review)
+				d.log.Info("serving "+name, "address", a.String(), "tls", e.TLS || e.Review)
 			})
 		}
 		if err != nil {

@@ -20,32 +20,31 @@ import (
 // anew at each start, and proves nothing: whoever asks should not verify it.
 const certificateLife = 10 * 365 * 24 * time.Hour
 
-// reviewed lets only those through whom the API server lets read the page, where
-// the configuration asks for that.
+// reviewed lets only those through whom the API server lets read the page.
 func (d *daemon) reviewed(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if e, _ := d.metricsPage.get(); !e.Review {
-			h.ServeHTTP(w, r)
-			return
+		refuse := func(code int, why string) {
+			w.Header().Set("Connection", "close") // whoever is refused keeps no connection from others
+			http.Error(w, why, code)
 		}
 		token, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 		if !ok {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			http.Error(w, "send the bearer token of an account that may get the non-resource URL "+r.URL.Path, http.StatusUnauthorized)
+			refuse(http.StatusUnauthorized, "send the bearer token of an account that may get the non-resource URL "+r.URL.Path)
 			return
 		}
 		reviewer := d.reviewer.Load()
-		if reviewer == nil { // the reload before this one had no cluster
-			http.Error(w, "no API server to ask about the token", http.StatusServiceUnavailable)
+		if reviewer == nil { // a reload is just taking the page away
+			refuse(http.StatusServiceUnavailable, "no API server to ask about the token")
 			return
 		}
 		allowed, err := reviewer.Allowed(r.Context(), token, r.URL.Path)
 		switch {
 		case err != nil:
 			d.supervisor.fault("review a token", err)
-			http.Error(w, "the token cannot be reviewed now", http.StatusServiceUnavailable)
+			refuse(http.StatusServiceUnavailable, "the token cannot be reviewed now")
 		case !allowed:
-			http.Error(w, "the token is not one of an account that may get the non-resource URL "+r.URL.Path, http.StatusForbidden)
+			refuse(http.StatusForbidden, "the token is not one of an account that may get the non-resource URL "+r.URL.Path)
 		default:
 			h.ServeHTTP(w, r)
 		}

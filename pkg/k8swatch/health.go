@@ -17,8 +17,8 @@ type SourceStatus struct {
 	// Synced is true from the first list on, whatever happens to the server
 	// later. Restored is true before that for what came from the snapshot.
 	Synced, Restored bool
-	// LastEvent is when the server was last heard of this, by a list, an event
-	// or a bookmark.
+	// LastEvent is when the server was last heard of this, by a list, a watch that
+	// it took, an event or a bookmark.
 	LastEvent time.Time
 	// Fault is why the last request failed, "" since one succeeded. Forbidden
 	// is true when the account may not make it.
@@ -71,6 +71,13 @@ func (h *health) listed(held int) {
 		h.log.Warn("a list lacks more than half of what was known: that is kept for a while", "held", held, "for", massDeleteHold)
 	}
 	h.status.Synced, h.status.Restored, h.status.LastEvent, h.status.Held = true, false, time.Now(), held
+}
+
+// heard notes that the server has taken a watch.
+func (h *health) heard() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.LastEvent = time.Now()
 }
 
 // renewed notes that the server has taken what is ours to write.

@@ -21,7 +21,8 @@ const (
 	// reviewStale is how long a permission outlives an API server that is away.
 	reviewStale = time.Hour
 	// reviews a second, and at once: anybody may send tokens, and our lease must
-	// be renewed meanwhile.
+	// be renewed meanwhile. Those who were let through before have as many of
+	// their own.
 	reviews, reviewsAtOnce = 1, 5
 	// maxReviews bounds what is remembered, and longestToken what is looked at.
 	maxReviews, longestToken = 64, 16 << 10
@@ -33,9 +34,11 @@ var ErrReview = errors.New("cannot ask the API server about the token")
 // Reviewer asks the API server whether the bearer of a token may read a page. Any
 // goroutine may call it.
 type Reviewer struct {
-	typed *typed
-	limit flowcontrol.RateLimiter
-	now   func() time.Time
+	typed    *typed
+	identity string // of the client
+	// strangers and acquaintances limit each their own.
+	strangers, acquaintances flowcontrol.RateLimiter
+	now                      func() time.Time
 
 	mu    sync.Mutex
 	known map[reviewKey]review
@@ -51,8 +54,12 @@ type review struct {
 
 // NewReviewer returns a Reviewer with its own limit of requests.
 func (c *Client) NewReviewer() *Reviewer {
-	return &Reviewer{typed: c.typed, limit: flowcontrol.NewTokenBucketRateLimiter(reviews, reviewsAtOnce), now: time.Now, known: make(map[reviewKey]review)}
+	limit := func() flowcontrol.RateLimiter { return flowcontrol.NewTokenBucketRateLimiter(reviews, reviewsAtOnce) }
+	return &Reviewer{typed: c.typed, identity: c.identity, strangers: limit(), acquaintances: limit(), now: time.Now, known: make(map[reviewKey]review)}
 }
+
+// Uses reports whether the reviewer asks the same server with the same account.
+func (r *Reviewer) Uses(c *Client) bool { return r.identity == c.identity }
 
 // Allowed reports whether the bearer of the token may GET the path. A permission
 // that cannot be asked for again holds for an hour, as whoever watches has to see
@@ -69,16 +76,16 @@ func (r *Reviewer) Allowed(ctx context.Context, token, path string) (bool, error
 	if ok && age < reviewFresh {
 		return known.allowed, nil
 	}
-	stands := ok && known.allowed && age < reviewStale
-	if !r.limit.TryAccept() {
-		if stands {
-			return true, nil
-		}
-		return false, fmt.Errorf("%w: too many unknown tokens", ErrReview)
+	limit := r.strangers
+	if ok && known.allowed {
+		limit = r.acquaintances
+	}
+	if !limit.TryAccept() {
+		return false, fmt.Errorf("%w: too many tokens at once", ErrReview)
 	}
 	allowed, err := r.ask(ctx, token, path)
 	if err != nil {
-		if stands {
+		if ok && known.allowed && age < reviewStale {
 			return true, nil
 		}
 		return false, fmt.Errorf("%w: %w", ErrReview, err)

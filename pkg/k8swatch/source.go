@@ -43,6 +43,9 @@ func follow[L runtime.Object](ctx context.Context, h *health, r reader[L], sel s
 			if o.SendInitialEvents == nil || !apierrors.IsInvalid(err) { // else the server does not stream lists, and is asked for one
 				h.result(err, true)
 			}
+			if err == nil { // not every server sends bookmarks
+				h.heard()
+			}
 			return w, err
 		},
 	}

@@ -200,7 +200,10 @@ func (l *Listener) Alive(ctx context.Context) error {
 	l.aliveMu.Lock()
 	defer l.aliveMu.Unlock()
 	want := l.asked.Add(1)
-	if err := l.conn.SetReadDeadline(time.Unix(1, 0)); err != nil && !errors.Is(err, net.ErrClosed) {
+	if err := l.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+		if l.stopping.Load() { // it was closed meanwhile
+			return nil
+		}
 		return fmt.Errorf("wake the receive loop: %w", err)
 	}
 	for {

@@ -113,13 +113,22 @@ func TestWebConfig(t *testing.T) {
 	if !strings.Contains(d.Log(), "is open to everybody who can reach it") {
 		t.Errorf("no warning of a public endpoint: %s", d.Log())
 	}
-	harness.ReplaceIn(t, config, "health:", "metrics2:")
-	d.Reload()
-	harness.ReplaceIn(t, config, "metrics2:", "health:")
 	harness.Must(t, os.WriteFile(web, []byte("nonsense: 1\n"), 0o600))
 	harness.ReplaceIn(t, config, "{listen: ':9001'", "{listen: ':9001', web_config: "+web)
 	d.Reload()
 	if !strings.Contains(d.Log(), "field nonsense not found") {
 		t.Errorf("no word of the wrong web_config: %s", d.Log())
+	}
+	// With tokens there must be a certificate, and no room is left for passwords.
+	harness.ReplaceIn(t, config, "web_config: "+web, "authentication: kubernetes, web_config: "+web)
+	for content, words := range map[string]string{
+		"http_server_config: {http2: true}\n":                                                   "tokens would pass in the clear",
+		"basic_auth_users: {a: $2a$10$1PjcQmmBNbUXXxvk6FvA8.gTjLKsZ4GO.yDOzYIfeTd2zyhFyzj2i}\n": "a request has room for one of both",
+	} {
+		harness.Must(t, os.WriteFile(web, []byte(content), 0o600))
+		d.Reload()
+		if !strings.Contains(d.Log(), words) {
+			t.Errorf("no %q in: %s", words, d.Log())
+		}
 	}
 }

@@ -92,24 +92,38 @@ func TestSecondDaemon(t *testing.T) {
 	}
 }
 
-// TestStrangersLock has somebody without privilege hold the name of the lock.
+// TestStrangersLock has somebody without privilege hold the name of the lock, who
+// takes calls, or does not.
 func TestStrangersLock(t *testing.T) {
 	t.Parallel()
-	n := harness.NewNetwork(t)
-	var held net.Listener
-	harness.Must(t, n.Node.Do(func() error {
-		if err := unix.Setresuid(-1, 4712, -1); err != nil { // of this thread only
-			return err
-		}
-		var err error
-		held, err = net.Listen("unix", "@ndproxyd-lock")
-		return errors.Join(err, unix.Setresuid(-1, 0, -1))
-	}))
-	defer held.Close()
-	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
-	answers(t, n)
-	if !strings.Contains(d.Log(), "the lock against a second daemon is not in force") || !strings.Contains(d.Log(), "user 4712") {
-		t.Errorf("the stranger is not named: %s", d.Log())
+	for name, c := range map[string]struct {
+		listens bool
+		words   string
+	}{"listens": {true, "user 4712"}, "takes no calls": {false, "connection refused"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := harness.NewNetwork(t)
+			var fd int
+			harness.Must(t, n.Node.Do(func() error {
+				if err := unix.Setresuid(-1, 4712, -1); err != nil { // of this thread only
+					return err
+				}
+				var err error
+				if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
+					err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@ndproxyd-lock"})
+				}
+				if err == nil && c.listens {
+					err = unix.Listen(fd, 1)
+				}
+				return errors.Join(err, unix.Setresuid(-1, 0, -1))
+			}))
+			defer unix.Close(fd)
+			d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+			answers(t, n)
+			if !strings.Contains(d.Log(), "the lock against a second daemon is not in force") || !strings.Contains(d.Log(), c.words) {
+				t.Errorf("the stranger is not named: %s", d.Log())
+			}
+		})
 	}
 }
 

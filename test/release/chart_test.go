@@ -49,6 +49,8 @@ func TestChartValues(t *testing.T) {
 		"no metrics": {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
 		"digest":     {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
 		"no state":   {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"nulls":      {[]string{"statePath=null", "kubernetes=null", "uplinks=null", "rules=null"}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"no cluster": {[]string{"kubernetes.enabled=false", "metrics.authentication=none"}, []string{"enabled: false"}, nil},
 		"server":     {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -78,7 +80,9 @@ func TestChartValues(t *testing.T) {
 		"metrics.port=0":                                "metrics/port",
 		"nonsense=1":                                    "nonsense",
 		"metrics.scraper.serviceAccount=prometheus-k8s": "metrics.scraper.namespace is needed",
-		"serviceAccount.create=false":                   "serviceAccount.name is needed",
+		"metrics.authentication=none,metrics.podMonitor.enabled=true": "metrics.podMonitor needs metrics.authentication=kubernetes",
+		"kubernetes.enabled=false":                                    "set metrics.authentication=none",
+		"serviceAccount.create=false":                                 "serviceAccount.name is needed",
 	} {
 		if out, err := try(nil, helm, "template", "ndproxyd", chart, "--set", value); err == nil || !strings.Contains(out, words) {
 			t.Errorf("--set %s: %v: %s", value, err, out)

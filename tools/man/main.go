@@ -69,17 +69,14 @@ func head(name string, number int, version string, date time.Time, what, synopsi
 		strings.ToUpper(name), number, date.Format("January 2006"), version, name, what, synopsis)
 }
 
-var (
-	comments = regexp.MustCompile(`<!--.*?-->\n?`)
-	links    = regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
-)
-
 // read returns a document without what a page does not show.
 func read(docs, name string) (string, error) {
 	b, err := os.ReadFile(filepath.Join(docs, name)) //nolint:gosec // whoever calls it names the files
 	if err != nil {
 		return "", fmt.Errorf("read documentation: %w", err)
 	}
+	comments := regexp.MustCompile(`<!--.*?-->\n?`)
+	links := regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
 	text := lists(comments.ReplaceAllString(string(b), ""))
 	return links.ReplaceAllStringFunc(text, func(l string) string {
 		m := links.FindStringSubmatch(l)

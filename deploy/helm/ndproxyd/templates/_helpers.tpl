@@ -62,9 +62,12 @@ uplinks:
 rules:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-{{- $snapshot := dict "snapshot" (ternary "/var/lib/ndproxyd/state.json" "" (ne .Values.statePath "")) }}
+{{- $kubernetes := mergeOverwrite (dict "snapshot" (ternary "" "/var/lib/ndproxyd/state.json" (empty .Values.statePath))) (default dict .Values.kubernetes) }}
+{{- if and (eq (toString $kubernetes.enabled) "false") .Values.metrics.enabled (eq .Values.metrics.authentication "kubernetes") }}
+{{- fail "metrics.authentication=kubernetes asks the API server, and kubernetes.enabled is false: set metrics.authentication=none" }}
+{{- end }}
 kubernetes:
-  {{- toYaml (mergeOverwrite $snapshot .Values.kubernetes) | nindent 2 }}
+  {{- toYaml $kubernetes | nindent 2 }}
 metrics:
 {{- if not .Values.metrics.enabled }}
   listen: ""
