@@ -125,7 +125,11 @@ func TestTakeOver(t *testing.T) {
 			c.run("systemctl", "start", "ndproxyd")
 			c.fails("systemctl", "is-active", "ndppd")
 			c.run("systemctl", "stop", "ndproxyd")
-			c.run("systemctl", "start", "ndppd")
+			// ndppd's script fails while the one before it is on its way out.
+			harness.Eventually(t, "ndppd again", func() bool {
+				_, err := c.try("systemctl", "start", "ndppd")
+				return err == nil
+			})
 
 			c.run("dpkg", "-i", "/root/ndproxyd-ndppd.deb")
 			if out := c.run("dpkg-query", "-W", "-f", "${Status}", "ndppd"); strings.Contains(out, "installed") && !strings.Contains(out, "deinstall") {
