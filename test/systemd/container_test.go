@@ -66,7 +66,7 @@ func newContainer(t *testing.T, release string, ns *lab.Namespace) *container {
 // boot starts systemd and waits until it takes commands.
 func (c *container) boot() {
 	c.t.Helper()
-	c.nspawn = exec.Command("systemd-nspawn", "-D", c.root, "--machine=ndproxyd-test-"+strconv.Itoa(os.Getpid())+"-"+filepath.Base(filepath.Dir(c.root)),
+	c.nspawn = exec.Command("systemd-nspawn", "-D", c.root, "--machine=ndproxyd-"+strings.ReplaceAll(strings.Trim(c.ns.Path(), "/"), "/", "-"), // no other has it
 		"--register=no", "--keep-unit", "--network-namespace-path="+c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
 		"-b", "--console=pipe")
 	c.nspawn.Stdout, c.nspawn.Stderr = c.log, c.log

@@ -66,7 +66,7 @@ for setting in %[2]s; do
 	mount --bind "%[1]s/$(echo "${setting%%=*}" | tr / -)" "/proc/sys/${setting%%=*}"
 done
 containerd -c %[1]s/containerd.toml >%[1]s/containerd.log 2>&1 &
-until [ -S %[1]s/containerd.sock ]; do sleep 0.05; done
+until ctr -a %[1]s/containerd.sock plugins ls 2>/dev/null | grep -qE 'grpc.v1 +cri .* ok'; do sleep 0.1; done
 for image in %[3]s; do ctr -a %[1]s/containerd.sock -n k8s.io images import --local "$image"; done
 exec kubelet --config %[1]s/kubelet.yaml --kubeconfig %[4]s --hostname-override=%[5]s --node-ip=%[6]s --root-dir %[1]s/kubelet --v=1
 `

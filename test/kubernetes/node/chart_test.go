@@ -174,9 +174,7 @@ func TestChart(t *testing.T) {
 	begin := time.Now()
 	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--wait", "--timeout", "120s")
 	t.Logf("installed and ready after %s", time.Since(begin).Round(100*time.Millisecond))
-	if got := len(s.pods()); got != 2 {
-		t.Fatalf("%d pods are ready", got)
-	}
+	harness.Eventually(t, "two pods ready", func() bool { return len(s.pods()) == 2 })
 	s.a.WantAnswer(conformance.Pod)
 	s.a.WantAnswer(s.service)
 	s.helm("test", "ndproxyd", "--namespace", "ndproxyd", "--timeout", "60s")

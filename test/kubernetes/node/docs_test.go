@@ -5,10 +5,12 @@
 package node
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/test/docs"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -37,14 +39,17 @@ func TestDocumentation(t *testing.T) {
 		t.Helper()
 		for _, b := range docs.Tagged(t, tag) {
 			for _, command := range b.Lines() {
-				cmd := exec.Command("nsenter", "--net="+c.NS.Path(), "bash", "-c", "set -e; "+command)
+				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+				cmd := exec.CommandContext(ctx, "nsenter", "--net="+c.NS.Path(), "bash", "-c", "set -e; "+command)
 				cmd.Dir = dir
 				cmd.Env = append(os.Environ(), "HOME="+dir, "KUBECONFIG="+c.Kubeconfig(cluster.AdminToken))
-				if out, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%s: %s: %v: %s", b, command, err, out)
+				out, err := cmd.CombinedOutput()
+				cancel()
+				if err != nil {
 					for _, p := range c.Pods("ndproxyd") {
 						t.Logf("pod %s: %+v", p.Name, p.Status.ContainerStatuses)
 					}
+					t.Fatalf("%s: %s: %v: %s", b, command, err, out)
 				}
 			}
 		}
