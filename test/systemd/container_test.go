@@ -74,21 +74,36 @@ func (c *container) boot() {
 	harness.Must(c.t, c.nspawn.Start())
 	nspawn := c.nspawn
 	c.t.Cleanup(func() {
+		for _, pid := range children(nspawn.Process.Pid) { // the container does not end with who runs it
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
 		_ = nspawn.Process.Kill()
 		_ = nspawn.Wait()
 	})
 	harness.Eventually(c.t, "systemd", func() bool {
-		children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", c.nspawn.Process.Pid, c.nspawn.Process.Pid))
-		if err != nil || len(bytes.Fields(children)) == 0 {
+		started := children(nspawn.Process.Pid)
+		if len(started) == 0 {
 			return false
 		}
-		c.leader, err = strconv.Atoi(string(bytes.Fields(children)[0]))
-		if err != nil {
-			return false
-		}
+		c.leader = started[0]
 		out, _ := c.try("systemctl", "is-system-running")
 		return strings.Contains(out, "running") || strings.Contains(out, "degraded")
 	})
+}
+
+// children returns the processes that a process has started.
+func children(pid int) []int {
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil { // it has ended
+		return nil
+	}
+	var pids []int
+	for _, f := range bytes.Fields(list) {
+		if child, err := strconv.Atoi(string(f)); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
 }
 
 // powerOff stops the host as its operator does.
