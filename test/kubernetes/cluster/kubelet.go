@@ -65,6 +65,8 @@ for setting in %[2]s; do
 	echo "${setting#*=}" >%[1]s/setting; cp %[1]s/setting "%[1]s/$(echo "${setting%%=*}" | tr / -)"
 	mount --bind "%[1]s/$(echo "${setting%%=*}" | tr / -)" "/proc/sys/${setting%%=*}"
 done
+mkdir -p /var/lib/kubelet %[1]s/shared # the plugins' sockets are there, whatever --root-dir says
+mount --bind %[1]s/shared /var/lib/kubelet
 containerd -c %[1]s/containerd.toml >%[1]s/containerd.log 2>&1 &
 until ctr -a %[1]s/containerd.sock plugins ls 2>/dev/null | grep -qE 'grpc.v1 +cri .* ok'; do sleep 0.1; done
 for image in %[3]s; do ctr -a %[1]s/containerd.sock -n k8s.io images import --local "$image"; done
