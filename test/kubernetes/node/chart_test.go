@@ -107,6 +107,17 @@ func (s *site) pods() []corev1.Pod {
 	return ready
 }
 
+// awaitPods waits for both pods. A control plane that was away takes nodes for lost
+// until their kubelets have called again, which has its time.
+func (s *site) awaitPods() {
+	s.t.Helper()
+	for end := time.Now().Add(3 * time.Minute); len(s.pods()) != 2; time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.t.Fatalf("%d pods are ready", len(s.pods()))
+		}
+	}
+}
+
 // restarts sums what the kubelets started anew.
 func (s *site) restarts() (sum int32) {
 	for _, p := range s.pods() {
@@ -174,7 +185,7 @@ func TestChart(t *testing.T) {
 	begin := time.Now()
 	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--wait", "--timeout", "120s")
 	t.Logf("installed and ready after %s", time.Since(begin).Round(100*time.Millisecond))
-	harness.Eventually(t, "two pods ready", func() bool { return len(s.pods()) == 2 })
+	s.awaitPods()
 	s.a.WantAnswer(conformance.Pod)
 	s.a.WantAnswer(s.service)
 	s.helm("test", "ndproxyd", "--namespace", "ndproxyd", "--timeout", "60s")
@@ -262,7 +273,7 @@ func (s *site) checkOutage() {
 	if lost > 0 {
 		s.t.Error("an outage loses answers")
 	}
-	harness.Eventually(s.t, "both pods ready", func() bool { return len(s.pods()) == 2 })
+	s.awaitPods()
 	if after := s.restarts(); after != before {
 		s.t.Errorf("%d restarts while the API server was away", after-before)
 	}
