@@ -12,10 +12,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// maxAnnouncers is how many nodes share the service addresses of a cluster.
-// Their renewals reach each other, so the traffic grows with the square.
-const maxAnnouncers = 32
-
 // cluster is what Kubernetes says, and what follows from it. The supervisor's
 // lock guards it. Its methods that the watcher calls take that lock, so that the
 // watcher's methods that lock must not be called under it.
@@ -25,20 +21,23 @@ type cluster struct {
 	needs    k8swatch.Needs
 	watcher  *k8swatch.Watcher
 	election *ownership.Election
+	follow   func() // has the watcher replaced, if this cluster is spare or another one is in force
 
 	pods         map[netip.Addr]k8swatch.Pod
 	prefixSource string
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
-	inherited    map[netip.Addr]bool  // services that the last watcher knew, and this one has not seen yet
-	known        map[string]bool      // sources that are known as a whole
-	announced    map[string]time.Time // nodes with a lease, and when it was last renewed
+	inherited    map[netip.Addr]bool // services that the last watcher knew, and this one has not seen yet
+	known        map[string]bool     // sources that are known as a whole
+	seats        map[string]seat     // of the nodes with a lease
 	node         k8swatch.NodeState
 	proxyFault   string // of the service proxy
 	leaseFault   error
 	leaseWell    bool // our lease was renewed once
 	anyEndpoint  bool // the endpoints may not be read, so a Local policy cannot count
-	standby      bool // there are enough announcers
+	standby      bool // enough others announce
+	spare        bool // we announce, and are not needed
+	others       int  // announcers, as far as one that stands by knows
 	ownerChanges uint64
 	news         ownerNews
 }
@@ -48,7 +47,7 @@ func newCluster(owner *supervisor, c *config.Kubernetes, needs k8swatch.Needs, h
 		owner: owner, config: c, needs: needs,
 		election: ownership.New(ownership.Announcer{Node: c.Node, Holder: holder, Weight: c.Weight}, c.Ownership, c.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
-		known: make(map[string]bool), announced: make(map[string]time.Time),
+		known: make(map[string]bool), seats: make(map[string]seat),
 	}
 }
 
@@ -75,7 +74,7 @@ func (c *cluster) inherit(old *cluster) {
 	if !c.needs.Services || !old.needs.Services {
 		return
 	}
-	c.election, c.services, c.announced = old.election, old.services, old.announced
+	c.election, c.services, c.seats = old.election, old.services, old.seats
 	c.inherited = make(map[netip.Addr]bool, len(c.services))
 	for s := range c.services {
 		c.inherited[s] = true
@@ -86,7 +85,7 @@ func (c *cluster) inherit(old *cluster) {
 func (c *cluster) handler() k8swatch.Handler {
 	return k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, Lease: c.leaseChanged, Known: c.isKnown,
+		Node: c.nodeChanged, Lease: c.leaseChanged, Wanted: c.wanted, Known: c.isKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.forbidden,
 	}
 }
@@ -177,19 +176,19 @@ func (c *cluster) nodeChanged(n k8swatch.NodeState) {
 func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 	c.locked(func(now time.Time) {
 		if gone {
-			delete(c.announced, l.Node)
+			delete(c.seats, l.Node)
 			c.election.Left(l.Node)
-			c.join(now)
 			return
 		}
-		c.announced[l.Node] = now
 		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
+		c.seats[l.Node] = seat{Seat: ownership.Seat{Announcer: a, Taken: l.Made}, renewed: now}
 		if err != nil {
 			c.owner.fault("leases", err)
 			return
 		}
 		c.election.Renewed(a, now)
 		c.due(now) // others' leases may have ended meanwhile
+		c.review(now)
 	})
 }
 

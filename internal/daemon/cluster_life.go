@@ -64,6 +64,7 @@ func (d *daemon) setCluster(c *config.Config, client *k8swatch.Client) {
 		return
 	}
 	next := newCluster(s, c.Kubernetes, needs, d.holder)
+	next.follow = d.renewCluster
 	next.watcher = k8swatch.New(client, k8swatch.Config{
 		Node: c.Kubernetes.Node, Namespace: c.Kubernetes.Namespace, Needs: needs, Snapshot: c.Kubernetes.Snapshot,
 		Holder: d.holder, Log: d.log, Selection: selectionOf(c.Kubernetes.Services),
@@ -105,14 +106,15 @@ func (d *daemon) followClusters(ctx context.Context) error {
 			return nil
 		case <-d.clusters:
 		}
-		d.supervisor.mu.Lock()
-		next := d.supervisor.cluster
-		d.supervisor.mu.Unlock()
+		next := d.nextCluster()
 		if next == running {
 			continue
 		}
 		stop(next.replaces(running))
 		<-done
+		if next != nil && next.standby && ctx.Err() == nil {
+			d.leaveAddresses(ctx)
+		}
 		running = next
 		if running == nil {
 			stop = func(error) {}
@@ -131,10 +133,22 @@ func (d *daemon) followClusters(ctx context.Context) error {
 	}
 }
 
+// nextCluster returns the cluster that is to be followed, nil for none.
+func (d *daemon) nextCluster() *cluster {
+	s := d.supervisor
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.cluster != nil && s.cluster.spare {
+		s.cluster = d.standDown(s.cluster)
+		s.cluster.showPresence()
+	}
+	return s.cluster
+}
+
 // replaces returns the cause with which the watcher of a cluster ends: the lease
 // is left to the next one, or given back where that has none.
 func (c *cluster) replaces(old *cluster) error {
-	if c != nil && old != nil && c.needs.Leases && c.config.Node == old.config.Node && c.config.Namespace == old.config.Namespace {
+	if c != nil && old != nil && c.needs.Leases && !c.standby && c.config.Node == old.config.Node && c.config.Namespace == old.config.Namespace {
 		return k8swatch.ErrReplaced
 	}
 	return context.Canceled

@@ -12,24 +12,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// join begins to take part, unless enough others do.
+// join begins to take part, when what there is to take part in is known.
 func (c *cluster) join(now time.Time) {
 	if !c.known[k8swatch.SourceServices] || c.needs.Leases && !c.known[k8swatch.SourceLeases] {
-		return
-	}
-	others := 0
-	for node, renewed := range c.announced {
-		if node != c.config.Node && now.Sub(renewed) < k8swatch.LeaseTime {
-			others++
-		}
-	}
-	_, already := c.announced[c.config.Node]
-	standby := c.needs.Leases && !already && others >= maxAnnouncers
-	if standby && !c.standby {
-		c.owner.log.Warn("enough other nodes announce service addresses: this one waits until one of them stops; give rules for services to fewer nodes", "announcers", others)
-	}
-	if c.standby = standby; standby { // leases may end without a word
-		time.AfterFunc(k8swatch.LeaseTime, func() { c.locked(c.join) })
 		return
 	}
 	c.election.Begin(now)

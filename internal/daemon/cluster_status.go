@@ -30,6 +30,9 @@ type ClusterStatus struct {
 	Frozen bool `json:"frozen"`
 	// Settled is false for a node that waits for its addresses.
 	Settled bool `json:"settled"`
+	// Standby is true while enough other nodes announce. This one knows nothing
+	// of services then.
+	Standby bool `json:"standby,omitempty"`
 	// Alone is true where the leases may not be read.
 	Alone bool `json:"alone,omitempty"`
 	// Unfit says why other nodes go first.
@@ -76,7 +79,10 @@ func (d *daemon) clusterStatus() *ClusterStatus {
 	out := &ClusterStatus{
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
-		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(),
+		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Standby: c.standby,
+	}
+	if c.standby {
+		out.Announcers, out.Frozen = c.others, false
 	}
 	s.mu.Unlock() // the watcher calls us with its lock held
 	out.Server = c.watcher.Server()
@@ -113,6 +119,9 @@ type ClusterEntry struct {
 	Pod     string `json:"pod,omitempty"`
 	Service string `json:"service,omitempty"`
 	Kind    string `json:"kind,omitempty"`
+	// Standby is true on a node that leaves services to others, and so knows
+	// nothing of them.
+	Standby bool `json:"standby,omitempty"`
 	// Owner and Backup are nodes.
 	Owner  string `json:"owner,omitempty"`
 	Backup string `json:"backup,omitempty"`
@@ -129,6 +138,9 @@ func (c *cluster) explain(target netip.Addr, m rules.Method) *ClusterEntry {
 	}
 	var e ClusterEntry
 	if m == rules.Services {
+		if c.standby {
+			return &ClusterEntry{Standby: true}
+		}
 		s, ok := c.services[target]
 		if !ok {
 			return nil

@@ -136,6 +136,7 @@ func (c *collector) cluster(s *ClusterStatus, counter func(*prometheus.Desc, uin
 	gauge(c.descs.owned, float64(s.OwnedAddresses))
 	gauge(c.descs.announcers, float64(s.Announcers))
 	gauge(c.descs.frozen, boolValue(s.Frozen))
+	gauge(c.descs.standby, boolValue(s.Standby))
 }
 
 // findings inspects the host. That reads a lot, so it does without the

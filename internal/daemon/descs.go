@@ -9,12 +9,12 @@ const sourceConfiguration = "configuration"
 
 // descs are the descriptions of the metrics that are made at each scrape.
 type descs struct {
-	received, answered, ignored, sent, sendErrors             *prometheus.Desc
-	drops, redirected, conflicts, duration, probes, wrong     *prometheus.Desc
-	entries, updates, groups, ready                           *prometheus.Desc
-	reloadOK, reloadTime, build                               *prometheus.Desc
-	synced, lastEvent, held, requests, prefixSource           *prometheus.Desc
-	ownerChanges, serviceAddresses, owned, announcers, frozen *prometheus.Desc
+	received, answered, ignored, sent, sendErrors                      *prometheus.Desc
+	drops, redirected, conflicts, duration, probes, wrong              *prometheus.Desc
+	entries, updates, groups, ready                                    *prometheus.Desc
+	reloadOK, reloadTime, build                                        *prometheus.Desc
+	synced, lastEvent, held, requests, prefixSource                    *prometheus.Desc
+	ownerChanges, serviceAddresses, owned, announcers, frozen, standby *prometheus.Desc
 
 	all []described
 }
@@ -76,6 +76,7 @@ func newDescs() *descs {
 		serviceAddresses: desc("service_addresses", "Addresses of the cluster's services that a rule covers, whoever owns them."),
 		owned:            desc("owned_addresses", "Service addresses that this node answers for."),
 		announcers:       desc("announcers", "Nodes that share the service addresses, as this node sees it."),
+		standby:          desc("ownership_standby", "Whether enough other nodes announce, and this one knows nothing of services."),
 		frozen:           desc("ownership_frozen", "Whether owners stay as they are since the API server is away."),
 		build:            desc("build_info", "What was built; the value is 1.", "version", "revision", "goversion"),
 	}

@@ -108,6 +108,7 @@ func (s *supervisor) sight(g sighting) {
 	if s.heardPeer(g, now) {
 		return
 	}
+	g.uplink.rival(g.sign, now)
 	if g.uplink.sight(g.sign, now) {
 		s.guardAll()
 	}
@@ -186,17 +187,26 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 	if ask {
 		u.solicit(sign.Address)
 	}
-	if stands && now.Sub(u.duties.logged[sign.Address]) >= claimLog {
-		if u.duties.logged == nil {
-			u.duties.logged = make(map[netip.Addr]time.Time)
-		}
-		u.duties.logged[sign.Address] = now
+	if stands && u.toLog(sign.Address, now) {
 		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
 		if c := u.owner.cluster; c != nil {
 			c.conflict(sign.Address, macString(sign.MAC))
 		}
 	}
 	return stands
+}
+
+// toLog reports whether it is time to tell of an address, which has not been told
+// of lately.
+func (u *uplink) toLog(a netip.Addr, now time.Time) bool {
+	if now.Sub(u.duties.logged[a]) < claimLog {
+		return false
+	}
+	if u.duties.logged == nil {
+		u.duties.logged = make(map[netip.Addr]time.Time)
+	}
+	u.duties.logged[a] = now
+	return true
 }
 
 // checkClaims asks stations whether they still have what they claim.
@@ -299,6 +309,10 @@ func (u *uplink) sendAnnouncement(a ndp.Announcement) (sent int, err error) {
 		}
 		sent++
 		u.counters.Unsolicited.Add(1)
+	}
+	if a.First && u.owner.cluster.owns(a.Address) {
+		u.solicit(a.Address)
+		sent++
 	}
 	if !a.First || u.config.Prime == rules.PrimeNone {
 		return sent, nil

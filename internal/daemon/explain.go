@@ -125,6 +125,9 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 		e.Reason, e.Why = u.state.String(), u.why
 		return e
 	}
+	if reason == ndp.NotAllocated && e.Cluster != nil && e.Cluster.Standby {
+		e.Why = "this node stands by: enough others announce service addresses"
+	}
 	if reason == ndp.NoRoute && e.Entry != nil {
 		e.Why = e.Entry.Why
 	}

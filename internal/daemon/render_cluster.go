@@ -18,6 +18,9 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	if c.PrefixSource != "" {
 		fmt.Fprintf(b, "  node's prefix  by %s\n", c.PrefixSource)
 	}
+	if c.Standby {
+		fmt.Fprintf(b, "  service        not known here: this node stands by\n")
+	}
 	if c.Service == "" {
 		return
 	}
@@ -53,7 +56,8 @@ func (c *ClusterStatus) write(row func(name, format string, args ...any)) {
 	}{
 		{c.Alone, "alone: the leases may not be read"},
 		{c.Frozen, "frozen: the API server is away, owners stay as they are"},
-		{!c.Settled && !c.Alone, "not settled yet"},
+		{c.Standby, "this node stands by"},
+		{!c.Settled && !c.Alone && !c.Standby, "not settled yet"},
 		{c.Unfit != "", "unfit: " + c.Unfit},
 	} {
 		if part.is {

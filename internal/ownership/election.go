@@ -68,6 +68,7 @@ type peer struct {
 	asked   time.Time
 	due     time.Time // of the next question on the link
 	open    bool      // a question is unanswered
+	answers bool      // it has answered on the link
 }
 
 func (p *peer) live() bool { return !p.expired && !p.dead }

@@ -61,7 +61,7 @@ func (e *Election) peerOf(m MAC) *peer {
 func (e *Election) present(s Sign) {
 	for _, p := range e.peers {
 		if p.open && s.Address == rules.Presence(p.Node) && p.has(s.From) {
-			p.open, p.misses, p.due = false, 0, p.asked.Add(presenceEvery)
+			p.open, p.misses, p.due, p.answers = false, 0, p.asked.Add(presenceEvery), true
 		}
 	}
 }
@@ -196,7 +196,7 @@ func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, died bool) {
 		}
 		return nil, false
 	}
-	if p.open {
+	if p.open && e.reaches(p) {
 		if p.misses++; p.misses >= presenceMisses {
 			p.dead, p.open, p.due = true, false, now.Add(deadEvery)
 			return nil, true
@@ -207,8 +207,15 @@ func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, died bool) {
 		return nil, false
 	}
 	p.open, p.asked, p.due = true, now, now.Add(presenceWait)
+	if !e.reaches(p) {
+		p.due = now.Add(deadEvery)
+	}
 	return p.asks(rules.Presence(p.Node)), false
 }
+
+// reaches reports whether silence of a peer means anything: it has answered
+// before, or is on our link. One on another link is dead when its lease says so.
+func (e *Election) reaches(p *peer) bool { return p.answers || e.self.sameLink(&p.Announcer) }
 
 // wouldOwn reports whether a dead peer would own an address if it were alive.
 func (e *Election) wouldOwn(p *peer, s netip.Addr, a *address) bool {

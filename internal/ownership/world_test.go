@@ -42,6 +42,7 @@ type node struct {
 	renewed  time.Time
 	cut      bool // from the API server
 	deaf     bool // the link is down
+	link     byte // which one it is on
 	watched  map[string]ownership.Announcer
 	moves    int
 }
@@ -76,10 +77,15 @@ func (w *world) start(n *node) {
 // link tells the election of its uplink.
 func (w *world) link(n *node) { n.election.SetSelf(w.self(n), w.now) }
 
+// onLink is the prefix of a link. Services are in that of the first one.
+func onLink(link byte) netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 0x01, 0x0d, 0xb8, 0, 1, 0, link}), 64)
+}
+
 // self is what a node says of itself.
 func (w *world) self(n *node) (self ownership.Announcer) {
 	if !n.deaf {
-		self.Links = []ownership.Link{{MAC: n.mac, Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")}}}
+		self.Links = []ownership.Link{{MAC: n.mac, Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{onLink(n.link)}}}
 	}
 	return self
 }
@@ -145,7 +151,7 @@ func (w *world) turn(n *node) {
 // ask takes a question to a station and its answer back.
 func (w *world) ask(from *node, ask ownership.Ask) {
 	for _, n := range w.nodes {
-		if n.mac != ask.To || n.election == nil || n.deaf || from.deaf {
+		if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link {
 			continue
 		}
 		if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] {
@@ -171,7 +177,7 @@ func (w *world) settle(n *node) {
 	for _, a := range taken {
 		n.moves++
 		for _, o := range w.nodes {
-			if o != n && o.election != nil && !o.deaf {
+			if o != n && o.election != nil && !o.deaf && o.link == n.link {
 				o.election.Hear(ownership.Sign{From: n.mac, Address: a, Announced: true}, w.now)
 			}
 		}

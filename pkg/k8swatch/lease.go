@@ -41,6 +41,9 @@ type Lease struct {
 	// Renewed is when, by the announcer's clock, which is good for nothing but
 	// to tell one renewal from the next.
 	Renewed int64
+	// Made is when the lease was made, by the server's clock and in seconds since
+	// 1970.
+	Made int64
 }
 
 func readLease(object any) (Lease, bool) {
@@ -49,6 +52,9 @@ func readLease(object any) (Lease, bool) {
 		return Lease{}, false
 	}
 	lease := Lease{Node: strings.TrimPrefix(l.Name, leasePrefix), Holder: *l.Spec.HolderIdentity, Record: l.Annotations[recordAnnotation]}
+	if !l.CreationTimestamp.IsZero() {
+		lease.Made = l.CreationTimestamp.Unix()
+	}
 	if l.Spec.RenewTime != nil {
 		lease.Renewed = l.Spec.RenewTime.UnixNano()
 	}

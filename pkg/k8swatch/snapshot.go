@@ -115,7 +115,7 @@ func (w *Watcher) stores() []stored {
 
 // restore hands over what the last process knew. Pods end with a reboot.
 func (w *Watcher) restore() {
-	if w.config.Snapshot == "" {
+	if w.config.Snapshot == "" || w.blank {
 		return
 	}
 	log := w.config.Log.With("file", w.config.Snapshot)

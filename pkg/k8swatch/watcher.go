@@ -57,6 +57,9 @@ type Handler struct {
 	Node         func(NodeState)
 	// Lease is called at each renewal that is seen, and with gone at the end.
 	Lease func(l Lease, gone bool)
+	// Wanted reports whether this node is to announce, given the leases of those
+	// who do. Until it is, nothing of services is followed, nor those leases.
+	Wanted func(announcers []Lease) bool
 	// Known is called when a source is known as a whole, from the server or the
 	// snapshot: Services after services, Lease after leases.
 	Known func(source string)
@@ -84,6 +87,7 @@ type Watcher struct {
 	begun   chan struct{} // closed when the lease may be written
 	once    sync.Once
 	events  chan Event
+	blank   bool // the snapshot is not for this watcher
 
 	mu         sync.Mutex // what the handler is called with
 	sources    []*health
@@ -132,6 +136,14 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 
 func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
 
+// Again makes a watcher like this one, which knows nothing yet: not even what the
+// snapshot has.
+func (w *Watcher) Again(handler Handler) *Watcher {
+	next := New(w.client, w.config, handler)
+	next.blank = true
+	return next
+}
+
 // Run follows the server until ctx ends. What the snapshot has is handed over
 // first.
 func (w *Watcher) Run(ctx context.Context) {
@@ -160,28 +172,42 @@ func (w *Watcher) Run(ctx context.Context) {
 		}
 		w.begin(w.ciliumNode.health, func() { w.followCiliumNode(ctx) })
 	}
-	if n.Services {
-		w.begin(w.services.health, func() {
-			follow(ctx, w.services.health, api.services(), selection{}, &corev1.Service{}, w.services, false)
+	switch {
+	case n.Leases:
+		w.ending.Go(func() {
+			if w.standBy(ctx) {
+				w.announce(ctx)
+			}
 		})
+	case n.Services:
+		w.followServices(ctx)
 	}
 	if n.ServiceCIDRs {
 		w.begin(w.cidrs.health, func() {
 			follow(ctx, w.cidrs.health, api.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
 		})
 	}
-	if n.Leases {
-		w.begin(w.leases.health, func() {
-			follow(ctx, w.leases.health, api.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
-		})
-		own := newHealth(w.config.Log, "own lease")
-		w.ending.Go(func() { (&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx) })
-	}
 	w.ending.Go(func() { w.sendEvents(ctx) })
 	if w.config.Snapshot != "" {
 		w.ending.Go(func() { w.keepSnapshot(ctx) })
 	}
 	<-ctx.Done()
+}
+
+func (w *Watcher) followServices(ctx context.Context) {
+	w.begin(w.services.health, func() {
+		follow(ctx, w.services.health, w.client.typed.services(), selection{}, &corev1.Service{}, w.services, false)
+	})
+}
+
+// announce follows what an announcer has to know, and keeps its lease.
+func (w *Watcher) announce(ctx context.Context) {
+	w.followServices(ctx)
+	w.begin(w.leases.health, func() {
+		follow(ctx, w.leases.health, w.client.typed.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
+	})
+	own := newHealth(w.config.Log, "own lease")
+	(&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx)
 }
 
 // begin runs a source, and shows it.
@@ -194,6 +220,12 @@ func (w *Watcher) show(h *health) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.sources = append(w.sources, h)
+}
+
+func (w *Watcher) hide(h *health) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.sources = slices.DeleteFunc(w.sources, func(shown *health) bool { return shown == h })
 }
 
 // Status tells how each source fares, in the order in which they began.

@@ -3,6 +3,8 @@
 package measure
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,7 +16,13 @@ import (
 	"testing"
 	"time"
 
+	coordinationv1 "k8s.io/api/coordination/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -26,6 +34,84 @@ const (
 	podsElsewhere   = 2_500
 	announcers      = 3
 )
+
+// hold keeps a number of leases of nodes that are not there, so that a node which
+// comes after them stands by.
+func hold(b *testing.B, c *cluster.Cluster, count int) {
+	b.Helper()
+	record := ownership.Announcer{Weight: 1, Links: []ownership.Link{{
+		Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8:1:0:e::/112")}, OnLink: []netip.Prefix{netip.MustParsePrefix("2001:db8:1::/64")},
+	}}}.Record()
+	leases, holder := c.Client.CoordinationV1().Leases("default"), "far"
+	lease := func(i int) *coordinationv1.Lease {
+		now := metav1.NowMicro()
+		return &coordinationv1.Lease{
+			ObjectMeta: metav1.ObjectMeta{
+				Name: fmt.Sprintf("ndproxyd-far%d", i), Labels: map[string]string{"app.kubernetes.io/name": "ndproxyd"},
+				Annotations: map[string]string{"ndproxyd.github.io/announcer": record},
+			},
+			Spec: coordinationv1.LeaseSpec{HolderIdentity: &holder, RenewTime: &now},
+		}
+	}
+	for i := range count {
+		_, err := leases.Create(b.Context(), lease(i), metav1.CreateOptions{})
+		harness.Must(b, err)
+	}
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(k8swatch.RenewTime):
+			}
+			for i := range count {
+				patch, err := json.Marshal(map[string]any{"spec": lease(i).Spec})
+				if err == nil {
+					_, err = leases.Patch(context.Background(), lease(i).Name, types.MergePatchType, patch, metav1.PatchOptions{})
+				}
+				if err != nil {
+					b.Errorf("renew a lease: %v", err)
+				}
+			}
+		}
+	}()
+	b.Cleanup(func() {
+		close(stop)
+		<-done
+	})
+}
+
+// BenchmarkStandby looks at an agent of the large cluster that is not needed among
+// its announcers, as most are: its memory, and its requests an hour by those of five
+// minutes.
+func BenchmarkStandby(b *testing.B) {
+	c := cluster.Start(b)
+	n := cluster.NewNetwork(b, c, 1)
+	parallel(nodes-1, func(i int) {
+		c.CreateNode(fmt.Sprintf("far%d", i), netip.MustParseAddr(fmt.Sprintf("2001:db8:2::%x", i+1)))
+	})
+	parallel(services, func(i int) { c.CreateService(fmt.Sprintf("s%d", i)) })
+	parallel(podsHere, func(i int) {
+		c.CreatePod(fmt.Sprintf("here%d", i), n.Nodes[0].Name, netip.MustParseAddr(fmt.Sprintf("2001:db8:1:0:f::%x", i+0x100)))
+	})
+	hold(b, c, ownership.MaxAnnouncers)
+	for b.Loop() {
+		d := run(b, n.Nodes[0])
+		d.Wait("to stand by", func(s daemon.Status) bool { return s.Cluster.Standby && s.Cluster.Pods == podsHere })
+		time.Sleep(10 * time.Second)
+		l0, w0, _ := requests(d.Status())
+		b.ReportMetric(float64(l0+w0), "requests-at-start")
+		const during = 5 * time.Minute
+		time.Sleep(during)
+		l1, w1, _ := requests(d.Status())
+		b.ReportMetric(float64(l1-l0)*float64(time.Hour/during), "looks/h")
+		b.ReportMetric(float64(w1-w0)*float64(time.Hour/during), "watches/h")
+		b.ReportMetric(resident(b, d.Process.Pid)/(1<<20), "MiB")
+		b.ReportMetric(0, "ns/op")
+	}
+}
 
 // parallel calls f with the numbers up to n, several at a time.
 func parallel(n int, f func(i int)) {

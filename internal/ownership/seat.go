@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"net/netip"
+	"slices"
+)
+
+const (
+	// MaxAnnouncers is how many fit nodes share the service addresses of a link.
+	// Each hears every renewal of the others, so that the traffic with the API
+	// server grows with the square; more of them make no address safer.
+	MaxAnnouncers = 32
+	// MaxSeats is how many nodes announce in a cluster, on all links together.
+	MaxSeats = 128
+)
+
+// Seat is a place among the announcers.
+type Seat struct {
+	Announcer
+	// Taken is when the lease was made, by the API server's clock and in seconds
+	// since 1970; 0 for a node that has none yet.
+	Taken int64
+}
+
+// before reports whether a seat was taken before another: all nodes agree on it.
+func (s *Seat) before(o *Seat) bool {
+	switch {
+	case s.Taken == o.Taken:
+		return s.Node < o.Node
+	case s.Taken == 0 || o.Taken == 0:
+		return o.Taken == 0
+	}
+	return s.Taken < o.Taken
+}
+
+// Spare reports whether enough others announce who were there first. Those who
+// go last for every address do not count on a link, but cost as much.
+func Spare(self Seat, others []Seat) bool {
+	link, all := 0, 0
+	for i := range others {
+		if o := &others[i]; o.before(&self) {
+			all++
+			if o.Excluded == "" && o.near(&self.Announcer) {
+				link++
+			}
+		}
+	}
+	return link >= MaxAnnouncers || all >= MaxSeats
+}
+
+// near reports whether two announcers may take the same addresses over from each
+// other: for all that is known they are on one link, with rules that overlap.
+func (a *Announcer) near(o *Announcer) bool {
+	return a.sameLink(o) && overlap(a, o, func(l Link) []netip.Prefix { return l.Prefixes })
+}
+
+// sameLink reports whether two announcers are on one link, as far as their
+// routers' prefixes tell.
+func (a *Announcer) sameLink(o *Announcer) bool {
+	return overlap(a, o, func(l Link) []netip.Prefix { return l.OnLink })
+}
+
+// overlap reports whether prefixes of two announcers overlap, or one has none
+// that could tell.
+func overlap(a, b *Announcer, prefixes func(Link) []netip.Prefix) bool {
+	all := func(a *Announcer) (ps []netip.Prefix) {
+		for _, l := range a.Links {
+			ps = append(ps, prefixes(l)...)
+		}
+		return ps
+	}
+	as, bs := all(a), all(b)
+	return len(as) == 0 || len(bs) == 0 || slices.ContainsFunc(as, func(p netip.Prefix) bool {
+		return slices.ContainsFunc(bs, p.Overlaps)
+	})
+}
