@@ -4,7 +4,6 @@ package daemon
 
 import (
 	"context"
-	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -24,7 +23,8 @@ type prober struct {
 	queries chan ndp.Query
 	news    chan probeNews
 	table   ndp.Prober
-	socket  *ndp.ProbeSocket
+	socket  *ndp.ProbeSocket         // nil without a probe rule
+	ended   chan error               // how its Run ended
 	devices map[int32]*ndp.Interface // those asked on, until they change
 	wires   map[netip.Addr]int32     // host routes of autowire, with their devices
 }
@@ -80,18 +80,8 @@ func (p *prober) neighbor(n hostwatch.Neighbor) {
 
 // run asks until ctx ends.
 func (p *prober) run(ctx context.Context) error {
-	socket, err := ndp.OpenProbeSocket()
-	if err != nil {
-		return err
-	}
-	p.socket = socket
 	defer p.unwireAll()
-	done := make(chan error, 1)
-	go func() {
-		done <- socket.Run(func(target netip.Addr, device int) {
-			p.tell(probeNews{answer: target, device: int32(device)}) //nolint:gosec // an index
-		})
-	}()
+	defer p.closeSocket()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -103,17 +93,52 @@ func (p *prober) run(ctx context.Context) error {
 		var out ndp.Outcome
 		select {
 		case <-ctx.Done():
-			return errors.Join(socket.Close(), <-done)
-		case err := <-done:
-			return errors.Join(err, socket.Close())
+			return nil
+		case err := <-p.ended:
+			return err
 		case q := <-p.queries:
 			p.query(q, &out)
 		case n := <-p.news:
+			if n.rules {
+				if err := p.useSocket(p.owner.probes.Load()); err != nil {
+					return err
+				}
+			}
 			p.learn(n, &out)
 		case <-timer.C:
 			p.table.Due(time.Now(), &out)
 		}
 		p.do(&out)
+	}
+}
+
+// useSocket opens the probe socket for the first probe rule, and closes it after
+// the last: while it is open it costs something.
+func (p *prober) useSocket(needed bool) error {
+	switch {
+	case !needed:
+		p.closeSocket()
+		return nil
+	case p.socket != nil:
+		return nil
+	}
+	socket, err := ndp.OpenProbeSocket()
+	if err != nil {
+		return err
+	}
+	p.socket, p.ended = socket, make(chan error, 1)
+	go func(ended chan<- error) {
+		ended <- socket.Run(func(target netip.Addr, device int) {
+			p.tell(probeNews{answer: target, device: int32(device)}) //nolint:gosec // an index
+		})
+	}(p.ended)
+	return nil
+}
+
+func (p *prober) closeSocket() {
+	if p.socket != nil {
+		p.owner.fault("probe", p.socket.Close())
+		p.socket, p.ended = nil, nil
 	}
 }
 
@@ -222,6 +247,9 @@ func (p *prober) do(out *ndp.Outcome) {
 
 // send asks for one target on one device.
 func (p *prober) send(a ndp.Solicit) error {
+	if p.socket == nil { // the last probe rule has just gone
+		return nil
+	}
 	device := p.devices[a.Device]
 	if device == nil {
 		link, err := hostwatch.ReadLink("", int(a.Device))

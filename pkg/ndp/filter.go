@@ -21,19 +21,32 @@ const (
 	acceptAll = 0x40000
 )
 
-// filter returns the classic BPF program of the packet socket. It lets through
-// what can be a solicitation for us on the interface with that index, or a sign
-// that another station owns an address we answer for, and drops the rest before
-// it costs a wake-up; user space checks everything again.
-func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
-	var p []bpf.Instruction
-	drop := func(test bpf.JumpTest, value uint32) {
-		p = append(p, bpf.JumpIf{Cond: test, Val: value, SkipFalse: 1}, bpf.RetConstant{Val: 0})
+// program is a classic BPF program in the making.
+type program []bpf.Instruction
+
+// drop ends the program for a frame for which a test of what was loaded holds.
+func (p *program) drop(test bpf.JumpTest, value uint32) {
+	*p = append(*p, bpf.JumpIf{Cond: test, Val: value, SkipFalse: 1}, bpf.RetConstant{Val: 0})
+}
+
+func (p *program) assemble() ([]bpf.RawInstruction, error) {
+	raw, err := bpf.Assemble(*p)
+	if err != nil {
+		return nil, fmt.Errorf("assemble packet filter: %w", err)
 	}
-	p = append(p, bpf.LoadExtension{Num: bpf.ExtType})
-	drop(bpf.JumpGreaterThan, uint32(PacketMulticast))
-	p = append(p, bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
-	drop(bpf.JumpNotEqual, uint32(index)) //nolint:gosec // an index is positive
+	return raw, nil
+}
+
+// neighborDiscovery begins a program: it goes on for a frame to us, without a
+// VLAN, and on the interface with that index unless it is 0, that can be of
+// neighbor discovery. What is loaded at its end is the type of the message.
+func neighborDiscovery(index int) program {
+	p := program{bpf.LoadExtension{Num: bpf.ExtType}}
+	p.drop(bpf.JumpGreaterThan, uint32(PacketMulticast))
+	if index != 0 {
+		p = append(p, bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
+		p.drop(bpf.JumpNotEqual, uint32(index)) //nolint:gosec // an index is positive
+	}
 	// Before Linux 6.2 the tag keeps its value after the kernel took it off, so
 	// it counts only where there is one. Of the tag only the identifier counts:
 	// a priority tag is no VLAN (IEEE 802.1Q).
@@ -42,22 +55,35 @@ func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0, SkipTrue: 4},
 		bpf.LoadExtension{Num: bpf.ExtVLANTag},
 		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0xfff})
-	drop(bpf.JumpNotEqual, 0)
+	p.drop(bpf.JumpNotEqual, 0)
 	p = append(p, bpf.LoadAbsolute{Off: offEtherType, Size: 2})
-	drop(bpf.JumpNotEqual, etherTypeIPv6)
+	p.drop(bpf.JumpNotEqual, etherTypeIPv6)
 	p = append(p, bpf.LoadAbsolute{Off: offNextHeader, Size: 2}) // next header and hop limit
-	drop(bpf.JumpNotEqual, protoICMPv6<<8|hopLimit)              // RFC 4861 §7.1.1
-	p = append(p, bpf.LoadAbsolute{Off: offICMP, Size: 1})
+	p.drop(bpf.JumpNotEqual, protoICMPv6<<8|hopLimit)            // RFC 4861 §7.1.1, §7.1.2
+	return append(p, bpf.LoadAbsolute{Off: offICMP, Size: 1})
+}
+
+// filter returns the program of an uplink's socket. It lets through what can be a
+// solicitation for us on the interface with that index, or a sign that another
+// station owns an address we answer for, and drops the rest before it costs a
+// wake-up; user space checks everything again.
+func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
+	p := neighborDiscovery(index)
 	p = append(p,
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 2},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipTrue: 1},
 		bpf.RetConstant{Val: 0})
 	p = append(p, matchAddresses(view.Hears())...)
-	raw, err := bpf.Assemble(p)
-	if err != nil {
-		return nil, fmt.Errorf("assemble packet filter: %w", err)
-	}
-	return raw, nil
+	return p.assemble()
+}
+
+// advertisements returns the program of a socket that hears advertisements on
+// every device.
+func advertisements() ([]bpf.RawInstruction, error) {
+	p := neighborDiscovery(0)
+	p.drop(bpf.JumpNotEqual, typeAdvertisement)
+	p = append(p, bpf.RetConstant{Val: acceptAll})
+	return p.assemble()
 }
 
 // matchAddresses accepts a message about one of the prefixes, or of a solicitor

@@ -3,42 +3,49 @@
 package ndp
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 
-	"github.com/mdlayher/ndp"
-	"golang.org/x/net/ipv6"
+	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 )
 
 // ProbeSocket asks for targets on devices behind the node, and hears their
-// answers. It leaves no neighbor entries in the kernel. Send and Run may be
-// called from different goroutines.
+// answers on all of them. It is a packet socket: what keeps other programs, or
+// this one, from IP does not concern it, and it leaves no neighbor entries in the
+// kernel. Send and Run may be called from different goroutines.
 type ProbeSocket struct {
-	fd   int // sends frames on any device
-	conn *ipv6.PacketConn
+	conn *packet.Conn
+	raw  syscall.RawConn
 }
 
-// OpenProbeSocket needs CAP_NET_RAW.
+// OpenProbeSocket needs CAP_NET_RAW. While the socket is open the kernel compares
+// every IPv6 packet that the node receives with its filter.
 func OpenProbeSocket() (*ProbeSocket, error) {
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	f, err := advertisements()
+	if err != nil {
+		return nil, err
+	}
+	conn, err := packet.Listen(new(net.Interface), packet.Raw, unix.ETH_P_IPV6, &packet.Config{Filter: f}) // index 0 is any
 	if err != nil {
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
-	raw, err := net.ListenPacket("ip6:ipv6-icmp", "::")
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open ICMPv6 socket: %w", err), unix.Close(fd))
+	s := &ProbeSocket{conn: conn}
+	if s.raw, err = conn.SyscallConn(); err == nil {
+		err = s.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_AUXDATA, 1) })
 	}
-	s := &ProbeSocket{fd: fd, conn: ipv6.NewPacketConn(raw)}
-	var f ipv6.ICMPFilter
-	f.SetAll(true)
-	f.Accept(ipv6.ICMPTypeNeighborAdvertisement)
-	if err := errors.Join(s.conn.SetICMPFilter(&f), s.conn.SetControlMessage(ipv6.FlagInterface|ipv6.FlagHopLimit, true)); err != nil {
-		return nil, errors.Join(fmt.Errorf("set up ICMPv6 socket: %w", err), s.Close())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("set up packet socket: %w", err), conn.Close())
 	}
 	return s, nil
+}
+
+func (s *ProbeSocket) control(f func(fd int) error) (err error) {
+	return errors.Join(s.raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
 }
 
 // Send asks for a target on a device.
@@ -49,7 +56,7 @@ func (s *ProbeSocket) Send(device *Interface, target netip.Addr) error {
 	}
 	to := &unix.SockaddrLinklayer{Ifindex: device.index, Protocol: htons(unix.ETH_P_IPV6), Halen: 6}
 	copy(to.Addr[:], frame[:6])
-	if err := unix.Sendto(s.fd, frame, 0, to); err != nil {
+	if err := s.control(func(fd int) error { return unix.Sendto(fd, frame, 0, to) }); err != nil {
 		return fmt.Errorf("send solicitation: %w", err)
 	}
 	return nil
@@ -57,25 +64,57 @@ func (s *ProbeSocket) Send(device *Interface, target netip.Addr) error {
 
 // Run hands every valid advertisement to f until Close.
 func (s *ProbeSocket) Run(f func(target netip.Addr, device int)) error {
-	buf := make([]byte, longestFrame)
+	frame, control := make([]byte, longestFrame), make([]byte, unix.CmsgSpace(auxdataSize))
 	for {
-		n, control, _, err := s.conn.ReadFrom(buf)
+		var n, controls int
+		var from unix.Sockaddr
+		var failed error
+		err := s.raw.Read(func(fd uintptr) bool {
+			n, controls, _, from, failed = unix.Recvmsg(int(fd), frame, control, unix.MSG_DONTWAIT)
+			return !errors.Is(failed, unix.EAGAIN)
+		})
 		switch {
-		case errors.Is(err, net.ErrClosed):
+		case errors.Is(err, net.ErrClosed), errors.Is(failed, unix.EBADF):
 			return nil
 		case err != nil:
 			return fmt.Errorf("receive advertisements: %w", err)
-		case control == nil || control.HopLimit != hopLimit: // RFC 4861 §7.1.2
+		case errors.Is(failed, unix.ENETDOWN), errors.Is(failed, unix.EINTR): // of one device of many
 			continue
-		case n < minMessage || buf[1] != 0: // RFC 4861 §7.1.2
+		case failed != nil:
+			return fmt.Errorf("receive advertisements: %w", failed)
+		}
+		ll, ok := from.(*unix.SockaddrLinklayer)
+		if !ok {
 			continue
 		}
-		m, err := ndp.ParseMessage(buf[:n]) // the kernel has checked the sum
-		if a, ok := m.(*ndp.NeighborAdvertisement); err == nil && ok {
-			f(a.TargetAddress, control.IfIndex)
+		if target, _, ok := advertised(frame[:n], sumIsPartial(control[:controls])); ok {
+			f(target, ll.Ifindex)
 		}
 	}
 }
 
+const (
+	// auxdataSize is the length of struct tpacket_auxdata, which begins with the
+	// status of the frame (linux/if_packet.h).
+	auxdataSize = 20
+	// sumNotReady is TP_STATUS_CSUMNOTREADY: the sum of a frame from this host is
+	// left to a network card that it never sees.
+	sumNotReady = 1 << 3
+)
+
+// sumIsPartial reports whether the checksum of a received frame means nothing yet.
+func sumIsPartial(control []byte) bool {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return false
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.SOL_PACKET && m.Header.Type == unix.PACKET_AUXDATA && len(m.Data) >= 4 {
+			return binary.NativeEndian.Uint32(m.Data)&sumNotReady != 0
+		}
+	}
+	return false
+}
+
 // Close ends Run.
-func (s *ProbeSocket) Close() error { return errors.Join(s.conn.Close(), unix.Close(s.fd)) }
+func (s *ProbeSocket) Close() error { return s.conn.Close() }

@@ -31,21 +31,28 @@ func Sight(frame []byte, meta Meta, i *Interface, view *rules.View) (Sighting, b
 	if checkLink(frame, meta, i) != Answered {
 		return Sighting{}, false
 	}
-	n, r := checkMessage(frame, typeAdvertisement, meta.ChecksumPartial)
-	if r != Answered {
-		return Sighting{}, false
-	}
-	flags, target := frame[offFlags], ipAt(frame, offTarget)
+	target, mac, ok := advertised(frame, meta.ChecksumPartial)
 	present := i.uplink.Presence.IsValid() && rules.PresencePrefix().Contains(target)
-	if !proxyable(target) && !present || // RFC 4861 §7.1.2: not multicast
-		frame[offDest] == 0xff && flags&flagSolicited != 0 { // RFC 4861 §7.1.2
+	if !ok || !proxyable(target) && !present || mac == i.mac || i.Owns(target) || !present && !guarded(target, view) {
 		return Sighting{}, false
 	}
-	mac, ok := advertisedMAC(frame, frame[offOptions:offICMP+n])
-	if !ok || mac == i.mac || i.Owns(target) || !present && !guarded(target, view) {
-		return Sighting{}, false
-	}
+	flags := frame[offFlags]
 	return Sighting{Address: target, MAC: mac, Advertisement: true, Override: flags&flagOverride != 0, Solicited: flags&flagSolicited != 0}, true
+}
+
+// advertised returns the target of an advertisement and who has it, and false
+// where it is not valid. partial is true for a frame without its checksum.
+func advertised(frame []byte, partial bool) (target netip.Addr, mac [6]byte, ok bool) {
+	n, r := checkMessage(frame, typeAdvertisement, partial)
+	if r != Answered {
+		return target, mac, false
+	}
+	target = ipAt(frame, offTarget)
+	if target.IsMulticast() || frame[offDest] == 0xff && frame[offFlags]&flagSolicited != 0 { // RFC 4861 §7.1.2
+		return target, mac, false
+	}
+	mac, ok = advertisedMAC(frame, frame[offOptions:offICMP+n])
+	return target, mac, ok
 }
 
 // advertisedMAC returns the target link-layer address, or the Ethernet source

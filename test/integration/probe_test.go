@@ -143,6 +143,21 @@ func TestProbeOnDevice(t *testing.T) {
 	a.WantSilence(conformance.Pod)
 }
 
+// TestProbeWithoutIP is a daemon that may not use IP, as under our systemd unit:
+// answers are heard all the same.
+func TestProbeWithoutIP(t *testing.T) {
+	t.Parallel()
+	n, pods := probed(t)
+	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
+	config := harness.WriteConfig(t, "version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: deny}\n")
+	d := harness.RunWalled(t, n.Node, "--config", config)
+	a := newAsker(t, n)
+	a.WantSilence(conformance.Pod)
+	harness.ReplaceIn(t, config, "deny}", "probe}")
+	d.Reload()
+	a.WantAnswer(conformance.Pod)
+}
+
 // TestProxiesDoNotProbeEachOther has two daemons on one link, with one prefix.
 func TestProxiesDoNotProbeEachOther(t *testing.T) {
 	t.Parallel()
