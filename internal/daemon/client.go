@@ -22,10 +22,18 @@ type Client struct {
 	http    http.Client
 }
 
-// NewClient returns a client for the control socket with that address.
+// NewClient returns a client for the control socket with that address. Behind an
+// abstract one, which anybody may bind, it believes nobody but a daemon.
 func NewClient(address string) *Client {
 	return NewClientFunc(address, func(ctx context.Context) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", address)
+		conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
+		if err != nil || !strings.HasPrefix(address, "@") {
+			return conn, err
+		}
+		if _, err := daemonAt(conn); err != nil {
+			return nil, errors.Join(err, conn.Close())
+		}
+		return conn, nil
 	})
 }
 

@@ -83,8 +83,9 @@ func answerWho(l net.Listener, name string) {
 	}
 }
 
-// errStranger is wrapped where somebody else's process holds the lock: anybody may
-// bind an abstract name, and must not keep the daemon from its work by that.
+// errStranger is wrapped where somebody else's process holds the lock or the control
+// socket: anybody may bind an abstract name, and must neither keep the daemon from its
+// work by that nor speak for it.
 var errStranger = errors.New("the process that holds it is not a daemon's")
 
 // askHolder returns what the holder of the lock says of itself.
@@ -94,12 +95,9 @@ func askHolder(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("ask the holder of the lock: %w", err)
 	}
 	defer conn.Close() //nolint:errcheck // it was read only
-	peer, err := peerOf(conn.(*net.UnixConn))
+	peer, err := daemonAt(conn)
 	if err != nil {
 		return "", err
-	}
-	if !mayHold(peer.Uid) {
-		return "", fmt.Errorf("%w: user %d, process %d", errStranger, peer.Uid, peer.Pid)
 	}
 	_ = conn.SetDeadline(time.Now().Add(lockRetry))
 	name, _ := io.ReadAll(io.LimitReader(conn, longestName)) // a holder that hangs says nothing
@@ -111,6 +109,16 @@ func askHolder(ctx context.Context) (string, error) {
 		who = fmt.Sprintf("%s (process %d)", who, peer.Pid)
 	}
 	return who, nil
+}
+
+// daemonAt returns the process at the other end, and an error that wraps
+// errStranger where that is no daemon's.
+func daemonAt(conn net.Conn) (*unix.Ucred, error) {
+	peer, err := peerOf(conn.(*net.UnixConn))
+	if err == nil && !mayHold(peer.Uid) {
+		err = fmt.Errorf("%w: user %d, process %d", errStranger, peer.Uid, peer.Pid)
+	}
+	return peer, err
 }
 
 // mayHold reports whether a user may be a daemon's: root, our own, one of

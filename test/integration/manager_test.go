@@ -3,6 +3,7 @@
 package integration
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net"
@@ -14,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -92,6 +94,48 @@ func TestSecondDaemon(t *testing.T) {
 	}
 }
 
+// become changes the effective user of this thread alone, which syscall.Setresuid
+// does of all.
+func become(uid uintptr) error {
+	const same = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uid, same); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// squat binds an abstract name as a user without privilege.
+func squat(t *testing.T, n *harness.Network, name string, listens bool) {
+	t.Helper()
+	var fd int
+	harness.Must(t, n.Node.Do(func() error {
+		if err := become(4712); err != nil {
+			return err
+		}
+		var err error
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
+			err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+		}
+		if err == nil && listens {
+			err = unix.Listen(fd, 1)
+		}
+		return errors.Join(err, become(0))
+	}))
+	t.Cleanup(func() { _ = unix.Close(fd) })
+}
+
+// TestStrangersSocket has somebody without privilege hold the name of the control
+// socket: what they say is not believed.
+func TestStrangersSocket(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	squat(t, n, daemon.DefaultControl, true)
+	var out bytes.Buffer
+	if code := command(t, n, &out, 0, "status"); code != 1 || !strings.Contains(out.String(), "not a daemon's: user 4712") {
+		t.Errorf("status ends with %d: %s", code, &out)
+	}
+}
+
 // TestStrangersLock has somebody without privilege hold the name of the lock, who
 // takes calls, or does not.
 func TestStrangersLock(t *testing.T) {
@@ -103,21 +147,7 @@ func TestStrangersLock(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
-			var fd int
-			harness.Must(t, n.Node.Do(func() error {
-				if err := unix.Setresuid(-1, 4712, -1); err != nil { // of this thread only
-					return err
-				}
-				var err error
-				if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
-					err = unix.Bind(fd, &unix.SockaddrUnix{Name: "@ndproxyd-lock"})
-				}
-				if err == nil && c.listens {
-					err = unix.Listen(fd, 1)
-				}
-				return errors.Join(err, unix.Setresuid(-1, 0, -1))
-			}))
-			defer unix.Close(fd)
+			squat(t, n, "@ndproxyd-lock", c.listens)
 			d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 			answers(t, n)
 			if !strings.Contains(d.Log(), "the lock against a second daemon is not in force") || !strings.Contains(d.Log(), c.words) {
