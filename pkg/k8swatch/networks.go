@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -125,6 +126,21 @@ func (w *Watcher) followCiliumNode(ctx context.Context) {
 	h, api := w.ciliumNode.health, w.client.dynamic.Resource(ciliumResource())
 	w.whileThere(ctx, h, api, w.ciliumNode.clear, func(ctx context.Context) {
 		follow(ctx, h, api, selection{fields: "metadata.name=" + w.config.Node}, &unstructured.Unstructured{}, w.ciliumNode, false)
+	})
+}
+
+// followServiceCIDRs follows the ServiceCIDRs, an API since Kubernetes 1.33.
+func (w *Watcher) followServiceCIDRs(ctx context.Context) {
+	h, api := w.cidrs.health, w.client.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))
+	told := false
+	missing := func() {
+		if w.cidrs.clear(); !told {
+			w.config.Log.Warn("the API server has no ServiceCIDRs, as before Kubernetes 1.33: rules for services are not discovered, write them")
+		}
+		told = true
+	}
+	w.whileThere(ctx, h, api, missing, func(ctx context.Context) {
+		follow(ctx, h, w.client.typed.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
 	})
 }
 

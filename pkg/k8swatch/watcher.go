@@ -13,7 +13,6 @@ import (
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 )
@@ -183,9 +182,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		w.followServices(ctx)
 	}
 	if n.ServiceCIDRs {
-		w.begin(w.cidrs.health, func() {
-			follow(ctx, w.cidrs.health, api.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
-		})
+		w.begin(w.cidrs.health, func() { w.followServiceCIDRs(ctx) })
 	}
 	w.ending.Go(func() { w.sendEvents(ctx) })
 	if w.config.Snapshot != "" {
