@@ -14,7 +14,7 @@ all: build
 
 help:
 	@echo 'make demo    show the main job on a network of its own (root)'
-	@echo 'make test    run the whole suite (root)'
+	@echo 'make test    run the suite (root)'
 	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
 	@echo 'make bench-kubernetes measure against a real API server (root, half an hour)'
 	@echo 'make control-plane build the Kubernetes that the tests run against'

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,7 +35,8 @@ func TestDocumentation(t *testing.T) {
 	deploy, err := filepath.Abs("../../../deploy")
 	harness.Must(t, err)
 	harness.Must(t, os.Symlink(deploy, filepath.Join(dir, "deploy")))
-	harness.Must(t, os.WriteFile(filepath.Join(dir, "values.yaml"), []byte(docs.File(t, "docs/quickstart-cluster.md", "values.yaml")), 0o600))
+	values := strings.Replace(docs.File(t, "docs/quickstart-cluster.md", "values.yaml"), "interface: eth0", "interface: "+harness.Uplink, 1)
+	harness.Must(t, os.WriteFile(filepath.Join(dir, "values.yaml"), []byte(values), 0o600))
 	all := func(tag string) {
 		t.Helper()
 		for _, b := range docs.Tagged(t, tag) {
