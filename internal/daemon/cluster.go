@@ -68,7 +68,7 @@ func (c *cluster) inherit(old *cluster) {
 		c.owner.forgetCluster()
 		return
 	}
-	c.leaseWell = old.leaseWell
+	c.leaseWell, c.standby, c.others = old.leaseWell, old.standby, old.others
 	c.pods, c.prefixSource, c.cidrs, c.node, c.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
 	c.ownerChanges = old.ownerChanges
 	if !c.needs.Services || !old.needs.Services {
@@ -85,7 +85,7 @@ func (c *cluster) inherit(old *cluster) {
 func (c *cluster) handler() k8swatch.Handler {
 	return k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, Lease: c.leaseChanged, Wanted: c.wanted, Known: c.isKnown,
+		Node: c.nodeChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.isKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.forbidden,
 	}
 }
@@ -181,7 +181,7 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 			return
 		}
 		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
-		c.seats[l.Node] = seat{Seat: ownership.Seat{Announcer: a, Taken: l.Made}, renewed: now}
+		c.seated(l, a, now)
 		if err != nil {
 			c.owner.fault("leases", err)
 			return

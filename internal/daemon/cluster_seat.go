@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
@@ -11,10 +12,25 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// seat is a place among the announcers, and when its lease was last renewed.
+// seat is a place among the announcers.
 type seat struct {
 	ownership.Seat
-	renewed time.Time
+	written int64     // by the clock of its node
+	renewed time.Time // when that was seen
+	// alive is true from the first renewal on that was seen to happen: the lease
+	// of a node that is gone stays in lists.
+	alive bool
+}
+
+// seated takes a lease over into the seats.
+func (c *cluster) seated(l k8swatch.Lease, a ownership.Announcer, now time.Time) {
+	a.Node = l.Node // also where its record cannot be read
+	was, known := c.seats[l.Node]
+	next := seat{Seat: ownership.Seat{Announcer: a, Taken: l.Made}, written: l.Renewed, renewed: now, alive: known && l.Renewed != was.written}
+	if known && l.Renewed == was.written {
+		next.renewed, next.alive = was.renewed, was.alive
+	}
+	c.seats[l.Node] = next
 }
 
 // wanted reports whether this node is to announce beside the announcers that
@@ -22,7 +38,10 @@ type seat struct {
 func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 	is := false
 	c.locked(func(now time.Time) {
-		self := ownership.Seat{Announcer: ownership.Announcer{Node: c.config.Node, Links: c.owner.uplinkPrefixes()}}
+		self := ownership.Seat{Announcer: ownership.Announcer{Node: c.config.Node, Links: c.owner.announcerLinks()}}
+		if len(self.Links) == 0 { // rules for services may not be known yet
+			self.Links = c.owner.uplinkPrefixes()
+		}
 		var others []ownership.Seat
 		for _, l := range announcers {
 			if l.Node == c.config.Node { // of the last process
@@ -33,23 +52,32 @@ func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 			if err != nil {
 				c.owner.fault("leases", err)
 			}
+			a.Node = l.Node // also where its record cannot be read
 			others = append(others, ownership.Seat{Announcer: a, Taken: l.Made})
 		}
-		is = !ownership.Spare(self, others)
-		if !is && !c.standby {
-			c.owner.log.Info("enough other nodes announce service addresses: this one stands by until one of them is gone", "announcers", len(others))
+		// Who answers already, by the configuration before, goes on until review
+		// says otherwise.
+		if is = len(c.services) > 0 || !ownership.Spare(self, others) || wantedBy(others, c.config.Node); is {
+			return
 		}
-		c.standby, c.others = !is, len(others)
+		if !c.standby {
+			c.owner.log.Info("enough other nodes announce service addresses: this one stands by until there is a seat", "announcers", len(others))
+		}
+		c.standby, c.others = true, len(others)
 		c.setSelf(now)
-		if !is && len(c.services) > 0 { // of the configuration before
-			c.giveUp()
-		}
 	})
 	return is
 }
 
-// uplinkPrefixes returns the links that this node would announce on, as far as it
-// matters for whether it is needed. Rules for services may not be known yet.
+// joining ends the standby: this node is about to take a seat.
+func (c *cluster) joining() {
+	c.locked(func(now time.Time) {
+		c.standby = false
+		c.setSelf(now)
+	})
+}
+
+// uplinkPrefixes returns the links that this node may come to announce on.
 func (s *supervisor) uplinkPrefixes() []ownership.Link {
 	var links []ownership.Link
 	for _, u := range s.uplinks {
@@ -67,22 +95,39 @@ func (c *cluster) review(now time.Time) {
 	if !ours || len(c.seats) <= ownership.MaxAnnouncers || c.election.Frozen(now) {
 		return
 	}
-	var others []ownership.Seat
-	for node, s := range c.seats {
-		if node != c.config.Node && now.Sub(s.renewed) < k8swatch.LeaseTime {
-			others = append(others, s.Seat)
-		}
-	}
-	if !c.spare && ownership.Spare(self.Seat, others) {
+	others := c.seatsBut(c.config.Node, now)
+	if !c.spare && ownership.Spare(self.Seat, others) && !wantedBy(others, c.config.Node) {
 		c.owner.log.Info("enough other nodes have announced service addresses for longer: this one stands by", "announcers", len(others))
-		c.giveUp()
+		c.spare = true
+		c.follow() // what stands by in its place
 	}
 }
 
-// giveUp has this cluster replaced by one that stands by.
-func (c *cluster) giveUp() {
-	c.spare = true
-	c.follow()
+// seatsBut returns the seats of those who announce, but for one node.
+func (c *cluster) seatsBut(but string, now time.Time) (others []ownership.Seat) {
+	for node, s := range c.seats {
+		if node != but && s.alive && now.Sub(s.renewed) < k8swatch.LeaseTime {
+			others = append(others, s.Seat)
+		}
+	}
+	return others
+}
+
+// wantedBy reports whether an announcer asks a node to announce as well.
+func wantedBy(others []ownership.Seat, node string) bool {
+	return slices.ContainsFunc(others, func(o ownership.Seat) bool { return slices.Contains(o.Wants, node) })
+}
+
+// wants returns the nodes that this one asks to announce beside enough others.
+func (c *cluster) wants() []string {
+	if len(c.seats) < ownership.MaxAnnouncers { // whoever wants to does
+		return nil
+	}
+	now := time.Now()
+	return c.election.Wants(func(node string) bool {
+		s, seated := c.seats[node]
+		return seated && !ownership.Spare(s.Seat, c.seatsBut(node, now))
+	})
 }
 
 // standDown returns what follows a cluster in which this node is spare. It knows

@@ -59,7 +59,7 @@ func (c *cluster) ignoreEndpoints() {
 func (c *cluster) record() string {
 	c.owner.mu.Lock()
 	defer c.owner.mu.Unlock()
-	return c.election.Record()
+	return c.election.Record(c.wants()...)
 }
 
 func (c *cluster) renewed(err error) {

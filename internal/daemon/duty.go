@@ -27,7 +27,7 @@ type duties struct {
 	announcer ndp.Announcer
 	claims    ndp.Claims
 	hops      hostwatch.Hops
-	logged    map[netip.Addr]time.Time // when a claim was
+	told      map[telling]time.Time // when
 }
 
 // next returns when the uplink has a duty, and false for never.
@@ -123,6 +123,9 @@ func (s *supervisor) heardPeer(g sighting, now time.Time) bool {
 	}
 	mac, a := ownership.MAC(g.sign.MAC), g.sign.Address
 	v := g.uplink.view.Find(a)
+	if s.cluster.standby && v != nil && s.store.Load().Rules()[v.Rule].Method == rules.Services {
+		return true // others take over what was ours
+	}
 	others := rules.PresencePrefix().Contains(a) || v != nil && v.Silence == rules.NotOwner
 	if !s.cluster.election.Knows(mac) {
 		return others
@@ -187,7 +190,7 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 	if ask {
 		u.solicit(sign.Address)
 	}
-	if stands && u.toLog(sign.Address, now) {
+	if stands && u.toTell(telling{sign.Address, false}, now) {
 		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
 		if c := u.owner.cluster; c != nil {
 			c.conflict(sign.Address, macString(sign.MAC))
@@ -196,24 +199,30 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 	return stands
 }
 
-// toLog reports whether it is time to tell of an address, which has not been told
-// of lately.
-func (u *uplink) toLog(a netip.Addr, now time.Time) bool {
-	if now.Sub(u.duties.logged[a]) < claimLog {
+// telling is what the log and an Event may say of an address: that it is another
+// station's, or a rival's, too.
+type telling struct {
+	address netip.Addr
+	rival   bool
+}
+
+// toTell reports whether it is time to, which it is once in a while.
+func (u *uplink) toTell(t telling, now time.Time) bool {
+	if now.Sub(u.duties.told[t]) < claimLog {
 		return false
 	}
-	if u.duties.logged == nil {
-		u.duties.logged = make(map[netip.Addr]time.Time)
+	if u.duties.told == nil {
+		u.duties.told = make(map[telling]time.Time)
 	}
-	u.duties.logged[a] = now
+	u.duties.told[t] = now
 	return true
 }
 
 // checkClaims asks stations whether they still have what they claim.
 func (u *uplink) checkClaims(now time.Time) {
-	for a, at := range u.duties.logged {
+	for t, at := range u.duties.told {
 		if now.Sub(at) >= claimLog {
-			delete(u.duties.logged, a)
+			delete(u.duties.told, t)
 		}
 	}
 	ask, ended := u.duties.claims.Due(now)
@@ -310,9 +319,8 @@ func (u *uplink) sendAnnouncement(a ndp.Announcement) (sent int, err error) {
 		sent++
 		u.counters.Unsolicited.Add(1)
 	}
-	if a.First && u.owner.cluster.owns(a.Address) {
+	if a.Last && u.owner.cluster.owns(a.Address) { // who had it before is silent by now
 		u.solicit(a.Address)
-		sent++
 	}
 	if !a.First || u.config.Prime == rules.PrimeNone {
 		return sent, nil

@@ -5,6 +5,7 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
@@ -96,7 +97,9 @@ func (c *cluster) owns(a netip.Addr) bool {
 // does the same with us, and nobody would answer.
 func (u *uplink) rival(sign ndp.Sighting, now time.Time) {
 	c := u.owner.cluster
-	if !sign.Advertisement || !sign.Solicited || sign.Override || !c.owns(sign.Address) || !u.toLog(sign.Address, now) {
+	own := func(o *uplink) bool { return o.link.MAC == sign.MAC }
+	if !sign.Advertisement || !sign.Solicited || sign.Override || !c.owns(sign.Address) ||
+		slices.ContainsFunc(u.owner.uplinks, own) || !u.toTell(telling{sign.Address, true}, now) {
 		return
 	}
 	u.counters.Conflicts.Add(1)

@@ -29,6 +29,12 @@ type Announcer struct {
 	// Settled is false for a node that has returned a moment ago, so that a
 	// crash moves its addresses once and not back and forth.
 	Settled bool `json:"settled"`
+	// Joining is true for a node that has taken a seat and does not know of
+	// services yet: nobody counts on it.
+	Joining bool `json:"joining,omitempty"`
+	// Wants are nodes that should announce although there are enough: a Local policy
+	// leaves an address to them.
+	Wants []string `json:"wants,omitempty"`
 	// Excluded says why the node should not own anything, "" if it may: what
 	// its Node says, or a service proxy that is not well.
 	Excluded string `json:"excluded,omitempty"`
@@ -84,7 +90,7 @@ func ParseRecord(node, holder, record string) (Announcer, error) {
 
 // same reports whether two announcers make the same order of nodes.
 func (a Announcer) same(o Announcer) bool {
-	return a.Settled == o.Settled && a.Excluded == o.Excluded && a.Cordoned == o.Cordoned && a.Weight == o.Weight &&
+	return a.Settled == o.Settled && a.Joining == o.Joining && a.Excluded == o.Excluded && a.Cordoned == o.Cordoned && a.Weight == o.Weight &&
 		slices.EqualFunc(a.Links, o.Links, func(x, y Link) bool {
 			return x.MAC == y.MAC && slices.Equal(x.Prefixes, y.Prefixes) && slices.Equal(x.OnLink, y.OnLink)
 		})
@@ -140,7 +146,7 @@ func (r rank) better(o rank) bool {
 // no candidate.
 func (a *Announcer) rank(s netip.Addr) (rank, bool) {
 	covered, onLink := a.covers(s)
-	if !covered {
+	if !covered || a.Joining {
 		return rank{}, false
 	}
 	r := rank{node: a.Node, score: a.score(s)}

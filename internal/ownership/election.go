@@ -117,7 +117,7 @@ func (e *Election) Begin(now time.Time) {
 	if e.begun {
 		return
 	}
-	e.begun = true
+	e.begun, e.recordNew = true, true
 	e.join(now)
 	e.electAll()
 }
@@ -197,7 +197,7 @@ func (e *Election) join(now time.Time) {
 
 func (e *Election) anyPeer() bool {
 	for _, p := range e.peers {
-		if p.live() {
+		if p.live() && !p.Joining {
 			return true
 		}
 	}
@@ -247,6 +247,7 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 	}
 	back := p.expired || p.dead && (p.Holder != a.Holder || p.Settled && !a.Settled)
 	changed := back || !p.same(a)
+	p.answers = p.answers && p.Holder == a.Holder && !changed // it may be on another link now
 	p.Announcer, p.seen, p.expired = a, now, false
 	if back {
 		p.dead, p.misses, p.open, p.due = false, 0, false, now
@@ -299,10 +300,13 @@ func (e *Election) Changes() []Change {
 	return c
 }
 
-// Record returns what belongs into our lease.
-func (e *Election) Record() string {
+// Record returns what belongs into our lease, with the nodes that should announce as
+// well.
+func (e *Election) Record(wants ...string) string {
 	self := e.self
+	self.Wants = wants
 	self.Settled = self.Settled || e.phase == checking && e.resume
+	self.Joining = !e.begun
 	return self.Record()
 }
 

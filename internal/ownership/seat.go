@@ -14,6 +14,9 @@ const (
 	MaxAnnouncers = 32
 	// MaxSeats is how many nodes announce in a cluster, on all links together.
 	MaxSeats = 128
+	// leastOnLink is how many of a link announce even so: one, and one that takes
+	// over from it.
+	leastOnLink = 2
 )
 
 // Seat is a place among the announcers.
@@ -35,8 +38,9 @@ func (s *Seat) before(o *Seat) bool {
 	return s.Taken < o.Taken
 }
 
-// Spare reports whether enough others announce who were there first. Those who
-// go last for every address do not count on a link, but cost as much.
+// Spare reports whether enough others announce who were there first: on the link, or
+// at all, if the link has some. Those who go last for every address do not count on
+// a link, but cost as much.
 func Spare(self Seat, others []Seat) bool {
 	link, all := 0, 0
 	for i := range others {
@@ -47,13 +51,14 @@ func Spare(self Seat, others []Seat) bool {
 			}
 		}
 	}
-	return link >= MaxAnnouncers || all >= MaxSeats
+	return link >= MaxAnnouncers || all >= MaxSeats && link >= leastOnLink
 }
 
 // near reports whether two announcers may take the same addresses over from each
-// other: for all that is known they are on one link, with rules that overlap.
+// other: both have an uplink, and for all that is known they are on one link, with
+// rules that overlap.
 func (a *Announcer) near(o *Announcer) bool {
-	return a.sameLink(o) && overlap(a, o, func(l Link) []netip.Prefix { return l.Prefixes })
+	return len(a.Links) > 0 && len(o.Links) > 0 && a.sameLink(o) && overlap(a, o, func(l Link) []netip.Prefix { return l.Prefixes })
 }
 
 // sameLink reports whether two announcers are on one link, as far as their

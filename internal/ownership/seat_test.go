@@ -45,10 +45,14 @@ func TestSpare(t *testing.T) {
 		{"came with them, first by name", seat("a", 100, 0), others(32, same), false},
 		{"came with them, last by name", seat("z", 100, 0), others(32, same), true},
 		{"all on another link", seat("n", 0, 1), others(127, same), false},
-		{"too many on other links", seat("n", 0, 1), others(128, same), true},
+		{"too many on other links", seat("n", 0, 1), others(200, same), false},
+		{"too many on other links, and one on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i))) }), false},
+		{"too many on other links, and two on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i/2))) }), true},
+		{"too many that are not fit", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), false},
 		{"half on another link", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(i%2)) }), false},
-		{"links unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links = nil }), true},
-		{"own link unknown", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(32, same), true},
+		{"without an uplink", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Links = nil }), false},
+		{"no uplink yet", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(200, same), false},
+		{"prefixes of the link unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links[0].OnLink = nil }), true},
 		{"not fit", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { s.Excluded = []string{"", "label"}[i%2] }), false},
 		{"with rules for something else", seat("n", 0, 0), others(40, func(_ int, s *ownership.Seat) {
 			s.Links[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/112")}

@@ -74,11 +74,17 @@ type keeper struct {
 	holder string
 	health *health
 	lease  *coordinationv1.Lease // as the server has it, nil where that is not known
+	wrote  bool                  // there was a try to write it
 }
 
 // run renews until ctx ends, and deletes the lease then, so that others take over
 // at once.
 func (k *keeper) run(ctx context.Context) {
+	defer func() {
+		if !errors.Is(context.Cause(ctx), ErrReplaced) {
+			k.release()
+		}
+	}()
 	select {
 	case <-ctx.Done():
 		return
@@ -90,9 +96,6 @@ func (k *keeper) run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			if !errors.Is(context.Cause(ctx), ErrReplaced) {
-				k.release()
-			}
 			return
 		case <-timer.C:
 		case <-k.w.renew:
@@ -130,6 +133,7 @@ func (k *keeper) renew(stop context.Context) error {
 			k.lease = l
 		}
 	}
+	k.wrote = true
 	var err error
 	next := k.lease
 	if next == nil {
@@ -171,13 +175,24 @@ func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {
 
 // release deletes the lease, if it is still ours.
 func (k *keeper) release() {
-	if k.lease == nil || k.lease.Spec.HolderIdentity == nil || *k.lease.Spec.HolderIdentity != k.holder {
+	if !k.wrote {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), retryTime)
 	defer cancel()
 	api := k.w.client.typed.leases(k.w.config.Namespace)
-	err := api.Delete(ctx, k.lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &k.lease.UID}})
+	lease := k.lease
+	k.lease, k.wrote = nil, false
+	var err error
+	if lease == nil { // the answer to the last request was not waited for
+		lease, err = api.Get(ctx, leasePrefix+k.w.config.Node)
+	}
+	if err == nil {
+		if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != k.holder {
+			return
+		}
+		err = api.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID}})
+	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		k.w.config.Log.Warn("could not give the lease back: other nodes take over when it ends, or when they miss us on the link", "err", err)
 	}

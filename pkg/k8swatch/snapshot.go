@@ -113,9 +113,14 @@ func (w *Watcher) stores() []stored {
 	return all
 }
 
+// shared reports whether a store holds what announcers share out.
+func (w *Watcher) shared(k stored) bool {
+	return k == stored(w.leases) || k == stored(w.services) || k == stored(w.slices)
+}
+
 // restore hands over what the last process knew. Pods end with a reboot.
 func (w *Watcher) restore() {
-	if w.config.Snapshot == "" || w.blank {
+	if w.config.Snapshot == "" {
 		return
 	}
 	log := w.config.Log.With("file", w.config.Snapshot)
@@ -136,7 +141,7 @@ func (w *Watcher) restore() {
 	rebooted := s.BootID != bootID()
 	for _, k := range w.stores() {
 		data, ok := s.Objects[k.source()]
-		if !ok || rebooted && k == stored(w.pods) {
+		if !ok || rebooted && k == stored(w.pods) || w.blank && w.shared(k) {
 			continue
 		}
 		if err := k.load(data, s.Saved); err != nil {
@@ -202,7 +207,8 @@ func (w *Watcher) keepSnapshot(ctx context.Context) {
 // heard reports whether what is kept is as the server has it.
 func (w *Watcher) heard() bool {
 	for _, k := range w.stores() {
-		if s := k.status(); s.Restored || s.Fault != "" && !s.Forbidden {
+		s := k.status()
+		if s.Restored || s.Fault != "" && !s.Forbidden || !k.known() && !w.shared(k) { // who stands by knows nothing of these
 			return false
 		}
 	}

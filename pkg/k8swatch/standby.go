@@ -18,79 +18,142 @@ const (
 	// standbyLeast is how often one of them looks at most. It is more than
 	// LeaseTime, so that a lease that is as it was at the last look has ended.
 	standbyLeast = 3 * LeaseTime
-	// joinRate is how many nodes a second come forward where some are wanted, and
-	// joinLeast how many more than that are not worth a second look.
-	joinRate  = 100
-	joinLeast = joinRate / 2
-	// standbyRetry is how long a node waits at most that could not look.
-	standbyRetry = 30 * time.Second
+	// joinRate is how many nodes a second come forward when there are seats for
+	// some. Clusters of up to joinAtOnce nodes do not wait for each other.
+	joinRate, joinAtOnce = 100, 50
+	// countAgain is how often the nodes of the cluster are counted.
+	countAgain = time.Hour
 )
 
-// standBy waits until this node is wanted among the announcers, and returns false
-// when ctx has ended. A node that does not announce costs the server a look at the
-// leases now and then: on a large cluster most nodes do not.
-func (w *Watcher) standBy(ctx context.Context) bool {
+// standby is a node that does not announce. It costs the server a look at the leases
+// now and then: on a large cluster most nodes are such.
+type standby struct {
+	w       *Watcher
+	keeper  *keeper
+	health  *health
+	last    map[string]Lease // by their nodes, at a look more than LeaseTime ago
+	nodes   int              // of the cluster
+	counted time.Time
+	read    bool // the leases were read once
+	asked   bool // this node was wanted at the last look
+	retry   time.Duration
+}
+
+// standBy waits until this node has a seat among the announcers, and returns false
+// when ctx has ended. claimed is true where the lease is written.
+func (w *Watcher) standBy(ctx context.Context, k *keeper) (claimed, ok bool) {
 	if w.services.known() { // it announced before, and the server may be away
-		return true
+		return false, true
 	}
-	h := newHealth(w.config.Log, SourceLeases)
-	w.show(h)
-	defer w.hide(h) // what follows them is shown then
-	var last map[string]Lease
-	nodes, asked, retry := 0, false, retryTime
+	s := &standby{w: w, keeper: k, health: newHealth(w.config.Log, SourceLeases), retry: retryTime}
+	w.show(s.health)
+	defer w.hide(s.health) // what follows the leases is shown then
 	for {
-		wait, all, err := time.Duration(0), map[string]Lease(nil), error(nil)
-		if nodes == 0 {
-			nodes, err = w.countNodes(ctx)
+		wait, seated := s.turn(ctx)
+		if ctx.Err() != nil {
+			k.release()
+			return false, false
 		}
-		var live []Lease
-		if err == nil {
-			live, all, err = w.look(ctx, last)
-		}
-		h.result(err, false)
-		switch {
-		case ctx.Err() != nil:
-			return false
-		case apierrors.IsForbidden(err): // who follows them hears it as well
-			return true
-		case err != nil:
-			wait = retry
-			retry = min(2*retry, standbyRetry)
-		case !w.wanted(live):
-			h.renewed()
-			asked, last = false, all
-			wait = spread(max(standbyLeast, time.Duration(nodes)*time.Second/standbyRate))
-		case asked || nodes <= joinLeast || all[w.config.Node].Node != "":
-			return true
-		default: // so that not all come forward at once
-			asked = true
-			wait = rand.N(time.Duration(nodes) * time.Second / joinRate) //nolint:gosec // no secret
+		if seated {
+			return k.lease != nil, true
 		}
 		select {
 		case <-ctx.Done():
-			return false
+			return false, false
 		case <-time.After(wait):
 		}
 	}
 }
 
+// turn looks once, and comes forward if this node is wanted. It returns when to look
+// again.
+func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
+	live, all, err := s.look(ctx)
+	switch {
+	case ctx.Err() != nil:
+		return 0, false
+	case apierrors.IsForbidden(err) && !s.read: // who follows them hears it as well
+		return 0, true
+	case err != nil:
+		return s.failed(err), false
+	}
+	s.health.result(nil, false)
+	s.health.renewed()
+	s.read, s.retry = true, retryTime
+	switch {
+	case !s.w.wanted(live):
+		s.asked, s.last = false, all
+		return spread(s.every()), false
+	case all[s.w.config.Node].Node != "": // of the last process: others may count on it
+		s.w.joining()
+		return 0, true
+	case !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
+		s.asked = true
+		return rand.N(time.Duration(s.nodes) * time.Second / joinRate), false //nolint:gosec // no secret
+	}
+	return s.claim(ctx)
+}
+
+// claim writes the lease, and looks whether the seat was still free: others may
+// have come forward as well.
+func (s *standby) claim(ctx context.Context) (wait time.Duration, seated bool) {
+	s.asked = false
+	s.w.joining()
+	err := s.keeper.renew(ctx)
+	if apierrors.IsForbidden(err) { // who keeps the lease tells of it
+		return 0, true
+	}
+	var live []Lease
+	var all map[string]Lease
+	if err == nil {
+		live, all, err = s.look(ctx)
+	}
+	if err == nil && s.w.wanted(live) {
+		return 0, true
+	}
+	s.keeper.release()
+	s.last = all
+	if err != nil && ctx.Err() == nil {
+		return s.failed(err), false
+	}
+	return spread(s.every()), false
+}
+
+// failed notes that the server could not be asked, and returns when to ask it again.
+// What was seen before tells nothing of who is there then: nobody could renew.
+func (s *standby) failed(err error) time.Duration {
+	s.health.result(err, false)
+	s.last = nil
+	wait := spread(s.retry)
+	s.retry = min(2*s.retry, s.every())
+	return wait
+}
+
+// every is how often this node looks, give or take.
+func (s *standby) every() time.Duration {
+	return max(standbyLeast, time.Duration(s.nodes)*time.Second/standbyRate)
+}
+
 // spread returns about that time.
 func spread(d time.Duration) time.Duration { return d*3/4 + rand.N(d/2) } //nolint:gosec // no secret
 
-// wanted asks the handler, one call at a time.
-func (w *Watcher) wanted(announcers []Lease) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.handler.Wanted(announcers)
-}
-
 // look reads the leases, and returns those that have not ended since the last look
 // and all of them by their node.
-func (w *Watcher) look(ctx context.Context, last map[string]Lease) (live []Lease, all map[string]Lease, err error) {
+func (s *standby) look(ctx context.Context) (live []Lease, all map[string]Lease, err error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
+	if time.Since(s.counted) > countAgain {
+		if s.nodes, err = s.w.countNodes(ctx); err != nil {
+			return nil, nil, err
+		}
+		s.counted = time.Now()
+	}
 	// Version 0 is what the server has at hand, without a word with its storage.
-	list, err := w.client.typed.leases(w.config.Namespace).List(ctx, metav1.ListOptions{LabelSelector: announcerLabel, ResourceVersion: "0"})
+	o := metav1.ListOptions{LabelSelector: announcerLabel, ResourceVersion: "0"}
+	if s.keeper.lease != nil { // with what was just written
+		o.ResourceVersion, o.ResourceVersionMatch = s.keeper.lease.ResourceVersion, metav1.ResourceVersionMatchNotOlderThan
+	}
+	list, err := s.w.client.typed.leases(s.w.config.Namespace).List(ctx, o)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -101,18 +164,30 @@ func (w *Watcher) look(ctx context.Context, last map[string]Lease) (live []Lease
 			continue
 		}
 		all[l.Node] = l
-		if last[l.Node] != l {
+		if s.last[l.Node] != l {
 			live = append(live, l)
 		}
 	}
 	return live, all, nil
 }
 
+// wanted asks the handler, one call at a time.
+func (w *Watcher) wanted(announcers []Lease) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.handler.Wanted(announcers)
+}
+
+// joining tells the handler, one call at a time.
+func (w *Watcher) joining() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.handler.Joining()
+}
+
 // countNodes returns how many nodes the cluster has, 1 where the account may not
 // know.
 func (w *Watcher) countNodes(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
-	defer cancel()
 	list, err := w.client.typed.nodes().List(ctx, metav1.ListOptions{Limit: 1})
 	switch {
 	case apierrors.IsForbidden(err), err == nil && list.RemainingItemCount == nil:

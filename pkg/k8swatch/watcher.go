@@ -59,6 +59,8 @@ type Handler struct {
 	// Wanted reports whether this node is to announce, given the leases of those
 	// who do. Until it is, nothing of services is followed, nor those leases.
 	Wanted func(announcers []Lease) bool
+	// Joining is called when it is about to.
+	Joining func()
 	// Known is called when a source is known as a whole, from the server or the
 	// snapshot: Services after services, Lease after leases.
 	Known func(source string)
@@ -86,7 +88,7 @@ type Watcher struct {
 	begun   chan struct{} // closed when the lease may be written
 	once    sync.Once
 	events  chan Event
-	blank   bool // the snapshot is not for this watcher
+	blank   bool // nothing of services is restored from the snapshot
 
 	mu         sync.Mutex // what the handler is called with
 	sources    []*health
@@ -135,8 +137,8 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 
 func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
 
-// Again makes a watcher like this one, which knows nothing yet: not even what the
-// snapshot has.
+// Again makes a watcher like this one, which knows nothing of services: not even what
+// the snapshot has.
 func (w *Watcher) Again(handler Handler) *Watcher {
 	next := New(w.client, w.config, handler)
 	next.blank = true
@@ -173,11 +175,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	}
 	switch {
 	case n.Leases:
-		w.ending.Go(func() {
-			if w.standBy(ctx) {
-				w.announce(ctx)
-			}
-		})
+		w.ending.Go(func() { w.announce(ctx) })
 	case n.Services:
 		w.followServices(ctx)
 	}
@@ -197,14 +195,22 @@ func (w *Watcher) followServices(ctx context.Context) {
 	})
 }
 
-// announce follows what an announcer has to know, and keeps its lease.
+// announce waits for a seat, follows what an announcer has to know, and keeps its
+// lease.
 func (w *Watcher) announce(ctx context.Context) {
+	k := &keeper{w: w, holder: w.config.Holder, health: newHealth(w.config.Log, "own lease")}
+	claimed, ok := w.standBy(ctx, k)
+	if !ok {
+		return
+	}
+	if claimed { // it has to be kept while services are read
+		w.Announce()
+	}
 	w.followServices(ctx)
 	w.begin(w.leases.health, func() {
 		follow(ctx, w.leases.health, w.client.typed.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
 	})
-	own := newHealth(w.config.Log, "own lease")
-	(&keeper{w: w, holder: w.config.Holder, health: own}).run(ctx)
+	k.run(ctx)
 }
 
 // begin runs a source, and shows it.

@@ -59,8 +59,8 @@ func (s *series) setPlace(i int)   { s.place = i }
 type Announcement struct {
 	Address  netip.Addr
 	Override bool
-	// First is true for the first one of a series.
-	First bool
+	// First and Last are true for the first and the last one of a series.
+	First, Last bool
 }
 
 // TakeOver is Announce for an address that another node had: routers have to hear
@@ -177,7 +177,7 @@ func (a *Announcer) Pop(now time.Time) (Announcement, bool) {
 		if first && s.urgent {
 			a.free = now.Add(urgentGap)
 		}
-		return Announcement{Address: s.address, Override: s.override, First: first}, true
+		return Announcement{Address: s.address, Override: s.override, First: first, Last: s.left == 0}, true
 	}
 }
 

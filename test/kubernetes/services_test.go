@@ -4,6 +4,7 @@ package kubernetes
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -81,6 +82,25 @@ func TestServices(t *testing.T) {
 	}
 }
 
+// endpoint makes the EndpointSlice of a service, with a ready endpoint on each of some
+// nodes.
+func endpoint(t *testing.T, c *cluster.Cluster, service string, nodes ...string) *discoveryv1.EndpointSlice {
+	t.Helper()
+	ready := true
+	slice := &discoveryv1.EndpointSlice{
+		ObjectMeta:  metav1.ObjectMeta{Name: service + "-1", Labels: map[string]string{discoveryv1.LabelServiceName: service}},
+		AddressType: discoveryv1.AddressTypeIPv6,
+	}
+	for i, node := range nodes {
+		slice.Endpoints = append(slice.Endpoints, discoveryv1.Endpoint{
+			Addresses: []string{fmt.Sprintf("2001:db8:1:0:f::%x", i+0x50)}, NodeName: &node, Conditions: discoveryv1.EndpointConditions{Ready: &ready},
+		})
+	}
+	slice, err := c.Client.DiscoveryV1().EndpointSlices("default").Create(context.Background(), slice, metav1.CreateOptions{})
+	harness.Must(t, err)
+	return slice
+}
+
 // TestLocalPolicy gives a service to the node that has its endpoint.
 func TestLocalPolicy(t *testing.T) {
 	c := cluster.Start(t)
@@ -91,12 +111,9 @@ func TestLocalPolicy(t *testing.T) {
 	d := run(t, n.Nodes[0], settle, serviceRules)
 	run(t, n.Nodes[1], settle, serviceRules)
 	slicesAPI := c.Client.DiscoveryV1().EndpointSlices("default")
-	slice, err := slicesAPI.Create(context.Background(), &discoveryv1.EndpointSlice{
-		ObjectMeta:  metav1.ObjectMeta{Name: "local-1", Labels: map[string]string{discoveryv1.LabelServiceName: "local"}},
-		AddressType: discoveryv1.AddressTypeIPv6,
-	}, metav1.CreateOptions{})
-	harness.Must(t, err)
+	slice := endpoint(t, c, "local")
 	a.WantSilence(target) // it has no endpoint
+	var err error
 	ready := true
 	for _, i := range []int{1, 0, 1} {
 		slice.Endpoints = []discoveryv1.Endpoint{{Addresses: []string{"2001:db8:1:0:f::5"}, NodeName: &n.Nodes[i].Name, Conditions: discoveryv1.EndpointConditions{Ready: &ready}}}

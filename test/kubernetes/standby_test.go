@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -58,11 +60,7 @@ func TestStandby(t *testing.T) {
 		by = standing(daemons)
 		return len(by) == nodes-ownership.MaxAnnouncers
 	})
-	spare := 0
-	for _, d := range daemons {
-		spare += strings.Count(d.Log(), "for longer: this one stands by")
-	}
-	t.Logf("nodes %v stand by, of %d that had come forward %d were spare", by, ownership.MaxAnnouncers+spare, spare)
+	t.Logf("nodes %v stand by", by)
 
 	// One that stands by does everything else, and says why not this.
 	d := daemons[by[0]]
@@ -88,21 +86,43 @@ func TestStandby(t *testing.T) {
 		t.Errorf("after a reload %v stand by, and %v did before", now, by)
 	}
 
-	// An owner stops: another node has its seat soon, and every address an owner.
-	stopped := before[0]
-	daemons[stopped].Signal(syscall.SIGTERM)
-	daemons[stopped].Exit()
-	wantOwner(t, n, a, targets[0])
-	rest := slices.Delete(slices.Clone(daemons), stopped, stopped+1)
+	// A Local policy calls one of them in, while it needs it.
 	const looks = 40 * time.Second // how often one looks, and a bit
-	for end := time.Now().Add(2 * looks); len(standing(rest)) != len(by)-1; time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatalf("nodes %v of %d stand by, want one less", standing(rest), len(rest))
+	within := func(what string, d time.Duration, f func() bool) {
+		t.Helper()
+		for end := time.Now().Add(d); !f(); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("no %s after %s", what, d)
+			}
+		}
+	}
+	local := corev1.ServiceInternalTrafficPolicyLocal
+	target := c.CreateService("local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local })
+	endpoint(t, c, "local", n.Nodes[by[1]].Name)
+	within("answer of the endpoint's node", looks, func() bool { return slices.Equal(answers(n, a, target, 50*time.Millisecond), by[1:2]) })
+	c.DeleteService("local")
+	within("standby of that node", looks, func() bool { return slices.Equal(standing(daemons), by) })
+
+	// An owner is killed: another node has its seat when its lease has stayed as it is
+	// for a look, and keeps it, although that lease is still there.
+	killed := before[0]
+	harness.Must(t, daemons[killed].Process.Kill())
+	daemons[killed].Exit()
+	wantOwner(t, n, a, targets[0])
+	rest := slices.Delete(slices.Clone(daemons), killed, killed+1)
+	within("node in its place", 3*looks, func() bool { return len(standing(rest)) == len(by)-1 })
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if now := standing(rest); len(now) != len(by)-1 {
+			t.Fatalf("nodes %v stand by a moment later", now)
 		}
 	}
 	owners(t, n, a, targets)
-	// It comes back when its seat is taken, and stands by. Leases tell seconds apart.
-	time.Sleep(2 * time.Second)
-	daemons[stopped] = run(t, n.Nodes[stopped], settle, both)
-	daemons[stopped].Wait("a look at the leases", func(s daemon.Status) bool { return s.Cluster.Standby })
+
+	// It comes back to its seat, and the one that took it stands by again.
+	daemons[killed] = run(t, n.Nodes[killed], settle, both)
+	harness.Eventually(t, "four that stand by again", func() bool {
+		now := standing(daemons)
+		return len(now) == len(by) && !slices.Contains(now, killed)
+	})
+	owners(t, n, a, targets)
 }
