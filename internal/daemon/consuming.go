@@ -61,9 +61,13 @@ func (s *supervisor) consumeUnicast() {
 func (u *uplink) loops() []netip.Prefix {
 	var ps []netip.Prefix
 	for _, r := range u.owner.store.Load().Rules() {
-		if (r.Method == rules.Services || r.Method == rules.Static) && r.Covers(u.config.Interface) && len(ps) < maxConsumed {
+		if (r.Method == rules.Services || r.Method == rules.Static) && r.Covers(u.config.Interface) {
 			ps = append(ps, r.Prefix)
 		}
+	}
+	if len(ps) > maxConsumed {
+		u.owner.fault("drop_loops", fmt.Errorf("%s has services and static rules with %d prefixes, packets to the first %d only are dropped: use wider ones", u.config.Interface, len(ps), maxConsumed))
+		ps = ps[:maxConsumed]
 	}
 	return ps
 }

@@ -93,6 +93,10 @@ func (s *site) inspect() []Finding {
 		add(findingIngress, "it may hide or drop solicitations before they are heard", `set "socket: early" for the uplink`,
 			"%s on %s", s.host.Ingress, name)
 	}
+	if s.host.XDP {
+		add(findingIngress, "it may take or drop solicitations before anything hears them", "let the program pass ICMPv6 of the types 135 and 136",
+			"an XDP program looks at frames on %s", name)
+	}
 	if wide := s.wide(); s.host.Snooping && len(wide) > 0 {
 		add(findingSnooping, "solicitations for them are not let through, as nobody has joined their groups", "echo 0 > /sys/class/net/"+name+"/bridge/multicast_snooping, or use rules of /120 and longer",
 			"%s snoops MLD, and %s are too wide to join all groups", name, list(wide))

@@ -23,6 +23,8 @@ type UplinkState struct {
 	// Ingress names what looks at frames before a packet socket does, "" for
 	// nothing that was found.
 	Ingress string
+	// XDP is true where a program sees frames before everything else.
+	XDP bool
 	// Snooping is true for a bridge that snoops MLD.
 	Snooping bool
 	// Unreachables is how many ICMPv6 Destination Unreachable messages the
@@ -47,6 +49,7 @@ func ReadUplink(l rules.Link) UplinkState {
 		s.Snooping = *bridge.MulticastSnooping
 	}
 	s.Ingress = ingress(link)
+	s.XDP = link.Attrs().Xdp != nil && link.Attrs().Xdp.Attached
 	return s
 }
 
@@ -74,9 +77,6 @@ func proxied(index int) []netip.Addr {
 
 // ingress looks for XDP programs and for filters of tc.
 func ingress(link netlink.Link) string {
-	if xdp := link.Attrs().Xdp; xdp != nil && xdp.Attached {
-		return "an XDP program looks at frames"
-	}
 	qdiscs, err := netlink.QdiscList(link)
 	if err != nil {
 		return ""

@@ -42,21 +42,29 @@ func RunWalled(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
 // dropAll attaches a program to a control group that returns 0, which drops.
 func dropAll(tb testing.TB, group int, attach uint32) {
 	tb.Helper()
-	instructions := [2]uint64{0xb7, 0x95} // r0 = 0; exit
+	program := Program(tb, unix.BPF_PROG_TYPE_CGROUP_SKB, 0)
+	defer unix.Close(program)
+	join := struct{ target, program, kind, flags uint32 }{uint32(group), uint32(program), attach, 0}
+	if _, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_ATTACH, uintptr(unsafe.Pointer(&join)), unsafe.Sizeof(join)); errno != 0 {
+		tb.Fatalf("attach a program: %v", errno)
+	}
+}
+
+// Program loads a BPF program of some kind that returns a number for everything, and
+// returns its descriptor.
+func Program(tb testing.TB, kind, result uint32) int {
+	tb.Helper()
+	instructions := [2]uint64{0xb7 | uint64(result)<<32, 0x95} // r0 = result; exit
 	license := [...]byte{'A', 0}
 	load := struct {
 		kind, count           uint32
 		instructions, license uint64
-	}{unix.BPF_PROG_TYPE_CGROUP_SKB, 2, uint64(uintptr(unsafe.Pointer(&instructions))), uint64(uintptr(unsafe.Pointer(&license)))}
+	}{kind, 2, uint64(uintptr(unsafe.Pointer(&instructions))), uint64(uintptr(unsafe.Pointer(&license)))}
 	program, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_LOAD, uintptr(unsafe.Pointer(&load)), unsafe.Sizeof(load))
 	runtime.KeepAlive(&instructions)
 	runtime.KeepAlive(&license)
 	if errno != 0 {
 		tb.Fatalf("load a program: %v", errno)
 	}
-	defer unix.Close(int(program))
-	join := struct{ target, program, kind, flags uint32 }{uint32(group), uint32(program), attach, 0}
-	if _, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_ATTACH, uintptr(unsafe.Pointer(&join)), unsafe.Sizeof(join)); errno != 0 {
-		tb.Fatalf("attach a program: %v", errno)
-	}
+	return int(program)
 }

@@ -125,6 +125,16 @@ func TestFindings(t *testing.T) {
 			spoil:  func() { ingressFilter(t, n, uplink) },
 			mend:   func() { removeIngress(t, n, uplink) },
 		},
+		{
+			reason: "ingress_filter",
+			spoil: func() {
+				const pass = 2 // XDP_PASS
+				program := harness.Program(t, unix.BPF_PROG_TYPE_XDP, pass)
+				defer unix.Close(program)
+				harness.Must(t, n.Node.Do(func() error { return netlink.LinkSetXdpFd(uplink, program) }))
+			},
+			mend: func() { harness.Must(t, n.Node.Do(func() error { return netlink.LinkSetXdpFd(uplink, -1) })) },
+		},
 	}
 	d := harness.Run(t, n.Node, good...)
 	for _, s := range steps {
