@@ -37,7 +37,8 @@ type cluster struct {
 	anyEndpoint  bool // the endpoints may not be read, so a Local policy cannot count
 	standby      bool // enough others announce
 	spare        bool // we announce, and are not needed
-	others       int  // announcers, as far as one that stands by knows
+	spareSince   time.Time
+	others       int // announcers, as far as one that stands by knows
 	ownerChanges uint64
 	news         ownerNews
 }
@@ -68,7 +69,7 @@ func (c *cluster) inherit(old *cluster) {
 		c.owner.forgetCluster()
 		return
 	}
-	c.leaseWell, c.standby, c.others = old.leaseWell, old.standby, old.others
+	c.leaseWell, c.standby, c.others = old.leaseWell && !old.standby, old.standby, old.others
 	c.pods, c.prefixSource, c.cidrs, c.node, c.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
 	c.ownerChanges = old.ownerChanges
 	if !c.needs.Services || !old.needs.Services {

@@ -38,7 +38,7 @@ func (c *cluster) seated(l k8swatch.Lease, a ownership.Announcer, now time.Time)
 func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 	is := false
 	c.locked(func(now time.Time) {
-		self := ownership.Seat{Announcer: ownership.Announcer{Node: c.config.Node, Links: c.owner.announcerLinks()}}
+		self := ownership.Seat{Announcer: ownership.Announcer{Node: c.config.Node, Links: c.owner.announcerLinks(), Excluded: c.unfit()}}
 		if len(self.Links) == 0 { // rules for services may not be known yet
 			self.Links = c.owner.uplinkPrefixes()
 		}
@@ -88,19 +88,36 @@ func (s *supervisor) uplinkPrefixes() []ownership.Link {
 	return links
 }
 
+// spareFor is how long this node has to be spare before it stands down: after an
+// outage it takes a renewal of everybody until all know of all again.
+const spareFor = k8swatch.LeaseTime + k8swatch.RenewTime
+
 // review ends our part when enough others were there before us: many nodes that
 // start at once do not know of each other.
 func (c *cluster) review(now time.Time) {
-	self, ours := c.seats[c.config.Node]
-	if !ours || len(c.seats) <= ownership.MaxAnnouncers || c.election.Frozen(now) {
+	if !c.isSpare(now) {
+		c.spareSince = time.Time{}
 		return
 	}
-	others := c.seatsBut(c.config.Node, now)
-	if !c.spare && ownership.Spare(self.Seat, others) && !wantedBy(others, c.config.Node) {
-		c.owner.log.Info("enough other nodes have announced service addresses for longer: this one stands by", "announcers", len(others))
-		c.spare = true
-		c.follow() // what stands by in its place
+	if c.spareSince.IsZero() {
+		c.spareSince = now
 	}
+	if c.spare || now.Sub(c.spareSince) < spareFor {
+		return
+	}
+	c.owner.log.Info("enough other nodes have announced service addresses for longer: this one stands by", "announcers", len(c.seats)-1)
+	c.spare = true
+	c.follow() // what stands by in its place
+}
+
+// isSpare reports whether enough others announce, and none of them asks for us.
+func (c *cluster) isSpare(now time.Time) bool {
+	self, ours := c.seats[c.config.Node]
+	if !ours || len(c.seats) <= ownership.MaxAnnouncers || c.election.Frozen(now) {
+		return false
+	}
+	others := c.seatsBut(c.config.Node, now)
+	return ownership.Spare(self.Seat, others) && !wantedBy(others, c.config.Node)
 }
 
 // seatsBut returns the seats of those who announce, but for one node.
@@ -136,7 +153,7 @@ func (d *daemon) standDown(old *cluster) *cluster {
 	next := newCluster(old.owner, old.config, old.needs, d.holder)
 	next.follow = old.follow
 	next.pods, next.prefixSource, next.cidrs, next.node, next.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
-	next.leaseWell, next.ownerChanges, next.standby, next.others = old.leaseWell, old.ownerChanges, true, max(len(old.seats)-1, 0)
+	next.ownerChanges, next.standby, next.others = old.ownerChanges, true, max(len(old.seats)-1, 0)
 	next.watcher = old.watcher.Again(next.handler())
 	return next
 }

@@ -105,6 +105,9 @@ func (s *supervisor) sight(g sighting) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
+	if g.uplink.listener == nil { // removed meanwhile, and its view with it
+		return
+	}
 	if s.heardPeer(g, now) {
 		return
 	}
@@ -321,6 +324,7 @@ func (u *uplink) sendAnnouncement(a ndp.Announcement) (sent int, err error) {
 	}
 	if a.Last && u.owner.cluster.owns(a.Address) { // who had it before is silent by now
 		u.solicit(a.Address)
+		sent++
 	}
 	if !a.First || u.config.Prime == rules.PrimeNone {
 		return sent, nil

@@ -100,9 +100,7 @@ func (p *prober) run(ctx context.Context) error {
 			p.query(q, &out)
 		case n := <-p.news:
 			if n.rules {
-				if err := p.useSocket(p.owner.probes.Load()); err != nil {
-					return err
-				}
+				p.owner.fault("probe", p.useSocket(p.owner.probes.Load()))
 			}
 			p.learn(n, &out)
 		case <-timer.C:
@@ -247,8 +245,10 @@ func (p *prober) do(out *ndp.Outcome) {
 
 // send asks for one target on one device.
 func (p *prober) send(a ndp.Solicit) error {
-	if p.socket == nil { // the last probe rule has just gone
-		return nil
+	if p.socket == nil { // the last probe rule has just gone, or the first has just come
+		if err := p.useSocket(p.owner.probes.Load()); err != nil || p.socket == nil {
+			return err
+		}
 	}
 	device := p.devices[a.Device]
 	if device == nil {

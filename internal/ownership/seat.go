@@ -12,10 +12,10 @@ const (
 	// Each hears every renewal of the others, so that the traffic with the API
 	// server grows with the square; more of them make no address safer.
 	MaxAnnouncers = 32
-	// MaxSeats is how many nodes announce in a cluster, on all links together.
+	// MaxSeats is how many nodes announce in a cluster, on all links together, before
+	// a link has to do with leastOnLink.
 	MaxSeats = 128
-	// leastOnLink is how many of a link announce even so: one, and one that takes
-	// over from it.
+	// leastOnLink is how many of a link always do: one, and one that takes over.
 	leastOnLink = 2
 )
 
@@ -39,19 +39,30 @@ func (s *Seat) before(o *Seat) bool {
 }
 
 // Spare reports whether enough others announce who were there first: on the link, or
-// at all, if the link has some. Those who go last for every address do not count on
-// a link, but cost as much.
+// at all, if the link has some. Beside a node that is fit, only those count on the
+// link that are. One without an uplink is needed nowhere.
 func Spare(self Seat, others []Seat) bool {
-	link, all := 0, 0
+	near, fit, all := 0, 0, 0
 	for i := range others {
-		if o := &others[i]; o.before(&self) {
-			all++
-			if o.Excluded == "" && o.near(&self.Announcer) {
-				link++
+		o := &others[i]
+		if !o.before(&self) {
+			continue
+		}
+		all++
+		if o.near(&self.Announcer) {
+			near++
+			if o.Excluded == "" {
+				fit++
 			}
 		}
 	}
-	return link >= MaxAnnouncers || all >= MaxSeats && link >= leastOnLink
+	switch {
+	case len(self.Links) == 0:
+		return all >= MaxAnnouncers
+	case self.Excluded != "":
+		fit = near
+	}
+	return fit >= MaxAnnouncers || all >= MaxSeats && fit >= leastOnLink
 }
 
 // near reports whether two announcers may take the same addresses over from each

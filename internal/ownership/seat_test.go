@@ -51,7 +51,10 @@ func TestSpare(t *testing.T) {
 		{"too many that are not fit", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), false},
 		{"half on another link", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(i%2)) }), false},
 		{"without an uplink", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Links = nil }), false},
-		{"no uplink yet", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(200, same), false},
+		{"no uplink yet", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(31, same), false},
+		{"no uplink, and enough others", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(32, same), true},
+		{"not fit, like all", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Excluded: "label", Links: seat("", 0, 0).Links}},
+			others(32, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), true},
 		{"prefixes of the link unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links[0].OnLink = nil }), true},
 		{"not fit", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { s.Excluded = []string{"", "label"}[i%2] }), false},
 		{"with rules for something else", seat("n", 0, 0), others(40, func(_ int, s *ownership.Seat) {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -35,6 +36,8 @@ func TestWants(t *testing.T) {
 		{"no endpoint", []ownership.Fact{{Address: a, Local: true}}, nil, nil, 0},
 		{"one that announces", []ownership.Fact{{Address: a, Local: true, Nodes: []string{"n1", "n2"}}}, []string{"n2"}, nil, 0},
 		{"nobody that announces", []ownership.Fact{{Address: a, Local: true, Nodes: []string{"n1", "n2"}}}, []string{"n3"}, []string{"n1", "n2"}, 2},
+		{"not one of our rules", []ownership.Fact{{Address: netip.MustParseAddr("2001:db8:9::1"), Local: true, Nodes: []string{"n1"}}}, nil, nil, 0},
+		{"one whose lease is gone", []ownership.Fact{{Address: a, Local: true, Nodes: []string{"n1", "without a lease"}}}, []string{"without a lease"}, []string{"n1", "without a lease"}, 2},
 		{"two of many", []ownership.Fact{{Address: a, Local: true, Nodes: many}}, nil, nil, 2},
 		{"for each address", []ownership.Fact{{Address: a, Local: true, Nodes: []string{"n1"}}, {Address: b, Local: true, Nodes: []string{"n2"}}}, []string{"n2"}, []string{"n1"}, 1},
 		{"not without end", each, nil, nil, 64},
@@ -44,7 +47,14 @@ func TestWants(t *testing.T) {
 			t.Parallel()
 			var first []string
 			for _, self := range []string{"n7", "n8"} { // whoever asks
+				now := time.Unix(1_000_000, 0)
 				e := ownership.New(ownership.Announcer{Node: self}, rules.OwnershipHash, settleFor)
+				e.SetSelf(seat(self, 0, 0).Announcer, now)
+				for _, node := range tt.regular {
+					if node != "without a lease" {
+						e.Renewed(seat(node, 100, 0).Announcer, now)
+					}
+				}
 				e.Update(tt.facts)
 				got := e.Wants(func(node string) bool { return slices.Contains(tt.regular, node) })
 				if len(got) != tt.count || tt.want != nil && !slices.Equal(got, tt.want) || first != nil && !slices.Equal(first, got) {

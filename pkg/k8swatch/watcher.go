@@ -203,7 +203,8 @@ func (w *Watcher) announce(ctx context.Context) {
 	if !ok {
 		return
 	}
-	if claimed { // it has to be kept while services are read
+	k.wrote = true // by this process, in this watcher or the one before
+	if claimed {   // it has to be kept while services are read
 		w.Announce()
 	}
 	w.followServices(ctx)

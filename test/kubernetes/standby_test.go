@@ -55,8 +55,17 @@ func TestStandby(t *testing.T) {
 		d.Wait("a question for the leases", func(s daemon.Status) bool { return follows(s, "leases") })
 	}
 	c.StartServer()
+	const looks = 40 * time.Second // how often one looks, and a bit
+	within := func(what string, d time.Duration, f func() bool) {
+		t.Helper()
+		for end := time.Now().Add(d); !f(); time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("no %s after %s", what, d)
+			}
+		}
+	}
 	var by []int
-	harness.Eventually(t, "four that stand by", func() bool {
+	within("four that stand by", looks, func() bool {
 		by = standing(daemons)
 		return len(by) == nodes-ownership.MaxAnnouncers
 	})
@@ -87,15 +96,6 @@ func TestStandby(t *testing.T) {
 	}
 
 	// A Local policy calls one of them in, while it needs it.
-	const looks = 40 * time.Second // how often one looks, and a bit
-	within := func(what string, d time.Duration, f func() bool) {
-		t.Helper()
-		for end := time.Now().Add(d); !f(); time.Sleep(100 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("no %s after %s", what, d)
-			}
-		}
-	}
 	local := corev1.ServiceInternalTrafficPolicyLocal
 	target := c.CreateService("local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local })
 	endpoint(t, c, "local", n.Nodes[by[1]].Name)
@@ -120,7 +120,7 @@ func TestStandby(t *testing.T) {
 
 	// It comes back to its seat, and the one that took it stands by again.
 	daemons[killed] = run(t, n.Nodes[killed], settle, both)
-	harness.Eventually(t, "four that stand by again", func() bool {
+	within("four that stand by again", looks, func() bool {
 		now := standing(daemons)
 		return len(now) == len(by) && !slices.Contains(now, killed)
 	})
