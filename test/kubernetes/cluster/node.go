@@ -28,7 +28,8 @@ type Network struct {
 	Router  *lab.Namespace
 	Nodes   []*Node
 	devices int // of pods
-	dials   sync.WaitGroup
+	dials   sync.RWMutex
+	gone    bool // dials find nothing any more
 }
 
 // Node is a node of a cluster.
@@ -50,7 +51,11 @@ type Node struct {
 func NewNetwork(tb testing.TB, c *Cluster, nodes int) *Network {
 	tb.Helper()
 	n := &Network{tb: tb, Cluster: c, Switch: harness.Namespace(tb), Router: harness.Namespace(tb)}
-	tb.Cleanup(n.dials.Wait)
+	tb.Cleanup(func() {
+		n.dials.Lock()
+		defer n.dials.Unlock()
+		n.gone = true
+	})
 	harness.Must(tb, n.Switch.Link.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "link"}}))
 	harness.Must(tb, n.Switch.Up("link"))
 	harness.Must(tb, n.Router.Veth(harness.RouterPort, conformance.RouterMAC, n.Switch, "router", conformance.MAC{2, 0, 0, 1, 0, 1}))

@@ -82,8 +82,11 @@ func listen(ns *lab.Namespace, address string) (net.Listener, error) {
 // RouterDial connects from the router. A client that gives up may leave it behind,
 // so the end of the test waits for it.
 func (n *Network) RouterDial(ctx context.Context, network, address string) (net.Conn, error) {
-	n.dials.Add(1)
-	defer n.dials.Done()
+	n.dials.RLock() // an HTTP client may dial after its request has ended
+	defer n.dials.RUnlock()
+	if n.gone {
+		return nil, net.ErrClosed
+	}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	return dialFrom(ctx, n.Router, network, address)
