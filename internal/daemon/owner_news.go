@@ -5,12 +5,10 @@ package daemon
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
-	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 )
 
 // newsEvery is how often changes of owners are told: a node that dies moves many
@@ -89,26 +87,4 @@ func (c *cluster) owns(a netip.Addr) bool {
 	}
 	owner, _ := c.election.Owner(a)
 	return owner == c.config.Node
-}
-
-// rival tells of a station that answers for a service address of ours as a proxy
-// does (RFC 4861 §7.2.8), when we ask who else has it: no announcer of ours, so
-// it is another program's. The address is not left to it, for it may be one that
-// does the same with us, and nobody would answer.
-func (u *uplink) rival(sign ndp.Sighting, now time.Time) {
-	c := u.owner.cluster
-	own := func(o *uplink) bool { return o.link.MAC == sign.MAC }
-	if !sign.Advertisement || !sign.Solicited || sign.Override || !c.owns(sign.Address) ||
-		slices.ContainsFunc(u.owner.uplinks, own) || !u.toTell(telling{sign.Address, true}, now) {
-		return
-	}
-	u.counters.Conflicts.Add(1)
-	mac := macString(sign.MAC)
-	u.log.Warn("another station answers for a service address of this node, too: let only one of them announce it", "address", sign.Address, "mac", mac)
-	e := k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
-		"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.", mac, sign.Address, c.config.Node)}
-	if s, ok := c.services[sign.Address]; ok {
-		e.Service = &s.Service
-	}
-	c.watcher.Emit(e)
 }
