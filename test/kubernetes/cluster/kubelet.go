@@ -54,6 +54,8 @@ conf_dir = "%[1]s/cni"
 runtime_type = "io.containerd.runc.v2"
 [plugins.'io.containerd.cri.v1.runtime'.containerd.runtimes.runc.options]
 SystemdCgroup = false
+[plugins.'io.containerd.nri.v1.nri'] # its socket is one for all on the host
+disable = true
 [plugins.'io.containerd.cri.v1.images'.pinned_images]
 sandbox = "localhost/pause:1"
 `
