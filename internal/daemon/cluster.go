@@ -235,6 +235,7 @@ func (c *cluster) publish(now time.Time) {
 	c.news.flush(c, now)
 	c.showPresence()
 	if c.election.News() && c.needs.Leases {
+		c.speak()
 		c.watcher.Renew()
 	}
 }

@@ -14,12 +14,22 @@ import (
 
 // join begins to take part, when what there is to take part in is known.
 func (c *cluster) join(now time.Time) {
-	if !c.known[k8swatch.SourceServices] || c.needs.Leases && !c.known[k8swatch.SourceLeases] {
+	if !c.knowsAll() {
 		return
 	}
 	c.election.Begin(now)
 	c.setSelf(now)
-	if c.needs.Leases {
+	c.speak()
+}
+
+// knowsAll reports whether services, and who shares them, are known as a whole.
+func (c *cluster) knowsAll() bool {
+	return c.known[k8swatch.SourceServices] && (!c.needs.Leases || c.known[k8swatch.SourceLeases])
+}
+
+// speak has the lease written from now on, if it is time to.
+func (c *cluster) speak() {
+	if c.needs.Leases && c.knowsAll() && c.election.Speaks() {
 		c.watcher.Announce()
 	}
 }

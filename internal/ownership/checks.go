@@ -88,21 +88,22 @@ func (e *Election) checksDue(now time.Time) []Ask {
 		}
 	}
 	e.checks = rest
-	if e.phase == checking && !slices.ContainsFunc(e.checks, func(c *check) bool { return !c.taken }) {
-		e.endChecks(now)
-	}
+	e.endChecks(now)
 	return asks
 }
 
-// endChecks takes part after a start. While the leases tell nothing, those who did
+// endChecks takes part after a start, when no check is open any more. While the leases tell nothing, those who did
 // not take over take us for what we were: what is theirs to take is ours.
 func (e *Election) endChecks(now time.Time) {
+	if e.phase != checking || slices.ContainsFunc(e.checks, func(c *check) bool { return !c.taken }) {
+		return
+	}
 	taken := make(map[string]bool)
 	for _, c := range e.checks {
 		taken[c.peer] = true
 	}
 	asked := e.asked
-	e.checks, e.asked = nil, 0
+	e.checks, e.asked, e.recordNew = nil, 0, true
 	if len(taken) == 0 || len(taken) == asked || !e.Frozen(now) {
 		e.enter(len(taken) == 0, now)
 		return

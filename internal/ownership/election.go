@@ -50,6 +50,7 @@ type Election struct {
 	owns      map[string]int          // addresses of each node
 	stands    map[string]int          // addresses of which each node is first or second
 	published Announcer               // what others know of us
+	said      Announcer               // what our lease was last given
 	ranks     Announcer               // what we rank ourselves by
 	checks    []*check
 	asked     int // checks of the start
@@ -300,14 +301,20 @@ func (e *Election) Changes() []Change {
 	return c
 }
 
+// Speaks reports whether what Record returns holds: a node that asks on the link who
+// has taken over does not know yet what it is.
+func (e *Election) Speaks() bool { return e.begun && e.phase != checking }
+
 // Record returns what belongs into our lease, with the nodes that should announce as
-// well.
+// well. While we do not speak, that is what it was before: others would leave
+// addresses to us that we do not take.
 func (e *Election) Record(wants ...string) string {
-	self := e.self
-	self.Wants = wants
-	self.Settled = self.Settled || e.phase == checking && e.resume
-	self.Joining = !e.begun
-	return self.Record()
+	if e.phase != checking {
+		e.said = e.self
+		e.said.Joining = !e.begun
+	}
+	e.said.Wants = wants
+	return e.said.Record()
 }
 
 // News reports whether the record has changed since it was last called.

@@ -114,6 +114,7 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		}
 		if !c.left { // the other checks go on
 			c.taken = true
+			e.endChecks(now)
 			return
 		}
 		e.checks = append(e.checks[:i], e.checks[i+1:]...)

@@ -16,6 +16,9 @@ const (
 	step      = 10 * time.Millisecond
 	renewal   = 3300 * time.Millisecond
 	settleFor = 10 * time.Second
+	// linkDelay is how long a question and its answer take, which the API server
+	// may be ahead of.
+	linkDelay = 3 * step
 )
 
 var servicePrefix = netip.MustParsePrefix("2001:db8:1:0:e::/112")
@@ -30,6 +33,14 @@ type world struct {
 	// api is true while the API server answers; leases are what it has.
 	api    bool
 	leases map[string]ownership.Announcer
+	// underway is what is on its way on the link.
+	underway []delivery
+}
+
+// delivery is what happens at a time.
+type delivery struct {
+	at time.Time
+	do func()
 }
 
 // node is an announcer.
@@ -61,12 +72,16 @@ func newWorld(t *testing.T, nodes, services int) *world {
 }
 
 // start starts a node's daemon. It knows what the API server has.
-func (w *world) start(n *node) {
+func (w *world) start(n *node) { w.startWith(n, w.leases) }
+
+// startWith starts a node's daemon that knows of leases from its snapshot, if not
+// from the server.
+func (w *world) startWith(n *node, leases map[string]ownership.Announcer) {
 	n.process++
 	n.ours, n.watched, n.renewed = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}
 	n.election = ownership.New(ownership.Announcer{Node: n.name, Holder: fmt.Sprint(n.process), Weight: 1}, rules.OwnershipHash, settleFor)
 	n.election.Update(w.facts)
-	for _, l := range w.leases { // from the server, or the snapshot
+	for _, l := range leases {
 		n.election.Renewed(l, w.now)
 		n.watched[l.Node] = l
 	}
@@ -105,6 +120,7 @@ func (w *world) stop(n *node) {
 func (w *world) run(d time.Duration) {
 	w.t.Helper()
 	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(step) {
+		w.deliver()
 		for _, n := range w.nodes {
 			if n.election != nil {
 				w.turn(n)
@@ -115,7 +131,8 @@ func (w *world) run(d time.Duration) {
 
 func (w *world) turn(n *node) {
 	if w.api && !n.cut {
-		if news := n.election.News(); news || w.now.Sub(n.renewed) >= renewal {
+		news := n.election.News()
+		if first := n.renewed.IsZero(); (!first || n.election.Speaks()) && (news || w.now.Sub(n.renewed) >= renewal) {
 			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), n.election.Record())
 			if err != nil {
 				w.t.Fatal(err)
@@ -148,16 +165,28 @@ func (w *world) turn(n *node) {
 	w.settle(n)
 }
 
+// deliver does what has arrived.
+func (w *world) deliver() {
+	for len(w.underway) > 0 && !w.underway[0].at.After(w.now) {
+		next := w.underway[0]
+		w.underway = w.underway[1:]
+		next.do()
+	}
+}
+
 // ask takes a question to a station and its answer back.
 func (w *world) ask(from *node, ask ownership.Ask) {
-	for _, n := range w.nodes {
-		if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link {
-			continue
+	asker := from.election
+	w.underway = append(w.underway, delivery{w.now.Add(linkDelay), func() {
+		for _, n := range w.nodes {
+			if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link || from.election != asker {
+				continue
+			}
+			if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] {
+				asker.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
+			}
 		}
-		if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] {
-			from.election.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
-		}
-	}
+	}})
 }
 
 // settle puts a node's changes in force, and announces what it takes.

@@ -75,3 +75,42 @@ func (a *Asker) WantSilence(target netip.Addr) {
 	a.tb.Helper()
 	Eventually(a.tb, "silence for "+target.String(), func() bool { return a.Ask(target, Quiet) == nil })
 }
+
+// Answers is what becomes of solicitations for one target over a time.
+type Answers struct {
+	Asked, Unanswered int
+	// Longest is the longest time without an answer.
+	Longest time.Duration
+}
+
+// While asks for a target, one time after the other, until f returns. What is not
+// answered within 100 ms is unanswered.
+func (a *Asker) While(target netip.Addr, f func()) Answers {
+	a.tb.Helper()
+	stop, got := make(chan struct{}), make(chan Answers, 1)
+	go func() { got <- a.until(stop, target) }()
+	func() {
+		defer close(stop) // also when f ends the test
+		f()
+	}()
+	return <-got
+}
+
+func (a *Asker) until(stop <-chan struct{}, target netip.Addr) (got Answers) {
+	for last := time.Now(); ; {
+		select {
+		case <-stop:
+			return got
+		default:
+		}
+		got.Asked++
+		answer := a.Ask(target, 100*time.Millisecond)
+		got.Longest = max(got.Longest, time.Since(last))
+		if answer == nil {
+			got.Unanswered++
+			continue
+		}
+		last = time.Now()
+		time.Sleep(time.Millisecond)
+	}
+}

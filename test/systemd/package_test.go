@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -53,26 +52,8 @@ func upgrade(t *testing.T, release string) {
 	a.WantAnswer(conformance.Pod)
 	pid := c.property("MainPID")
 
-	upgraded := make(chan struct{})
-	go func() {
-		defer close(upgraded)
-		_, _ = c.try("dpkg", "-i", "/root/new.deb")
-	}()
-	asked, lost, last, longest := 0, 0, time.Now(), time.Duration(0)
-	for done := false; !done; {
-		select {
-		case <-upgraded:
-			done = true
-		default:
-		}
-		asked++
-		if a.Ask(conformance.Pod, 50*time.Millisecond) == nil {
-			lost++
-			continue
-		}
-		longest, last = max(longest, time.Since(last)), time.Now()
-	}
-	t.Logf("during an upgrade: %d of %d unanswered, longest time without an answer %s", lost, asked, longest)
+	got := a.While(conformance.Pod, func() { _, _ = c.try("dpkg", "-i", "/root/new.deb") })
+	t.Logf("during an upgrade: %d of %d unanswered, longest time without an answer %s", got.Unanswered, got.Asked, got.Longest)
 	if out := c.run("dpkg", "-s", "ndproxyd"); !strings.Contains(out, "Version: 99.0-1") {
 		t.Errorf("not upgraded: %s", out)
 	}
