@@ -34,6 +34,8 @@ type cluster struct {
 	proxyFault   string // of the service proxy
 	leaseFault   error
 	leaseWell    bool // our lease was renewed once
+	complete     bool // all that is needed was known once
+	unreadable   bool // services may not be read
 	anyEndpoint  bool // the endpoints may not be read, so a Local policy cannot count
 	standby      bool // enough others announce
 	spare        bool // we announce, and are not needed
@@ -71,7 +73,7 @@ func (c *cluster) inherit(old *cluster) {
 	}
 	c.leaseWell, c.standby, c.others = old.leaseWell && !old.standby, old.standby, old.others
 	c.pods, c.prefixSource, c.cidrs, c.node, c.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
-	c.ownerChanges = old.ownerChanges
+	c.ownerChanges, c.complete = old.ownerChanges, old.complete
 	if !c.needs.Services || !old.needs.Services {
 		return
 	}

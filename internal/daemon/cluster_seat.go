@@ -153,7 +153,7 @@ func (d *daemon) standDown(old *cluster) *cluster {
 	next := newCluster(old.owner, old.config, old.needs, d.holder)
 	next.follow = old.follow
 	next.pods, next.prefixSource, next.cidrs, next.node, next.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
-	next.ownerChanges, next.standby, next.others = old.ownerChanges, true, max(len(old.seats)-1, 0)
+	next.ownerChanges, next.complete, next.standby, next.others = old.ownerChanges, old.complete, true, max(len(old.seats)-1, 0)
 	next.watcher = old.watcher.Again(next.handler())
 	return next
 }

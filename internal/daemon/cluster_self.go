@@ -37,8 +37,12 @@ func (c *cluster) speak() {
 // forbidden makes this node act alone where it may not read the leases.
 func (c *cluster) forbidden(source string) {
 	c.locked(func(now time.Time) {
-		if source == k8swatch.SourceEndpointSlices {
+		switch source {
+		case k8swatch.SourceEndpointSlices:
 			c.ignoreEndpoints()
+			return
+		case k8swatch.SourceServices:
+			c.unreadable = true
 			return
 		}
 		if source != k8swatch.SourceLeases || c.known[source] { // who was known stays so

@@ -35,15 +35,7 @@ func (d *daemon) healthHandler() http.Handler {
 		}
 		_, _ = fmt.Fprintln(w, "ok")
 	})
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		s := d.status()
-		if !s.Ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		for _, u := range s.Uplinks {
-			_, _ = fmt.Fprintln(w, u.Interface, u.State, u.Why)
-		}
-	})
+	mux.HandleFunc("GET /readyz", d.readyHandler())
 	return mux
 }
 

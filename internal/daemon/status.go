@@ -98,13 +98,6 @@ func (d *daemon) status() Status {
 	return s
 }
 
-// ready reports whether a table is published and an uplink answers from it.
-func (d *daemon) ready() bool {
-	ready := false
-	d.supervisor.look(func(u *uplink) { ready = ready || u.state == Ready })
-	return ready && d.supervisor.store.Load() != nil
-}
-
 func (u *uplink) status() UplinkStatus {
 	s := UplinkStatus{
 		Interface: u.config.Interface, State: u.state.String(), Why: u.why, Since: u.since,

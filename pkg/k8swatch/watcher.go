@@ -125,6 +125,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.slices = newKept(&w.mu, newHealth(config.Log, SourceEndpointSlices), readSlice, w.slicesChanged)
 	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
+	w.services.health.forbidden = func() { handler.Forbidden(SourceServices) }
 	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
 	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)

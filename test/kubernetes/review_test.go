@@ -6,11 +6,13 @@ import (
 	"crypto/tls"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -103,4 +105,36 @@ func TestReview(t *testing.T) {
 		time.Sleep(200 * time.Millisecond)
 		return code == 200
 	})
+}
+
+// TestReadiness follows the page that a rollout waits for, through starts with and
+// without an API server.
+func TestReadiness(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 1)
+	node := n.Nodes[0]
+	config := node.ConfigFor(cluster.AdminToken, settle, both+"health: {listen: '[::1]:9973'}\n")
+	page := func() (int, string) { return scrape(node, "", "http://[::1]:9973/readyz") }
+	want := func(when string, code int, words string) {
+		t.Helper()
+		if got, body := page(); got != code || !strings.Contains(body, words) {
+			t.Errorf("%s it is %d %q, want %d %q", when, got, body, code, words)
+		}
+	}
+	c.StopServer(syscall.SIGKILL)
+	d := harness.Run(t, node.Namespace, "--config", config) // waits for the uplink
+	harness.Eventually(t, "page", func() bool { code, _ := page(); return code != 0 })
+	want("with nothing known", 503, "uplink ready")
+	want("with nothing known", 503, "kubernetes waits for services")
+	c.StartServer()
+	harness.Eventually(t, "readiness", func() bool { code, _ := page(); return code == 200 })
+	if !slices.ContainsFunc(d.Status().Cluster.Sources, func(s daemon.SourceStatus) bool { return s.Source == "own lease" && s.Synced }) {
+		t.Error("it is ready before others know of it")
+	}
+	c.StopServer(syscall.SIGKILL)
+	want("without the server that was there", 200, "uplink ready")
+	d.Signal(syscall.SIGTERM)
+	d.Exit()
+	harness.Run(t, node.Namespace, "--config", config)
+	harness.Eventually(t, "readiness from the snapshot", func() bool { code, _ := page(); return code == 200 })
 }
