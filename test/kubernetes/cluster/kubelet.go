@@ -69,6 +69,9 @@ for setting in %[2]s; do
 done
 mkdir -p /var/lib/kubelet %[1]s/shared # the plugins' sockets are there, whatever --root-dir says
 mount --bind %[1]s/shared /var/lib/kubelet
+mkdir -p /var/log/pods %[1]s/pods /var/lib/ndproxyd-daemonset # each host has its own
+mount --bind %[1]s/pods /var/log/pods
+mount --bind %[7]s /var/lib/ndproxyd-daemonset
 containerd -c %[1]s/containerd.toml >%[1]s/containerd.log 2>&1 &
 until ctr -a %[1]s/containerd.sock plugins ls 2>/dev/null | grep -qE 'grpc.v1 +cri .* ok'; do sleep 0.1; done
 for image in %[3]s; do ctr -a %[1]s/containerd.sock -n k8s.io images import --local "$image"; done
@@ -93,7 +96,7 @@ func (n *Node) RunKubelet(token string, images ...string) {
 	} {
 		harness.Must(n.tb, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	script := fmt.Sprintf(nodeScript, dir, hostSettings, strings.Join(images, " "), n.net.Cluster.Kubeconfig(token), n.Name, n.Management)
+	script := fmt.Sprintf(nodeScript, dir, hostSettings, strings.Join(images, " "), n.net.Cluster.Kubeconfig(token), n.Name, n.Management, n.Dir)
 	log, err := os.Create(filepath.Join(dir, "kubelet.log"))
 	harness.Must(n.tb, err)
 	process, err := n.Start("/usr/bin/unshare", []string{"-m", "sh", "-c", script}, log, log, nil)
@@ -102,8 +105,9 @@ func (n *Node) RunKubelet(token string, images ...string) {
 		n.killAll()
 		_, _ = process.Wait()
 		if n.tb.Failed() {
-			for _, l := range []string{"kubelet.log", "containerd.log"} {
-				n.tb.Logf("the end of %s's %s:\n%s", n.Name, l, tail(filepath.Join(dir, l)))
+			pods, _ := filepath.Glob(filepath.Join(dir, "pods", "*", "*", "*.log"))
+			for _, l := range append(pods, filepath.Join(dir, "kubelet.log"), filepath.Join(dir, "containerd.log")) {
+				n.tb.Logf("the end of %s's %s:\n%s", n.Name, strings.TrimPrefix(l, dir), tail(l))
 			}
 		}
 	})

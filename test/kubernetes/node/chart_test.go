@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -107,13 +108,21 @@ func (s *site) pods() []corev1.Pod {
 	return ready
 }
 
-// awaitPods waits for both pods. A control plane that was away takes nodes for lost
-// until their kubelets have called again, which has its time.
-func (s *site) awaitPods() {
+// awaitPods waits for both pods, neither of which is an old one. A control plane that
+// was away takes nodes for lost until their kubelets have called again, which has its
+// time.
+func (s *site) awaitPods(old ...corev1.Pod) {
 	s.t.Helper()
-	for end := time.Now().Add(3 * time.Minute); len(s.pods()) != 2; time.Sleep(200 * time.Millisecond) {
+	isOld := func(p corev1.Pod) bool {
+		return slices.ContainsFunc(old, func(o corev1.Pod) bool { return o.UID == p.UID })
+	}
+	for end := time.Now().Add(3 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
+		now := s.pods()
+		if len(now) == 2 && !slices.ContainsFunc(now, isOld) {
+			return
+		}
 		if time.Now().After(end) {
-			s.t.Fatalf("%d pods are ready", len(s.pods()))
+			s.t.Fatalf("%d pods are ready", len(now))
 		}
 	}
 }
@@ -126,30 +135,6 @@ func (s *site) restarts() (sum int32) {
 		}
 	}
 	return sum
-}
-
-// while asks for an address until f returns, and returns how often nobody answered
-// within 100 ms, and the longest time without an answer.
-func (s *site) while(target netip.Addr, f func()) (asked, lost int, longest time.Duration) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		f()
-	}()
-	for last := time.Now(); ; {
-		select {
-		case <-done:
-			return asked, lost, longest
-		default:
-		}
-		asked++
-		if s.a.Ask(target, 100*time.Millisecond) == nil {
-			lost++
-			continue
-		}
-		longest, last = max(longest, time.Since(last)), time.Now()
-		time.Sleep(time.Millisecond)
-	}
 }
 
 // process finds the daemon of a node.
@@ -267,10 +252,10 @@ func (s *site) checkOutage() {
 	s.t.Helper()
 	before := s.restarts()
 	s.c.StopServer(syscall.SIGKILL)
-	asked, lost, _ := s.while(s.service, func() { time.Sleep(45 * time.Second) })
+	got := s.a.While(s.service, func() { time.Sleep(45 * time.Second) })
 	s.c.StartServer()
-	s.t.Logf("without the API server: %d of %d unanswered", lost, asked)
-	if lost > 0 {
+	s.t.Logf("without the API server: %d of %d unanswered", got.Unanswered, got.Asked)
+	if got.Unanswered > 0 {
 		s.t.Error("an outage loses answers")
 	}
 	s.awaitPods()
@@ -279,23 +264,26 @@ func (s *site) checkOutage() {
 	}
 }
 
-// checkRollout changes the configuration, which replaces one pod after the other.
+// checkRollout changes the configuration, which replaces one pod after the other: with
+// what they know from their state, and without.
 func (s *site) checkRollout() {
 	s.t.Helper()
-	time.Sleep(3 * time.Second) // both have settled
-	old := s.pods()
-	asked, lost, longest := s.while(s.service, func() {
-		s.helm("upgrade", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--values", s.values, "--set", "log.level=debug", "--wait", "--timeout", "120s")
-	})
-	s.t.Logf("during a rollout: %d of %d unanswered, longest time without an answer %s", lost, asked, longest)
-	if lost > 0 {
-		s.t.Error("a rollout loses answers for a service address, which another node takes over")
-	}
-	for _, p := range s.pods() {
-		for _, o := range old {
-			if p.UID == o.UID {
-				s.t.Errorf("%s was not replaced", p.Name)
+	for i, forget := range []bool{false, false, true} {
+		if forget {
+			for _, node := range s.n.Nodes {
+				harness.Must(s.t, os.Remove(filepath.Join(node.Dir, "state.json")))
 			}
+		}
+		time.Sleep(3 * time.Second) // both have settled
+		old := s.pods()
+		got := s.a.While(s.service, func() {
+			s.helm("upgrade", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--values", s.values, "--set", "podAnnotations.rollout=r"+itoa(i), "--wait", "--timeout", "120s")
+			s.awaitPods(old...)
+			time.Sleep(3 * time.Second) // the last one has settled, too
+		})
+		s.t.Logf("during a rollout: %d of %d unanswered, longest time without an answer %s", got.Unanswered, got.Asked, got.Longest)
+		if got.Unanswered > 0 {
+			s.t.Error("a rollout loses answers for a service address, which another node takes over")
 		}
 	}
 }
