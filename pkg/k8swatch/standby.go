@@ -4,6 +4,7 @@ package k8swatch
 
 import (
 	"context"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -18,9 +19,10 @@ const (
 	// standbyLeast is how often one of them looks at most. It is more than
 	// LeaseTime, so that a lease that is as it was at the last look has ended.
 	standbyLeast = 3 * LeaseTime
-	// joinRate is how many nodes a second come forward when there are seats for
-	// some. Clusters of up to joinAtOnce nodes do not wait for each other.
-	joinRate, joinAtOnce = 100, 50
+	// joinFirst is how many nodes come forward in the first second, when there are
+	// seats and all stand by; in each second more it is twice as many, since those
+	// before were too few. Clusters of up to joinAtOnce nodes do not wait.
+	joinFirst, joinAtOnce = 64, 50
 	// countAgain is how often the nodes of the cluster are counted.
 	countAgain = time.Hour
 )
@@ -89,9 +91,15 @@ func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
 		return 0, true
 	case !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
 		s.asked = true
-		return rand.N(time.Duration(s.nodes) * time.Second / joinRate), false //nolint:gosec // no secret
+		return joinWait(s.nodes, rand.Float64()), false //nolint:gosec // no secret
 	}
 	return s.claim(ctx)
+}
+
+// joinWait returns when a node comes forward, as one of nodes, of which the share
+// before it does so earlier.
+func joinWait(nodes int, before float64) time.Duration {
+	return time.Duration(math.Log2(1+before*float64(nodes)/joinFirst) * float64(time.Second))
 }
 
 // claim writes the lease, and looks whether the seat was still free: others may
