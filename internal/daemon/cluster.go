@@ -28,7 +28,8 @@ type cluster struct {
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
 	inherited    map[netip.Addr]bool // services that the last watcher knew, and this one has not seen yet
-	known        map[string]bool     // sources that are known as a whole
+	inheritedOf  map[string]bool     // nodes, by their leases likewise
+	known, heard map[string]bool     // sources that are known as a whole, and from the server
 	seats        map[string]seat     // of the nodes with a lease
 	node         k8swatch.NodeState
 	proxyFault   string // of the service proxy
@@ -50,37 +51,7 @@ func newCluster(owner *supervisor, c *config.Kubernetes, needs k8swatch.Needs, h
 		owner: owner, config: c, needs: needs,
 		election: ownership.New(ownership.Announcer{Node: c.Node, Holder: holder, Weight: c.Weight}, c.Ownership, c.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
-		known: make(map[string]bool), seats: make(map[string]seat),
-	}
-}
-
-// inherit goes on where another configuration of the same cluster has stopped, so
-// that no answer is lost while everything is read again.
-func (c *cluster) inherit(old *cluster) {
-	a, b := c.config, old.config
-	if !c.needs.Services {
-		c.owner.store.Replace(rules.ServiceAddresses, nothing)
-	}
-	if !c.needs.Prefixes {
-		c.owner.store.Replace(rules.NodePrefixes, nothing)
-	}
-	if !c.needs.Pods && !c.needs.Prefixes {
-		c.owner.store.Replace(rules.PodAddresses, nothing)
-	}
-	if a.Node != b.Node || a.Namespace != b.Namespace || a.Ownership != b.Ownership || a.Weight != b.Weight || a.Settle != b.Settle {
-		c.owner.forgetCluster()
-		return
-	}
-	c.leaseWell, c.standby, c.others = old.leaseWell && !old.standby, old.standby, old.others
-	c.pods, c.prefixSource, c.cidrs, c.node, c.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
-	c.ownerChanges, c.complete = old.ownerChanges, old.complete
-	if !c.needs.Services || !old.needs.Services {
-		return
-	}
-	c.election, c.services, c.seats = old.election, old.services, old.seats
-	c.inherited = make(map[netip.Addr]bool, len(c.services))
-	for s := range c.services {
-		c.inherited[s] = true
+		known: make(map[string]bool), heard: make(map[string]bool), seats: make(map[string]seat),
 	}
 }
 
@@ -178,6 +149,7 @@ func (c *cluster) nodeChanged(n k8swatch.NodeState) {
 
 func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 	c.locked(func(now time.Time) {
+		delete(c.inheritedOf, l.Node)
 		if gone {
 			delete(c.seats, l.Node)
 			c.election.Left(l.Node)
@@ -196,20 +168,15 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 }
 
 // isKnown begins to take part when there is something to take part in.
-func (c *cluster) isKnown(source string) {
-	if c.known[source] { // only the watcher calls this, one at a time
+func (c *cluster) isKnown(source string, heard bool) {
+	if c.heard[source] || c.known[source] && !heard { // only the watcher calls this, one at a time
 		return
 	}
 	c.locked(func(now time.Time) {
 		c.known[source] = true
-		if source == k8swatch.SourceServices { // what was inherited and is not there has gone meanwhile
-			var gone []ownership.Fact
-			for s := range c.inherited {
-				gone = append(gone, ownership.Fact{Address: s, Gone: true})
-				delete(c.services, s)
-			}
-			c.inherited = nil
-			c.election.Update(gone)
+		if heard {
+			c.heard[source] = true
+			c.forgetInherited(source, now)
 		}
 		if source == k8swatch.SourceLeases {
 			c.election.Together(now)

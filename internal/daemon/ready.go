@@ -45,7 +45,7 @@ func (d *daemon) waits() []string {
 	waits := c.waits()
 	s.mu.Unlock() // the watcher calls us with its lock held
 	waits = append(c.watcher.Waits(), waits...)
-	if len(waits) == 0 {
+	if len(waits) == 0 && d.ready() {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		c.complete = true

@@ -74,14 +74,14 @@ func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
 }
 
 // ranked is what we rank ourselves by. Others rank us by our lease, so that a
-// reason to go last counts when they have read it: else nobody would be first
-// while the API server is away.
+// reason to go last, or another share, counts when they have read it: else nobody
+// would be first while the API server is away.
 func (e *Election) ranked() *Announcer {
 	if e.published.Holder != e.self.Holder {
 		return &e.self
 	}
 	e.ranks = e.self
-	e.ranks.Excluded, e.ranks.Cordoned = e.published.Excluded, e.published.Cordoned
+	e.ranks.Excluded, e.ranks.Cordoned, e.ranks.Weight = e.published.Excluded, e.published.Cordoned, e.published.Weight
 	return &e.ranks
 }
 

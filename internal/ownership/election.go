@@ -10,11 +10,6 @@ import (
 )
 
 const (
-	// leaseTime is how long an announcer counts that does not renew its lease.
-	leaseTime = 10 * time.Second
-	// freezeAfter is how long our own renewals may go unseen before we judge
-	// nobody by theirs: it may be us who is cut off. It is less than leaseTime.
-	freezeAfter = 7 * time.Second
 	// deferFor is how long an address is left to another announcer that has
 	// just announced it, until the leases explain that.
 	deferFor = 5 * time.Second
@@ -42,7 +37,7 @@ type Election struct {
 	alone    bool      // the leases may not be read, so nobody else is known
 	resume   bool      // we were settled before the present start
 	settleAt time.Time // zero where nothing is to come
-	ownSeen  time.Time // our lease as others see it
+	ownSeen  time.Time // when the leases were last heard of: our renewal came back
 
 	peers     map[string]*peer
 	addresses map[netip.Addr]*address
@@ -223,47 +218,14 @@ func (e *Election) settle(settled bool, now time.Time) {
 	}
 }
 
-// Renewed takes a renewal of a lease over.
-func (e *Election) Renewed(a Announcer, now time.Time) {
-	if a.Node == e.self.Node {
-		if a.Holder != e.self.Holder { // of the last process
-			e.resume = e.resume || a.Settled
-			return
-		}
-		if e.Frozen(now) { // nobody could renew while we could not see it
-			for _, p := range e.peers {
-				p.seen = now
-			}
-		}
-		was := e.published
-		e.ownSeen, e.published = now, a
-		e.electIf(was.Holder != a.Holder || was.Excluded != a.Excluded || was.Cordoned != a.Cordoned)
-		return
-	}
-	p := e.peers[a.Node]
-	if p == nil {
-		e.peers[a.Node] = &peer{Announcer: a, seen: now, due: now}
-		e.electAll()
-		return
-	}
-	back := p.expired || p.dead && (p.Holder != a.Holder || p.Settled && !a.Settled)
-	changed := back || !p.same(a)
-	p.answers = p.answers && p.Holder == a.Holder && !changed // it may be on another link now
-	p.Announcer, p.seen, p.expired = a, now, false
-	if back {
-		p.dead, p.misses, p.open, p.due = false, 0, false, now
-	}
-	if changed {
+// Configure sets what the configuration says of this node's share, and of how long it
+// waits for it when it returns.
+func (e *Election) Configure(weight int, settleAfter time.Duration) {
+	if e.self.Weight != weight {
+		e.self.Weight, e.recordNew = weight, true
 		e.electAll()
 	}
-}
-
-// Left takes the end of a lease over: the announcer has stopped as planned.
-func (e *Election) Left(node string) {
-	if _, known := e.peers[node]; known {
-		delete(e.peers, node)
-		e.electAll()
-	}
+	e.settleAfter = settleAfter
 }
 
 // Update takes changes of service addresses over.
@@ -287,11 +249,6 @@ func (e *Election) Update(facts []Fact) {
 			e.reelect(f.Address, a)
 		}
 	}
-}
-
-// Frozen reports whether the leases tell nothing: our own renewals are not seen.
-func (e *Election) Frozen(now time.Time) bool {
-	return e.mode == rules.OwnershipHash && !e.alone && now.Sub(e.ownSeen) > freezeAfter
 }
 
 // Changes returns what has changed since it was last called.

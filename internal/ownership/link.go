@@ -156,22 +156,6 @@ func (e *Election) Due(now time.Time) []Ask {
 	return asks
 }
 
-// expire ends the leases that were not renewed, while we can tell.
-func (e *Election) expire(now time.Time) {
-	if e.Frozen(now) {
-		return
-	}
-	ended := false
-	for _, p := range e.peers {
-		if !p.expired && now.Sub(p.seen) >= leaseTime {
-			p.expired, ended = true, true
-		}
-	}
-	if ended {
-		e.electAll()
-	}
-}
-
 // asks returns questions for an address on each of a peer's links.
 func (p *peer) asks(target netip.Addr) []Ask {
 	asks := make([]Ask, 0, len(p.Links))

@@ -3,7 +3,9 @@
 package ownership_test
 
 import (
+	"fmt"
 	"maps"
+	"net/netip"
 	"testing"
 	"time"
 )
@@ -55,5 +57,38 @@ func TestReturn(t *testing.T) {
 				t.Errorf("owners changed before the node had settled")
 			}
 		})
+	}
+}
+
+// TestReturnSoon lets a killed node return before all have missed it, and beside one
+// that is gone while its lease is still there. What others have taken over stays
+// with them, and the rest is owned again within a moment.
+func TestReturnSoon(t *testing.T) {
+	t.Parallel()
+	const asks = 600 * time.Millisecond // what it takes to ask on the link, and to tell
+	for pause := 500 * time.Millisecond; pause <= 3*time.Second; pause += 100 * time.Millisecond {
+		for _, dead := range []bool{false, true} {
+			t.Run(fmt.Sprintf("after %s, another one dead: %v", pause, dead), func(t *testing.T) {
+				t.Parallel()
+				w := grown(t, 4, 60)
+				if dead {
+					w.kill(w.nodes[3])
+					w.run(4 * time.Second)
+				}
+				w.kill(w.nodes[1])
+				w.run(pause)
+				w.start(w.nodes[1])
+				owned := make(map[netip.Addr]bool)
+				for back := w.now; w.now.Sub(back) < 8*time.Second; {
+					for a, owners := range w.owners() {
+						if len(owners) == 0 && (owned[a] || w.now.Sub(back) > asks) {
+							t.Fatalf("%s after the return nobody owns %s", w.now.Sub(back), a)
+						}
+						owned[a] = len(owners) > 0
+					}
+					w.run(step)
+				}
+			})
+		}
 	}
 }

@@ -51,6 +51,7 @@ type node struct {
 	election *ownership.Election // nil while the daemon does not run
 	ours     map[netip.Addr]bool
 	renewed  time.Time
+	heard    bool // the API server, since the start
 	cut      bool // from the API server
 	deaf     bool // the link is down
 	link     byte // which one it is on
@@ -78,7 +79,7 @@ func (w *world) start(n *node) { w.startWith(n, w.leases) }
 // from the server.
 func (w *world) startWith(n *node, leases map[string]ownership.Announcer) {
 	n.process++
-	n.ours, n.watched, n.renewed = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}
+	n.ours, n.watched, n.renewed, n.heard = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}, false
 	n.election = ownership.New(ownership.Announcer{Node: n.name, Holder: fmt.Sprint(n.process), Weight: 1}, rules.OwnershipHash, settleFor)
 	n.election.Update(w.facts)
 	for _, l := range leases {
@@ -131,6 +132,10 @@ func (w *world) run(d time.Duration) {
 
 func (w *world) turn(n *node) {
 	if w.api && !n.cut {
+		if !n.heard {
+			n.heard = true
+			n.election.Heard(w.now)
+		}
 		news := n.election.News()
 		if first := n.renewed.IsZero(); (!first || n.election.Speaks()) && (news || w.now.Sub(n.renewed) >= renewal) {
 			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), n.election.Record())

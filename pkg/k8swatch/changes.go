@@ -80,17 +80,21 @@ func (w *Watcher) prefixesChanged() {
 			return
 		}
 		if len(s.prefixes) > 0 {
-			w.handler.Prefixes(s.name, s.prefixes)
+			w.setPrefixes(s.name, s.prefixes)
 			return
 		}
 	}
-	w.handler.Prefixes("", nil)
+	w.setPrefixes("", nil)
+}
+
+func (w *Watcher) setPrefixes(source string, prefixes []netip.Prefix) {
+	w.prefixes = true
+	w.handler.Prefixes(source, prefixes)
 }
 
 func (w *Watcher) servicesChanged(keys []string) {
 	w.dirty = true
 	w.handler.Services(w.allocated.servicesChanged(keys))
-	w.known(w.services.health)
 	needed := w.allocated.needsEndpoints()
 	switch {
 	case needed && w.stopSlices == nil && w.ctx != nil:
@@ -106,6 +110,23 @@ func (w *Watcher) servicesChanged(keys []string) {
 		w.sources = slices.DeleteFunc(w.sources, func(h *health) bool { return h == w.slices.health })
 		w.slices.clear() // they would be old when they are needed again
 	}
+	w.servicesKnown()
+}
+
+// servicesKnown tells that services are known, unless their endpoints are needed and
+// about to be: others would leave addresses to us of which we do not know yet whether
+// we take them.
+func (w *Watcher) servicesKnown() {
+	if s := w.slices.health.get(); w.stopSlices == nil || w.slices.known() || s.Fault != "" || w.services.status().Restored {
+		w.known(w.services.health)
+	}
+}
+
+// slicesFailed is servicesKnown for who does not hold the lock.
+func (w *Watcher) slicesFailed() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.servicesKnown()
 }
 
 func (w *Watcher) slicesChanged(keys []string) {
@@ -113,6 +134,7 @@ func (w *Watcher) slicesChanged(keys []string) {
 	if changes := w.allocated.slicesChanged(keys, w.sliceOf); len(changes) > 0 {
 		w.handler.Services(changes)
 	}
+	w.servicesKnown()
 }
 
 func (w *Watcher) cidrsChanged() {
@@ -148,6 +170,6 @@ func (w *Watcher) leasesChanged(keys []string) {
 // known tells that a source is known as a whole, if it is.
 func (w *Watcher) known(h *health) {
 	if s := h.get(); s.Synced || s.Restored {
-		w.handler.Known(s.Source)
+		w.handler.Known(s.Source, s.Synced)
 	}
 }

@@ -37,6 +37,7 @@ type SourceStatus struct {
 type health struct {
 	log       *slog.Logger
 	forbidden func() // nil where nobody asks
+	failed    func() // in a goroutine of its own; nil where nobody asks
 
 	mu       sync.Mutex
 	status   SourceStatus
@@ -147,6 +148,9 @@ func (h *health) result(err error, watch bool) {
 		return
 	}
 	h.reported = kind
+	if h.failed != nil {
+		go h.failed()
+	}
 	switch {
 	case h.status.Forbidden:
 		if h.forbidden != nil {

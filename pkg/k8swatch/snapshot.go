@@ -118,20 +118,6 @@ func (w *Watcher) shared(k stored) bool {
 	return k == stored(w.leases) || k == stored(w.services) || k == stored(w.slices)
 }
 
-// Waits returns the sources of which neither the server nor the snapshot has told what
-// there is, but for services and leases: of those Known tells.
-func (w *Watcher) Waits() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var waits []string
-	for _, k := range w.stores() {
-		if needed := !w.shared(k) || k == stored(w.slices) && w.stopSlices != nil; needed && !k.known() {
-			waits = append(waits, k.source())
-		}
-	}
-	return waits
-}
-
 // restore hands over what the last process knew. Pods end with a reboot.
 func (w *Watcher) restore() {
 	if w.config.Snapshot == "" {

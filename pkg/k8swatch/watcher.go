@@ -61,9 +61,10 @@ type Handler struct {
 	Wanted func(announcers []Lease) bool
 	// Joining is called when it is about to.
 	Joining func()
-	// Known is called when a source is known as a whole, from the server or the
-	// snapshot: Services after services, Lease after leases.
-	Known func(source string)
+	// Known is called when a source is known as a whole, from the snapshot, or by
+	// heard from the server: services, with what their policies need, after all of
+	// them; leases after all of them. It may be called again.
+	Known func(source string, heard bool)
 	// Record returns what this node's lease says of it; Renewed is called after
 	// each attempt to renew it, and Forbidden when the account may not read a
 	// source. They may be called at any time.
@@ -96,6 +97,7 @@ type Watcher struct {
 	node       *kept[nodeFacts]
 	blocks     []*kept[netip.Prefix]
 	ciliumNode *kept[[]netip.Prefix]
+	prefixes   bool // handed over once
 	services   *kept[Service]
 	slices     *kept[endpoints]
 	sliceOf    map[string]string // service of each slice
@@ -127,6 +129,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
 	w.services.health.forbidden = func() { handler.Forbidden(SourceServices) }
 	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
+	w.slices.health.failed = w.slicesFailed
 	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
 	for _, b := range blockSources(config.Node) {
@@ -243,6 +246,28 @@ func (w *Watcher) Status() []SourceStatus {
 		out[i] = h.get()
 	}
 	return out
+}
+
+// Waits returns what neither the server nor the snapshot has told yet of this node. Of
+// services and leases Known tells.
+func (w *Watcher) Waits() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var waits []string
+	for _, s := range []struct {
+		what          string
+		needed, known bool
+	}{
+		{"nodes", w.config.Needs.Prefixes || w.config.Needs.Services, w.node.known()},
+		{"pods", w.config.Needs.Pods || w.config.Needs.Prefixes, w.pods.known()},
+		{"prefixes of this node", w.config.Needs.Prefixes, w.prefixes}, // by whichever source
+		{"servicecidrs", w.config.Needs.ServiceCIDRs, w.cidrs.known()},
+	} {
+		if s.needed && !s.known {
+			waits = append(waits, s.what)
+		}
+	}
+	return waits
 }
 
 // Server returns the URL of the API server.

@@ -30,13 +30,9 @@ func TestReload(t *testing.T) {
 	time.Sleep(5 * time.Second) // all have settled, and are on disk
 	before := owners(t, n, a, targets)
 	kept := targets[len(targets)-2] // of one service only, by its label
-	for _, change := range []struct{ old, words string }{
-		{settle, settle + "  services: {kinds: [cluster-ip]}\n"},
-		{"method: pods}", "method: node}"},
-		{"method: node}", "method: pods}"},
-		{"  services: {kinds: [cluster-ip]}\n", "  service_proxy_health: \"\"\n"},
-	} {
-		harness.ReplaceIn(t, config, change.old, change.words)
+	reload := func(old, words string) {
+		t.Helper()
+		harness.ReplaceIn(t, config, old, words)
 		d.Reload()
 		unanswered := 0
 		for end := time.Now().Add(1500 * time.Millisecond); time.Now().Before(end); {
@@ -47,11 +43,28 @@ func TestReload(t *testing.T) {
 			}
 		}
 		if unanswered > 0 {
-			t.Errorf("%q: %d solicitations unanswered", change.words, unanswered)
+			t.Errorf("%q: %d solicitations unanswered", words, unanswered)
 		}
+	}
+	for _, change := range []struct{ old, words string }{
+		{settle, settle + "  services: {kinds: [cluster-ip]}\n"},
+		{"method: pods}", "method: node}"},
+		{"method: node}", "method: pods}"},
+		{"  services: {kinds: [cluster-ip]}\n", "  service_proxy_health: \"\"\n"},
+		{settle, "  settle: 3s\n"},
+	} {
+		reload(change.old, change.words)
 	}
 	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
 		t.Errorf("owners went from %v to %v", before, now)
+	}
+
+	// Another share moves addresses, and loses no answer.
+	reload("  settle: 3s\n", "  settle: 3s\n  weight: 8\n")
+	d.Wait("more addresses", func(s daemon.Status) bool { return s.Cluster.OwnedAddresses > s.Cluster.ServiceAddresses/2 })
+	reload("  weight: 8\n", "  weight: 1\n")
+	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
+		t.Errorf("with the weight of before the owners went from %v to %v", before, now)
 	}
 
 	// What is no longer selected is no longer answered for, and a wrong section
