@@ -209,7 +209,7 @@ func (u *uplink) open() error {
 	}
 	u.listener = l
 	u.join()
-	index := l.Index()
+	index := u.link.Index
 	go func() { // a socket that fails by itself is replaced
 		<-l.Done()
 		u.owner.notify(hostwatch.Event{Index: index})

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -138,8 +139,32 @@ func (l *Listener) control(f func(fd int) error) error {
 	return errors.Join(err, inner)
 }
 
-// Index returns the index of the device that the listener is bound to.
-func (l *Listener) Index() int { return l.index }
+// Index returns the index of the device that the socket is bound to, another one than
+// it was opened with when it has lost that: a device that leaves and comes back, even
+// with the same index, is another one to the socket. The kernel tells of a device that
+// goes down before it leaves, and of no more than that.
+func (l *Listener) Index() int {
+	index := l.index
+	_ = l.control(func(fd int) (err error) { // of one that has stopped Done tells
+		index, err = boundIndex(fd)
+		return err
+	})
+	return index
+}
+
+// boundIndex returns the index of the device that a packet socket is bound to, and -1
+// where it has none any more.
+func boundIndex(fd int) (int, error) {
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		return -1, os.NewSyscallError("getsockname", err)
+	}
+	sll, ok := name.(*unix.SockaddrLinklayer)
+	if !ok {
+		return -1, nil
+	}
+	return sll.Ifindex, nil
+}
 
 // Done is closed when the listener has stopped, by Close or by an error.
 func (l *Listener) Done() <-chan struct{} { return l.done }

@@ -156,17 +156,14 @@ func socketError(fd int) unix.Errno {
 	return unix.Errno(code) //nolint:gosec // an errno
 }
 
-// checkDevice fails when the socket has lost its device for good. One that comes
-// back, even with the same index, is another one to the socket.
+// checkDevice fails when the socket has lost its device for good. One that is still
+// about to leave is found out about by Index.
 func (lp *loop) checkDevice() error {
-	name, err := unix.Getsockname(lp.fd)
-	if err != nil {
-		return os.NewSyscallError("getsockname", err)
+	index, err := boundIndex(lp.fd)
+	if err == nil && index != lp.l.index {
+		err = fmt.Errorf("packet socket: %w", unix.ENODEV)
 	}
-	if sll, ok := name.(*unix.SockaddrLinklayer); !ok || sll.Ifindex != lp.l.index {
-		return fmt.Errorf("packet socket: %w", unix.ENODEV)
-	}
-	return nil
+	return err
 }
 
 // receive answers frames until the ring is empty or the batch is full, and
