@@ -149,7 +149,12 @@ func (c *cluster) nodeChanged(n k8swatch.NodeState) {
 
 func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 	c.locked(func(now time.Time) {
+		was, known := c.seats[l.Node]
+		again := c.inheritedOf != nil && known && !gone && l.Holder == was.Holder && l.Renewed <= was.written
 		delete(c.inheritedOf, l.Node)
+		if again { // no renewal: the last watcher has told of it
+			return
+		}
 		if gone {
 			delete(c.seats, l.Node)
 			c.election.Left(l.Node)

@@ -43,7 +43,7 @@ func (c *cluster) inherit(old *cluster) {
 	for node := range c.seats {
 		c.inheritedOf[node] = true
 	}
-	if c.needs.Leases && !c.standby && c.election.Speaks() { // others go by what the lease says
+	if c.needs.Leases && !c.standby && !c.election.IsAlone() && c.election.Speaks() { // others go by what the lease says
 		c.watcher.Announce()
 	}
 }

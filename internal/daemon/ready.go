@@ -54,7 +54,8 @@ func (d *daemon) waits() []string {
 }
 
 // waits returns what this node's part in sharing out services waits for. A lease that
-// could not be written is an outage, or a permission that is missing.
+// cannot be written is not waited for without a permission, nor without the server: the
+// snapshot is what there is then.
 func (c *cluster) waits() []string {
 	switch {
 	case !c.needs.Services, c.unreadable, c.standby, c.election.IsAlone():
@@ -65,7 +66,7 @@ func (c *cluster) waits() []string {
 		return []string{k8swatch.SourceLeases}
 	case !c.election.Speaks():
 		return []string{"other announcers"}
-	case c.needs.Leases && !c.leaseWell && c.leaseFault == nil:
+	case c.needs.Leases && !c.leaseWell && (c.leaseFault == nil || c.heard[k8swatch.SourceLeases] && !mayNot(c.leaseFault)):
 		return []string{"own lease"}
 	}
 	return nil

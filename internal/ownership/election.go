@@ -37,7 +37,7 @@ type Election struct {
 	alone    bool      // the leases may not be read, so nobody else is known
 	resume   bool      // we were settled before the present start
 	settleAt time.Time // zero where nothing is to come
-	ownSeen  time.Time // when the leases were last heard of: our renewal came back
+	ownSeen  time.Time // when the leases last told something: a list, our renewal
 
 	peers     map[string]*peer
 	addresses map[netip.Addr]*address
@@ -219,7 +219,7 @@ func (e *Election) settle(settled bool, now time.Time) {
 }
 
 // Configure sets what the configuration says of this node's share, and of how long it
-// waits for it when it returns.
+// waits for it when it returns. A wait that has begun goes on as it was.
 func (e *Election) Configure(weight int, settleAfter time.Duration) {
 	if e.self.Weight != weight {
 		e.self.Weight, e.recordNew = weight, true

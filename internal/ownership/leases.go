@@ -11,8 +11,9 @@ import (
 const (
 	// leaseTime is how long an announcer counts that does not renew its lease.
 	leaseTime = 10 * time.Second
-	// freezeAfter is how long our own renewals may go unseen before we judge
-	// nobody by theirs: it may be us who is cut off. It is less than leaseTime.
+	// freezeAfter is how long our own renewals may go unseen, or the first list be
+	// ago, before we judge nobody by theirs: it may be us who is cut off. It is less
+	// than leaseTime.
 	freezeAfter = 7 * time.Second
 )
 

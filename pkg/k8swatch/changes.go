@@ -122,11 +122,13 @@ func (w *Watcher) servicesKnown() {
 	}
 }
 
-// slicesFailed is servicesKnown for who does not hold the lock.
-func (w *Watcher) slicesFailed() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.servicesKnown()
+// apart returns f for who does not hold the lock.
+func (w *Watcher) apart(f func()) func() {
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		f()
+	}
 }
 
 func (w *Watcher) slicesChanged(keys []string) {

@@ -129,7 +129,8 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
 	w.services.health.forbidden = func() { handler.Forbidden(SourceServices) }
 	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
-	w.slices.health.failed = w.slicesFailed
+	w.slices.health.failed = w.apart(w.servicesKnown)
+	w.node.health.failed = w.apart(w.prefixesChanged)
 	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
 	for _, b := range blockSources(config.Node) {
