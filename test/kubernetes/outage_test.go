@@ -78,9 +78,7 @@ func TestOutage(t *testing.T) {
 	daemons[0].Exit()
 	daemons[0] = run(t, n.Nodes[0], settle, both)
 	a.WantAnswer(pod)
-	if !strings.Contains(daemons[0].Log(), "answering from the snapshot") {
-		t.Error("the log does not tell of the snapshot")
-	}
+	harness.Eventually(t, "word of the snapshot", func() bool { return strings.Contains(daemons[0].Log(), "answering from the snapshot") })
 	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
 
 	c.StartServer()
