@@ -92,8 +92,9 @@ func (e *Election) checksDue(now time.Time) []Ask {
 	return asks
 }
 
-// endChecks takes part after a start, when no check is open any more. While the leases tell nothing, those who did
-// not take over take us for what we were: what is theirs to take is ours.
+// endChecks takes part after a start, when no check is open any more. While the leases
+// tell nothing, those who did not take over take us for what we were: what is theirs to
+// take is ours.
 func (e *Election) endChecks(now time.Time) {
 	if e.phase != checking || slices.ContainsFunc(e.checks, func(c *check) bool { return !c.taken }) {
 		return

@@ -71,7 +71,8 @@ func (e *Election) Left(node string) {
 	}
 }
 
-// Frozen reports whether the leases tell nothing: our own renewals are not seen.
+// Frozen reports whether the leases tell nothing: neither a first list nor a renewal
+// of our own was seen of late.
 func (e *Election) Frozen(now time.Time) bool {
 	return e.mode == rules.OwnershipHash && !e.alone && now.Sub(e.ownSeen) > freezeAfter
 }

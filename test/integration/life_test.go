@@ -278,16 +278,25 @@ func TestLongAfterDown(t *testing.T) {
 // with the same index before the daemon looked.
 func TestDeviceAwayAndBack(t *testing.T) {
 	t.Parallel()
-	n := harness.NewNetwork(t)
-	elsewhere := harness.Namespace(t)
-	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
-	answers(t, n)
-	d.Signal(syscall.SIGSTOP)
-	harness.Must(t, n.Node.Move(harness.Uplink, elsewhere))
-	harness.Must(t, elsewhere.Move(harness.Uplink, n.Node))
-	harness.Must(t, n.Node.Up(harness.Uplink))
-	n.AddressNode(t)
-	d.Signal(syscall.SIGCONT)
-	answers(t, n)
-	d.WaitReady()
+	for name, down := range map[string]bool{"at work": false, "down before": true} { // of which the socket heard, and of no more
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := harness.NewNetwork(t)
+			elsewhere := harness.Namespace(t)
+			d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+			answers(t, n)
+			if down {
+				harness.Must(t, n.Node.Down(harness.Uplink))
+				d.WaitState(daemon.Down)
+			}
+			d.Signal(syscall.SIGSTOP)
+			harness.Must(t, n.Node.Move(harness.Uplink, elsewhere))
+			harness.Must(t, elsewhere.Move(harness.Uplink, n.Node))
+			harness.Must(t, n.Node.Up(harness.Uplink))
+			n.AddressNode(t)
+			d.Signal(syscall.SIGCONT)
+			answers(t, n)
+			d.WaitReady()
+		})
+	}
 }
