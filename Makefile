@@ -8,7 +8,7 @@ CACHE   = .cache
 TOOLS   = $(CACHE)/tools
 GOTOOL  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o ../../$(TOOLS)/
 VERSION = 0.1.0-dev
-FUZZ    = 30s
+FUZZ    = 30
 
 all: build
 
@@ -19,7 +19,7 @@ help:
 	@echo 'make bench-kubernetes measure against a real API server (root, half an hour)'
 	@echo 'make control-plane build the Kubernetes that the tests run against'
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
-	@echo 'make fuzz    look for frames and files that break something; FUZZ=30s each'
+	@echo 'make fuzz    look for frames and files that break something; FUZZ=30: about so many seconds each'
 	@echo 'make lint    run the linters'
 	@echo 'make test-full run what takes systemd, a kubelet or a Prometheus (root)'
 	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
@@ -54,7 +54,7 @@ test: root-is-there go-is-there $(CACHE)/netfilter/done
 	@echo '== testing the measurements: they compile'
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
-	@$(MAKE) -s fuzz FUZZ=5s
+	@$(MAKE) -s fuzz FUZZ=5
 	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
@@ -114,11 +114,14 @@ $(CACHE)/netfilter/done:
 	rm -rf debs root
 	@touch $@
 
+# Counted and not timed: Go before 1.27 now and then fails a target as its time
+# is up (go.dev/issue/75804). A count is about what one second does, times FUZZ.
 fuzz:
-	@$(GO) test -run '^$$' -fuzz '^FuzzRespond$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/ndp
-	@$(GO) test -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./internal/config
-	@$(GO) test -run '^$$' -fuzz '^FuzzNDPPD$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./internal/config
-	@$(GO) test -run '^$$' -fuzz '^FuzzMessages$$' -fuzztime $(FUZZ) -fuzzminimizetime 5s ./pkg/hostwatch
+	@fuzz() { $(GO) test -run '^$$' -fuzz "^$$1\$$" -fuzztime $$(($$3 * $(FUZZ)))x -fuzzminimizetime 1000x "$$2"; }; set -e; \
+	fuzz FuzzRespond ./pkg/ndp 50000; \
+	fuzz FuzzParse ./internal/config 3000; \
+	fuzz FuzzNDPPD ./internal/config 10000; \
+	fuzz FuzzMessages ./pkg/hostwatch 25000
 
 bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@echo '== the responder alone'
