@@ -192,7 +192,7 @@ func (c *cluster) isKnown(source string, heard bool) {
 
 // publish puts what the election has changed in force.
 func (c *cluster) publish(now time.Time) {
-	changes := c.election.Changes()
+	changes := c.election.Changes(now)
 	entries := make([]rules.EntryChange, len(changes))
 	for i, ch := range changes {
 		entries[i] = rules.EntryChange{
@@ -205,6 +205,11 @@ func (c *cluster) publish(now time.Time) {
 	}
 	if len(entries) > 0 {
 		c.owner.store.Update(rules.ServiceAddresses, entries)
+	}
+	for _, ch := range changes {
+		if ch.Ours && ch.Owner != c.config.Node { // answered for until the owner announces it, which we do no more
+			c.owner.withdraw(ch.Address)
+		}
 	}
 	c.news.flush(c, now)
 	c.showPresence()

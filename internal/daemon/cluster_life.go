@@ -12,13 +12,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 )
 
 const (
-	// handover is how long a planned stop goes on to answer for service
-	// addresses, so that those who take them over are heard first.
-	handover = 500 * time.Millisecond
 	// proxyEvery is how often the service proxy is asked, proxyMisses how often
 	// in a row it may fail.
 	proxyEvery, proxyMisses = 2 * time.Second, 3
@@ -163,7 +161,7 @@ func (d *daemon) handOver(c *cluster) {
 	s := c.election.Status(time.Now())
 	c.owner.mu.Unlock()
 	if s.Owned > 0 && s.Announcers > 1 {
-		time.Sleep(handover)
+		time.Sleep(ownership.HandOver)
 	}
 }
 

@@ -163,7 +163,7 @@ func (d *daemon) standDown(old *cluster) *cluster {
 func (d *daemon) leaveAddresses(ctx context.Context) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(handover):
+	case <-time.After(ownership.HandOver):
 	}
 	s := d.supervisor
 	s.mu.Lock()

@@ -99,6 +99,13 @@ func (u *uplink) announceChanges(deltas []rules.Delta) {
 	}
 }
 
+// withdraw ends the announcements of an address on every uplink.
+func (s *supervisor) withdraw(a netip.Addr) {
+	for _, u := range s.uplinks {
+		u.duties.announcer.Withdraw(a)
+	}
+}
+
 // announceAll announces every exact address, as when the link comes back.
 func (u *uplink) announceAll(at time.Time) {
 	if u.config.Gratuitous == rules.GratuitousNone {

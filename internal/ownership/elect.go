@@ -98,7 +98,8 @@ func (e *Election) assign(s netip.Addr, a *address, owner, backup string, fresh 
 	if !fresh && owner == a.owner && backup == a.backup {
 		return
 	}
-	e.changes = append(e.changes, Change{Address: s, Ours: owner == e.self.Node && owner != "", Owner: owner, Backup: backup, Before: a.owner})
+	ours := e.hold(s, a, owner, fresh) || owner == e.self.Node && owner != ""
+	e.changes = append(e.changes, Change{Address: s, Ours: ours, Owner: owner, Backup: backup, Before: a.owner})
 	if !fresh {
 		e.count(a, -1)
 	}

@@ -41,12 +41,13 @@ type Election struct {
 
 	peers     map[string]*peer
 	addresses map[netip.Addr]*address
-	left      map[netip.Addr]*address // those that are left to somebody
-	owns      map[string]int          // addresses of each node
-	stands    map[string]int          // addresses of which each node is first or second
-	published Announcer               // what others know of us
-	said      Announcer               // what our lease was last given
-	ranks     Announcer               // what we rank ourselves by
+	left      map[netip.Addr]*address  // those that are left to somebody
+	held      map[netip.Addr]time.Time // those that we still answer for, and until when
+	owns      map[string]int           // addresses of each node
+	stands    map[string]int           // addresses of which each node is first or second
+	published Announcer                // what others know of us
+	said      Announcer                // what our lease was last given
+	ranks     Announcer                // what we rank ourselves by
 	checks    []*check
 	asked     int // checks of the start
 	changes   []Change
@@ -93,7 +94,8 @@ type Change struct {
 	Address netip.Addr
 	// Gone is true when it is allocated no more.
 	Gone bool
-	// Ours is true when this node answers.
+	// Ours is true when this node answers: it is the owner, or was, and the owner has
+	// not announced the address yet.
 	Ours bool
 	// Owner, Backup and Before are names of nodes, "" for none.
 	Owner, Backup, Before string
@@ -104,7 +106,7 @@ func New(self Announcer, mode rules.Ownership, settleAfter time.Duration) *Elect
 	self.Links = nil
 	return &Election{
 		mode: mode, self: self, settleAfter: settleAfter,
-		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address),
+		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address), held: make(map[netip.Addr]time.Time),
 	}
 }
 
@@ -156,6 +158,7 @@ func (e *Election) SetSelf(a Announcer, now time.Time) {
 	case len(a.Links) == 0:
 		e.resume = e.resume || e.self.Settled
 		e.phase, e.checks, e.settleAt = waiting, nil, time.Time{}
+		e.releaseAll()
 		e.quiet(now)
 	case !had:
 		e.join(now)
@@ -238,6 +241,7 @@ func (e *Election) Update(facts []Fact) {
 			e.count(a, -1)
 			delete(e.addresses, f.Address)
 			delete(e.left, f.Address)
+			delete(e.held, f.Address)
 			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
 		case a == nil:
 			a = &address{local: f.Local, nodes: f.Nodes}
@@ -249,13 +253,6 @@ func (e *Election) Update(facts []Fact) {
 			e.reelect(f.Address, a)
 		}
 	}
-}
-
-// Changes returns what has changed since it was last called.
-func (e *Election) Changes() []Change {
-	c := e.changes
-	e.changes = nil
-	return c
 }
 
 // Speaks reports whether what Record returns holds: a node that asks on the link who

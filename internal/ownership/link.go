@@ -88,6 +88,7 @@ func (e *Election) announced(p *peer, s netip.Addr, now time.Time) {
 		return
 	}
 	e.revive(p, now)
+	e.release(s)
 	a := e.addresses[s]
 	if a == nil || a.owner != e.self.Node {
 		return
@@ -142,6 +143,7 @@ func (e *Election) Due(now time.Time) []Ask {
 		e.electAll()
 	}
 	e.expire(now)
+	e.holdsDue(now)
 	e.leftDue(now)
 	asks := e.checksDue(now)
 	if len(e.self.Links) == 0 {
@@ -228,6 +230,9 @@ func (e *Election) Next() (first time.Time, ok bool) {
 	}
 	for _, a := range e.left {
 		sooner(a.until)
+	}
+	for _, until := range e.held {
+		sooner(until)
 	}
 	for _, p := range e.peers {
 		if p.expired {

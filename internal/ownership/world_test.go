@@ -5,6 +5,7 @@ package ownership_test
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -33,8 +34,10 @@ type world struct {
 	// api is true while the API server answers; leases are what it has.
 	api    bool
 	leases map[string]ownership.Announcer
-	// underway is what is on its way on the link.
+	// underway is what is on its way on the link, or from the API server.
 	underway []delivery
+	// lag is how long a lease takes from the API server to a node.
+	lag func(lease string, to *node) time.Duration
 }
 
 // delivery is what happens at a time.
@@ -145,10 +148,7 @@ func (w *world) turn(n *node) {
 			n.renewed = w.now
 			w.leases[n.name] = a
 			for _, o := range w.nodes {
-				if o.election != nil && !o.cut {
-					o.election.Renewed(a, w.now)
-					o.watched[a.Node] = a
-				}
+				w.watch(o, a)
 			}
 		}
 		for name := range n.watched {
@@ -170,6 +170,32 @@ func (w *world) turn(n *node) {
 	w.settle(n)
 }
 
+// watch brings a lease to a node.
+func (w *world) watch(n *node, lease ownership.Announcer) {
+	process := n.process
+	take := func() {
+		if n.election != nil && !n.cut && n.process == process {
+			n.election.Renewed(lease, w.now)
+			n.watched[lease.Node] = lease
+		}
+	}
+	if w.lag == nil {
+		take()
+		return
+	}
+	w.send(w.lag(lease.Node, n), take)
+}
+
+// send has something done after a delay.
+func (w *world) send(delay time.Duration, do func()) {
+	at := w.now.Add(delay)
+	i := len(w.underway)
+	for i > 0 && w.underway[i-1].at.After(at) {
+		i--
+	}
+	w.underway = slices.Insert(w.underway, i, delivery{at, do})
+}
+
 // deliver does what has arrived.
 func (w *world) deliver() {
 	for len(w.underway) > 0 && !w.underway[0].at.After(w.now) {
@@ -182,7 +208,7 @@ func (w *world) deliver() {
 // ask takes a question to a station and its answer back.
 func (w *world) ask(from *node, ask ownership.Ask) {
 	asker := from.election
-	w.underway = append(w.underway, delivery{w.now.Add(linkDelay), func() {
+	w.send(linkDelay, func() {
 		for _, n := range w.nodes {
 			if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link || from.election != asker {
 				continue
@@ -191,13 +217,13 @@ func (w *world) ask(from *node, ask ownership.Ask) {
 				asker.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
 			}
 		}
-	}})
+	})
 }
 
 // settle puts a node's changes in force, and announces what it takes.
 func (w *world) settle(n *node) {
 	var taken []netip.Addr
-	for _, c := range n.election.Changes() {
+	for _, c := range n.election.Changes(w.now) {
 		was := n.ours[c.Address]
 		if !c.Ours || c.Gone {
 			delete(n.ours, c.Address)
