@@ -255,6 +255,19 @@ func (e *Election) Update(facts []Fact) {
 	}
 }
 
+// Changes returns what has changed since it was last called, and is to be put in
+// force now.
+func (e *Election) Changes(now time.Time) []Change {
+	changes := e.changes
+	e.changes = nil
+	for _, c := range changes {
+		if until, held := e.held[c.Address]; held && until.IsZero() {
+			e.held[c.Address] = now.Add(HandOver)
+		}
+	}
+	return changes
+}
+
 // Speaks reports whether what Record returns holds: a node that asks on the link who
 // has taken over does not know yet what it is.
 func (e *Election) Speaks() bool { return e.begun && e.phase != checking }

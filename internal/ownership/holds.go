@@ -18,7 +18,7 @@ const HandOver = 500 * time.Millisecond
 func (e *Election) hold(s netip.Addr, a *address, owner string, fresh bool) bool {
 	_, held := e.held[s]
 	switch {
-	case owner == "" || owner == e.self.Node || a.leftTo != "" || e.phase != member || len(e.self.Links) == 0 || !a.takes(e.self.Node):
+	case owner == "" || owner == e.self.Node || a.leftTo != "" || e.phase != member || !a.takes(e.self.Node):
 		delete(e.held, s)
 		return false
 	case !held && (fresh || a.owner != e.self.Node):
@@ -54,17 +54,4 @@ func (e *Election) holdsDue(now time.Time) {
 			e.release(s)
 		}
 	}
-}
-
-// Changes returns what has changed since it was last called, and is to be put in
-// force now.
-func (e *Election) Changes(now time.Time) []Change {
-	changes := e.changes
-	e.changes = nil
-	for _, c := range changes {
-		if until, held := e.held[c.Address]; held && until.IsZero() {
-			e.held[c.Address] = now.Add(HandOver)
-		}
-	}
-	return changes
 }
