@@ -41,16 +41,17 @@ build: go-is-there
 demo: root-is-there build
 	@bin/ndproxyd demo
 
-# The race detector needs a C compiler; the tests run without it, too.
+# The race detector needs a C compiler; the tests run without it, too. Nothing is taken
+# from the cache, which does not see that the daemon that a test builds has changed.
 test: root-is-there go-is-there $(CACHE)/netfilter/done
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
 	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; \
-	$(GO) test $$race -timeout 20m ./...
+	$(GO) test $$race -count 1 -timeout 20m ./...
 	@$(MAKE) -s control-plane
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; fi; \
 	echo '== testing against a real API server'; \
-	cd test/kubernetes && CGO_ENABLED=$${race:+1} && export CGO_ENABLED=$${CGO_ENABLED:-0} && $(GO) test $$race -timeout 20m ./...
+	cd test/kubernetes && CGO_ENABLED=$${race:+1} && export CGO_ENABLED=$${CGO_ENABLED:-0} && $(GO) test $$race -count 1 -timeout 20m ./...
 	@echo '== testing the measurements: they compile'
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
