@@ -68,14 +68,14 @@ func TestBackoff(t *testing.T) {
 	var b backoff
 	var got []time.Duration
 	for range 7 {
-		got = append(got, b.next())
+		got = append(got, b.Next())
 	}
 	ms := time.Millisecond
 	if want := []time.Duration{250 * ms, 500 * ms, 1000 * ms, 2000 * ms, 4000 * ms, 5000 * ms, 5000 * ms}; !slices.Equal(got, want) {
 		t.Errorf("waits are %s", got)
 	}
-	b.reset()
-	if b.next() != 250*ms {
+	b.Reset()
+	if b.Next() != 250*ms {
 		t.Error("a reset does not begin anew")
 	}
 }

@@ -70,7 +70,7 @@ func (d *daemon) servePage(ctx context.Context, name string, p *page, handler fu
 			<-serveCtx.Done()
 		} else {
 			err = d.serveEndpoint(serveCtx, e, handler(e), func(a net.Addr) {
-				retry.reset()
+				retry.Reset()
 				said = ""
 				d.log.Info("serving "+name, "address", a.String(), "tls", e.TLS || e.Review)
 			})
@@ -81,7 +81,7 @@ func (d *daemon) servePage(ctx context.Context, name string, p *page, handler fu
 				d.log.Warn(name+" is not served, which is tried again", "address", e.Listen, "err", err)
 			}
 			select {
-			case <-time.After(retry.next()):
+			case <-time.After(retry.Next()):
 			case <-serveCtx.Done():
 			}
 		}

@@ -3,65 +3,29 @@
 package daemon
 
 import (
-	"fmt"
 	"net"
-	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/task"
+	life "github.com/ndproxyd/ndproxyd/internal/uplink"
 )
 
-// State tells whether an uplink answers, and else why not.
-type State uint8
+// The old names, until the last of this package's parts has moved.
+type (
+	// State is that of an uplink.
+	State   = life.State
+	backoff = task.Backoff
+)
 
-// The states of an uplink.
+// The states.
 const (
-	// Absent: there is no interface of that name.
-	Absent State = iota
-	// Down: the link is down; the socket waits.
-	Down
-	// NotEthernet: the interface can have no neighbors.
-	NotEthernet
-	// Port: the interface belongs to a bridge or a bond, which is the one to name.
-	Port
-	// NoIPv6: the interface has no IPv6.
-	NoIPv6
-	// NoAddress: there is no address to answer from (RFC 4861 §4.4).
-	NoAddress
-	// Failed: the socket could not be opened; it is tried again.
-	Failed
-	// Ready: solicitations are answered.
-	Ready
+	Absent      = life.Absent
+	Down        = life.Down
+	NotEthernet = life.NotEthernet
+	Port        = life.Port
+	NoIPv6      = life.NoIPv6
+	NoAddress   = life.NoAddress
+	Failed      = life.Failed
+	Ready       = life.Ready
 )
-
-// String returns the state's name in logs and in status.
-func (s State) String() string {
-	switch s {
-	case Absent:
-		return "absent"
-	case Down:
-		return "down"
-	case NotEthernet:
-		return "not_ethernet"
-	case Port:
-		return "port"
-	case NoIPv6:
-		return "no_ipv6"
-	case NoAddress:
-		return "no_address"
-	case Failed:
-		return "failed"
-	case Ready:
-		return "ready"
-	}
-	return fmt.Sprintf("State(%d)", uint8(s))
-}
 
 func macString(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }
-
-// backoff spaces repeated attempts: 250 ms, doubled up to 5 s.
-type backoff struct{ wait time.Duration }
-
-func (b *backoff) next() time.Duration {
-	b.wait = min(max(2*b.wait, 250*time.Millisecond), 5*time.Second)
-	return b.wait
-}
-
-func (b *backoff) reset() { b.wait = 0 }

@@ -306,7 +306,7 @@ func (u *uplink) leave() error {
 // set changes the state and says so once.
 func (u *uplink) set(s State, why string) {
 	if s == Ready && u.membership != nil {
-		u.retry.reset()
+		u.retry.Reset()
 	}
 	if s == u.state && why == u.why {
 		return
@@ -325,7 +325,7 @@ func (u *uplink) again() {
 		u.timer.Stop()
 	}
 	name := u.config.Interface
-	u.timer = time.AfterFunc(u.retry.next(), func() { u.owner.notify(hostwatch.Event{Name: name}) })
+	u.timer = time.AfterFunc(u.retry.Next(), func() { u.owner.notify(hostwatch.Event{Name: name}) })
 }
 
 // report says what went wrong, once until something else does.

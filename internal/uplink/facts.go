@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Facts is what an uplink shows of itself at one moment. It never changes; do
+// not write to what it points to.
+type Facts struct {
+	// Config are the settings in force.
+	Config rules.Uplink
+	// State tells whether solicitations are answered, Why in one sentence why
+	// they are not, and Since since when that is so.
+	State State
+	Why   string
+	Since time.Time
+	// Link is the zero Link, and Interface nil, while there is no device.
+	Link      rules.Link
+	Interface *ndp.Interface
+	// View is what the uplink answers for.
+	View *rules.View
+	// Membership is what the socket has joined.
+	Membership ndp.MembershipStatus
+	// Conflicts are the addresses that are left to another station, in order.
+	Conflicts []Conflict
+	// Announcing counts the addresses that are being announced, Unannounced
+	// those for which there was no room.
+	Announcing  int
+	Unannounced uint64
+	// Counters and Recent live as long as the uplink does, and may be read at
+	// any time.
+	Counters *ndp.Counters
+	Recent   *ndp.Recent
+}
+
+// Conflict is an address that a rule covers and another station has.
+type Conflict struct {
+	Address netip.Addr
+	MAC     [6]byte
+	Since   time.Time
+}
