@@ -50,13 +50,6 @@ type Options struct {
 	Log *slog.Logger
 }
 
-// Version tells what was built.
-type Version struct {
-	Version  string `json:"version"`
-	Revision string `json:"revision"`
-	Go       string `json:"go"`
-}
-
 // Run answers solicitations until ctx ends, and returns nil then. It fails at
 // start only: with the loader's error, or with one that wraps [ErrPrivilege].
 // An uplink that is missing or unusable is waited for.

@@ -4,89 +4,13 @@ package daemon
 
 import (
 	"net/netip"
-	"time"
 
-	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // lastSolicitations is how many of them an explanation shows.
 const lastSolicitations = 5
-
-// Explanation tells what becomes of a solicitation for an address.
-type Explanation struct {
-	Target  netip.Addr          `json:"target"`
-	Answers []UplinkExplanation `json:"uplinks"`
-}
-
-// UplinkExplanation is the explanation for one uplink.
-type UplinkExplanation struct {
-	Interface string `json:"interface"`
-	Answered  bool   `json:"answered"`
-	// Reason is one of the reasons of docs/conformance.md, "probing" for a
-	// target that would be asked first, or the state of an uplink that is not
-	// ready.
-	Reason string `json:"reason"`
-	// Why is the reason in words.
-	Why string `json:"why"`
-	// Rule is the most specific rule for the target, if there is one.
-	Rule *RuleStatus `json:"rule,omitempty"`
-	// Entry is what is known of the target, where the rule asks for that.
-	Entry *EntryStatus `json:"entry,omitempty"`
-	// Cluster is what Kubernetes says of the target, where the rule asks for that.
-	Cluster *ClusterEntry `json:"cluster,omitempty"`
-	// Conflict is the station that has the address.
-	Conflict *ConflictStatus `json:"conflict,omitempty"`
-	// Announcement is the series of unsolicited advertisements that is under
-	// way or was sent in the last seconds.
-	Announcement *AnnouncementStatus `json:"announcement,omitempty"`
-	// Advertisement is what would be sent to an asker of the same subnet.
-	Advertisement *AdvertisementStatus `json:"advertisement,omitempty"`
-	// Last are the last solicitations for the target.
-	Last []RecordStatus `json:"last,omitempty"`
-}
-
-// RuleStatus is a rule with its place in the configuration.
-type RuleStatus struct {
-	Index  int    `json:"index"`
-	Prefix string `json:"prefix"`
-	Method string `json:"method"`
-}
-
-// EntryStatus is the entry that decides, with where it comes from.
-type EntryStatus struct {
-	Source string     `json:"source"`
-	Prefix string     `json:"prefix,omitempty"`
-	Device string     `json:"device,omitempty"`
-	Since  *time.Time `json:"since,omitempty"`
-	hostwatch.Explanation
-}
-
-// AdvertisementStatus describes an advertisement.
-type AdvertisementStatus struct {
-	MAC      string `json:"mac"`
-	Router   bool   `json:"router"`
-	Override bool   `json:"override"`
-	Delay    string `json:"delay,omitempty"`
-}
-
-// AnnouncementStatus is a series of unsolicited advertisements.
-type AnnouncementStatus struct {
-	Begun time.Time `json:"begun"`
-	Left  int       `json:"left"`
-}
-
-// RecordStatus is one solicitation that was received.
-type RecordStatus struct {
-	At        time.Time  `json:"at"`
-	Interface string     `json:"interface"`
-	Target    netip.Addr `json:"target"`
-	Source    netip.Addr `json:"source"`
-	MAC       string     `json:"mac"`
-	Kind      string     `json:"kind"`
-	Reason    string     `json:"reason"`
-}
 
 func (d *daemon) explain(target netip.Addr) Explanation {
 	e := Explanation{Target: target}

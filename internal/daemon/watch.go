@@ -14,25 +14,6 @@ import (
 // who watch. The hot path does not know of them.
 const watchInterval = 100 * time.Millisecond
 
-// WatchFilter chooses among solicitations; its zero fields match all.
-type WatchFilter struct {
-	Prefix    netip.Prefix
-	Reason    string
-	Interface string
-}
-
-func (f WatchFilter) matches(r RecordStatus) bool {
-	return (!f.Prefix.IsValid() || f.Prefix.Contains(r.Target)) &&
-		(f.Reason == "" || f.Reason == r.Reason) && (f.Interface == "" || f.Interface == r.Interface)
-}
-
-// WatchEvent is one line of a watch: a solicitation, or how many there was no
-// room for.
-type WatchEvent struct {
-	*RecordStatus
-	Missed uint64 `json:"missed,omitempty"`
-}
-
 // serveWatch sends what becomes of solicitations as lines of JSON, until the
 // client goes.
 func (d *daemon) serveWatch(w http.ResponseWriter, r *http.Request) {
@@ -81,8 +62,8 @@ func (d *daemon) watched(next map[*uplink]uint64, f WatchFilter) []WatchEvent {
 			events = append(events, WatchEvent{Missed: missed})
 		}
 		for _, r := range records {
-			if s := u.record(r); f.matches(s) {
-				events = append(events, WatchEvent{RecordStatus: &s})
+			if s := u.record(r); f.Matches(s) {
+				events = append(events, WatchEvent{Solicitation: &s})
 			}
 		}
 	})

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package status
 
 import (
 	"fmt"
@@ -57,7 +57,7 @@ func (e Explanation) WriteText(w io.Writer) error {
 }
 
 // String shows the entry in one line.
-func (e *EntryStatus) String() string {
+func (e *Entry) String() string {
 	s := e.Source
 	if e.Route != "" {
 		s += ": " + e.Route
@@ -77,7 +77,7 @@ func (e *EntryStatus) String() string {
 // WriteText writes the event for people.
 func (e WatchEvent) WriteText(w io.Writer) error {
 	var err error
-	if e.RecordStatus == nil {
+	if e.Solicitation == nil {
 		_, err = fmt.Fprintf(w, "(%d more than could be shown)\n", e.Missed)
 		return err
 	}
@@ -85,7 +85,7 @@ func (e WatchEvent) WriteText(w io.Writer) error {
 	return err
 }
 
-func (r *RecordStatus) asker() string {
+func (r *Solicitation) asker() string {
 	if r.Source.IsValid() && !r.Source.IsUnspecified() {
 		return r.Source.String() + " (" + r.MAC + ")"
 	}

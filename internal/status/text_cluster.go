@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package daemon
+package status
 
 import (
 	"fmt"
@@ -39,7 +39,7 @@ func orNobody(s string) string {
 }
 
 // write shows the cluster in rows.
-func (c *ClusterStatus) write(row func(name, format string, args ...any)) {
+func (c *Cluster) write(row func(name, format string, args ...any)) {
 	row("kubernetes", "node %s, %s", c.Node, c.Server)
 	for _, s := range c.Sources {
 		row("  "+s.Source, "%s", s)
@@ -73,7 +73,7 @@ func (c *ClusterStatus) write(row func(name, format string, args ...any)) {
 }
 
 // String shows a source in one line.
-func (s SourceStatus) String() string {
+func (s Source) String() string {
 	text := "not synced"
 	switch {
 	case s.Missing:
@@ -99,7 +99,7 @@ func (s SourceStatus) String() string {
 }
 
 // String shows a peer in one line.
-func (p PeerStatus) String() string {
+func (p Peer) String() string {
 	text := fmt.Sprintf("owns %d", p.Owns)
 	if !p.Settled {
 		text += ", not settled"
