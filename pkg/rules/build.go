@@ -164,7 +164,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		}
 	case r.Method == Node || r.Method == Pods:
 		var known bool
-		v.Answer, known, v.Device = s.local(r.Method, p)
+		v.Answer, known, v.Device = s.local(r, p)
 		needed = needed || known
 		if !v.Answer {
 			v.Silence = NotLocal
@@ -172,7 +172,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	case len(r.Devices) > 0:
 		v.Probe = true
 	default:
-		found, e, ok := s.entries[Kernel].LookupPrefixLPM(p)
+		found, e, ok := s.routeFor(r, p)
 		needed = needed || ok && found == p
 		if !ok || !e.behind {
 			v.Silence = NoRoute
@@ -195,13 +195,20 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	return v, needed
 }
 
+// routeFor returns the kernel's most specific route for a prefix, and false where
+// there is none that counts for the rule.
+func (s *Store) routeFor(r *Rule, p netip.Prefix) (at netip.Prefix, e fact, ok bool) {
+	at, e, ok = s.entries[Kernel].LookupPrefixLPM(p)
+	return at, e, ok && (!r.Specific || at.Bits() > r.Prefix.Bits())
+}
+
 // local reports whether a prefix is this node's by what the cluster says, and
 // whether an entry is about the very prefix. The kernel may know better: an
 // address has moved when its route leads elsewhere, and may have a route before
 // the cluster hears of it.
-func (s *Store) local(m Method, p netip.Prefix) (is, known bool, device int32) {
+func (s *Store) local(r *Rule, p netip.Prefix) (is, known bool, device int32) {
 	given := -1 // the length of the prefix that the node was given
-	if m == Node {
+	if r.Method == Node {
 		if at, _, ok := s.entries[NodePrefixes].LookupPrefixLPM(p); ok {
 			given, is, known = at.Bits(), true, at == p
 		}
@@ -209,7 +216,7 @@ func (s *Store) local(m Method, p netip.Prefix) (is, known bool, device int32) {
 	if _, ok := s.entries[PodAddresses].Get(p); ok {
 		is, known = true, true
 	}
-	at, route, ok := s.entries[Kernel].LookupPrefixLPM(p)
+	at, route, ok := s.routeFor(r, p)
 	switch {
 	case !ok, at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
 		return is, known, 0

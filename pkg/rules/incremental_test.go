@@ -67,6 +67,7 @@ func (w *world) step(t *testing.T) {
 		known := make(map[netip.Prefix]bool)
 		for range 1 + w.rng.IntN(4) {
 			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
+			r.Specific = w.rng.IntN(4) == 0
 			if w.rng.IntN(4) == 0 {
 				r.Uplinks = []string{"eth0"}
 			}

@@ -125,6 +125,11 @@ type Rule struct {
 	// IgnoreDAD leaves duplicate address detection unanswered, so that another
 	// station can take an address of the prefix as its own.
 	IgnoreDAD bool
+	// Specific makes only those routes of the kernel count that are longer than
+	// Prefix. It is for rules that are found and not written: the on-link route
+	// of their prefix, which a second interface may have as well, says nothing
+	// of where a single address is.
+	Specific bool
 }
 
 // String returns the rule in the form that the command line takes.
