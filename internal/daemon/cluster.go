@@ -213,7 +213,7 @@ func (c *cluster) publish(now time.Time) {
 	}
 	c.news.flush(c, now)
 	c.showPresence()
-	if c.election.News() && c.needs.Leases {
+	if c.election.RecordChanged() && c.needs.Leases {
 		c.speak()
 		c.watcher.Renew()
 	}

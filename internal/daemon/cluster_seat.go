@@ -57,7 +57,7 @@ func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 		}
 		// Who answers already, by the configuration before, goes on until review
 		// says otherwise.
-		if is = len(c.services) > 0 || !ownership.Spare(self, others) || wantedBy(others, c.config.Node); is {
+		if is = len(c.services) > 0 || !ownership.Redundant(self, others) || wantedBy(others, c.config.Node); is {
 			return
 		}
 		if !c.standby {
@@ -117,7 +117,7 @@ func (c *cluster) isSpare(now time.Time) bool {
 		return false
 	}
 	others := c.seatsBut(c.config.Node, now)
-	return ownership.Spare(self.Seat, others) && !wantedBy(others, c.config.Node)
+	return ownership.Redundant(self.Seat, others) && !wantedBy(others, c.config.Node)
 }
 
 // seatsBut returns the seats of those who announce, but for one node.
@@ -132,7 +132,7 @@ func (c *cluster) seatsBut(but string, now time.Time) (others []ownership.Seat) 
 
 // wantedBy reports whether an announcer asks a node to announce as well.
 func wantedBy(others []ownership.Seat, node string) bool {
-	return slices.ContainsFunc(others, func(o ownership.Seat) bool { return slices.Contains(o.Wants, node) })
+	return slices.ContainsFunc(others, func(o ownership.Seat) bool { return slices.Contains(o.Requests, node) })
 }
 
 // wants returns the nodes that this one asks to announce beside enough others.
@@ -141,9 +141,9 @@ func (c *cluster) wants() []string {
 		return nil
 	}
 	now := time.Now()
-	return c.election.Wants(func(node string) bool {
+	return c.election.Requests(func(node string) bool {
 		s, seated := c.seats[node]
-		return seated && !ownership.Spare(s.Seat, c.seatsBut(node, now))
+		return seated && !ownership.Redundant(s.Seat, c.seatsBut(node, now))
 	})
 }
 

@@ -32,9 +32,9 @@ type Announcer struct {
 	// Joining is true for a node that has taken a seat and does not know of
 	// services yet: nobody counts on it.
 	Joining bool `json:"joining,omitempty"`
-	// Wants are nodes that should announce although there are enough: a Local policy
+	// Requests are nodes that should announce although there are enough: a Local policy
 	// leaves an address to them.
-	Wants []string `json:"wants,omitempty"`
+	Requests []string `json:"wants,omitempty"`
 	// Excluded says why the node should not own anything, "" if it may: what
 	// its Node says, or a service proxy that is not well.
 	Excluded string `json:"excluded,omitempty"`

@@ -104,7 +104,7 @@ func (e *Election) endChecks(now time.Time) {
 		taken[c.peer] = true
 	}
 	asked := e.asked
-	e.checks, e.asked, e.recordNew = nil, 0, true
+	e.checks, e.asked, e.recordChanged = nil, 0, true
 	if len(taken) == 0 || len(taken) == asked || !e.Frozen(now) {
 		e.enter(len(taken) == 0, now)
 		return

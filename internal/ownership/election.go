@@ -39,20 +39,20 @@ type Election struct {
 	settleAt time.Time // zero where nothing is to come
 	ownSeen  time.Time // when the leases last told something: a list, our renewal
 
-	peers     map[string]*peer
-	addresses map[netip.Addr]*address
-	left      map[netip.Addr]*address  // those that are left to somebody
-	held      map[netip.Addr]time.Time // those that we still answer for, and until when
-	owns      map[string]int           // addresses of each node
-	stands    map[string]int           // addresses of which each node is first or second
-	published Announcer                // what others know of us
-	said      Announcer                // what our lease was last given
-	ranks     Announcer                // what we rank ourselves by
-	checks    []*check
-	asked     int // checks of the start
-	changes   []Change
-	recordNew bool
-	looked    time.Time // when Due was last called
+	peers         map[string]*peer
+	addresses     map[netip.Addr]*address
+	left          map[netip.Addr]*address  // those that are left to somebody
+	held          map[netip.Addr]time.Time // those that we still answer for, and until when
+	owns          map[string]int           // addresses of each node
+	stands        map[string]int           // addresses of which each node is first or second
+	published     Announcer                // what others know of us
+	said          Announcer                // what our lease was last given
+	ranks         Announcer                // what we rank ourselves by
+	checks        []*check
+	asked         int // checks of the start
+	changes       []Change
+	recordChanged bool
+	looked        time.Time // when Due was last called
 }
 
 // peer is another announcer.
@@ -115,7 +115,7 @@ func (e *Election) Begin(now time.Time) {
 	if e.begun {
 		return
 	}
-	e.begun, e.recordNew = true, true
+	e.begun, e.recordChanged = true, true
 	e.join(now)
 	e.electAll()
 }
@@ -153,7 +153,7 @@ func (e *Election) SetSelf(a Announcer, now time.Time) {
 		return
 	}
 	had := len(e.self.Links) > 0
-	e.self, e.recordNew = a, true
+	e.self, e.recordChanged = a, true
 	switch {
 	case len(a.Links) == 0:
 		e.resume = e.resume || e.self.Settled
@@ -206,14 +206,14 @@ func (e *Election) anyPeer() bool {
 // enter takes part from now on.
 func (e *Election) enter(settled bool, now time.Time) {
 	e.phase, e.resume = member, false
-	e.settle(settled, now)
+	e.setSettled(settled, now)
 	e.electAll()
 }
 
-// settle says whether we count like the others.
-func (e *Election) settle(settled bool, now time.Time) {
+// setSettled says whether we count like the others.
+func (e *Election) setSettled(settled bool, now time.Time) {
 	if e.self.Settled != settled {
-		e.self.Settled, e.recordNew = settled, true
+		e.self.Settled, e.recordChanged = settled, true
 	}
 	e.settleAt = time.Time{}
 	if !settled {
@@ -225,7 +225,7 @@ func (e *Election) settle(settled bool, now time.Time) {
 // waits for it when it returns. A wait that has begun goes on as it was.
 func (e *Election) Configure(weight int, settleAfter time.Duration) {
 	if e.self.Weight != weight {
-		e.self.Weight, e.recordNew = weight, true
+		e.self.Weight, e.recordChanged = weight, true
 		e.electAll()
 	}
 	e.settleAfter = settleAfter
@@ -275,18 +275,18 @@ func (e *Election) Speaks() bool { return e.begun && e.phase != checking }
 // Record returns what belongs into our lease, with the nodes that should announce as
 // well. While we do not speak, that is what it was before: others would leave
 // addresses to us that we do not take.
-func (e *Election) Record(wants ...string) string {
+func (e *Election) Record(requests ...string) string {
 	if e.phase != checking {
 		e.said = e.self
 		e.said.Joining = !e.begun
 	}
-	e.said.Wants = wants
+	e.said.Requests = requests
 	return e.said.Record()
 }
 
-// News reports whether the record has changed since it was last called.
-func (e *Election) News() bool {
-	news := e.recordNew
-	e.recordNew = false
-	return news
+// RecordChanged reports whether the record has changed since it was last called.
+func (e *Election) RecordChanged() bool {
+	changed := e.recordChanged
+	e.recordChanged = false
+	return changed
 }

@@ -122,7 +122,7 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		// Others may be about to read in the leases what explains it. While these
 		// tell nothing it stays as it is.
 		if a := e.addresses[s]; a != nil && !e.Frozen(now) && now.Sub(a.since) >= deferFor {
-			e.settle(false, now) // the others have gone on without us
+			e.setSettled(false, now) // the others have gone on without us
 			e.takeBack(p.Node)
 		}
 		return
@@ -139,7 +139,7 @@ func (e *Election) Due(now time.Time) []Ask {
 	}
 	e.looked = now
 	if !e.settleAt.IsZero() && !now.Before(e.settleAt) && e.phase == member {
-		e.settle(true, now)
+		e.setSettled(true, now)
 		e.electAll()
 	}
 	e.expire(now)

@@ -38,10 +38,10 @@ func (s *Seat) before(o *Seat) bool {
 	return s.Taken < o.Taken
 }
 
-// Spare reports whether enough others announce who were there first: on the link, or
+// Redundant reports whether enough others announce who were there first: on the link, or
 // at all, if the link has some. Beside a node that is fit, only those count on the
 // link that are. One without an uplink is needed nowhere.
-func Spare(self Seat, others []Seat) bool {
+func Redundant(self Seat, others []Seat) bool {
 	near, fit, all := 0, 0, 0
 	for i := range others {
 		o := &others[i]

@@ -19,8 +19,8 @@ func seat(name string, taken int64, link byte) ownership.Seat {
 	}}}}
 }
 
-// TestSpare asks whether a node is needed beside others.
-func TestSpare(t *testing.T) {
+// TestRedundant asks whether a node is needed beside others.
+func TestRedundant(t *testing.T) {
 	t.Parallel()
 	others := func(n int, change func(i int, s *ownership.Seat)) (seats []ownership.Seat) {
 		for i := range n {
@@ -64,7 +64,7 @@ func TestSpare(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := ownership.Spare(tt.self, tt.others); got != tt.want {
+			if got := ownership.Redundant(tt.self, tt.others); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -80,20 +80,20 @@ func TestSeats(t *testing.T) {
 	for i := range 500 {
 		seats = append(seats, seat(fmt.Sprintf("n%d", i), 100+random.Int64N(20), 0))
 	}
-	for len(seats) > 0 { // one of those who are spare leaves, until none is
-		var spare []int
+	for len(seats) > 0 { // one of those who are redundant leaves, until none is
+		var redundant []int
 		for i, s := range seats {
-			if ownership.Spare(s, seats) {
-				spare = append(spare, i)
+			if ownership.Redundant(s, seats) {
+				redundant = append(redundant, i)
 			}
 		}
-		if len(spare) != len(seats)-ownership.MaxAnnouncers {
-			t.Fatalf("%d of %d are spare", len(spare), len(seats))
+		if len(redundant) != len(seats)-ownership.MaxAnnouncers {
+			t.Fatalf("%d of %d are redundant", len(redundant), len(seats))
 		}
-		if len(spare) == 0 {
+		if len(redundant) == 0 {
 			break
 		}
-		i := spare[random.IntN(len(spare))]
+		i := redundant[random.IntN(len(redundant))]
 		seats = append(seats[:i], seats[i+1:]...)
 	}
 }

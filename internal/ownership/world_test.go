@@ -139,8 +139,8 @@ func (w *world) turn(n *node) {
 			n.heard = true
 			n.election.Heard(w.now)
 		}
-		news := n.election.News()
-		if first := n.renewed.IsZero(); (!first || n.election.Speaks()) && (news || w.now.Sub(n.renewed) >= renewal) {
+		changed := n.election.RecordChanged()
+		if first := n.renewed.IsZero(); (!first || n.election.Speaks()) && (changed || w.now.Sub(n.renewed) >= renewal) {
 			a, err := ownership.ParseRecord(n.name, fmt.Sprint(n.process), n.election.Record())
 			if err != nil {
 				w.t.Fatal(err)
@@ -167,7 +167,7 @@ func (w *world) turn(n *node) {
 			w.t.Fatalf("%s: %s is still due after Due, which makes the loop spin", n.name, w.now.Sub(at))
 		}
 	}
-	w.settle(n)
+	w.apply(n)
 }
 
 // watch brings a lease to a node.
@@ -220,8 +220,8 @@ func (w *world) ask(from *node, ask ownership.Ask) {
 	})
 }
 
-// settle puts a node's changes in force, and announces what it takes.
-func (w *world) settle(n *node) {
+// apply puts a node's changes in force, and announces what it takes.
+func (w *world) apply(n *node) {
 	var taken []netip.Addr
 	for _, c := range n.election.Changes(w.now) {
 		was := n.ours[c.Address]

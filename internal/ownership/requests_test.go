@@ -13,8 +13,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// TestWants asks who is called in for addresses with a Local policy.
-func TestWants(t *testing.T) {
+// TestRequests asks who is called in for addresses with a Local policy.
+func TestRequests(t *testing.T) {
 	t.Parallel()
 	a, b := netip.MustParseAddr("2001:db8:1:0:e::a"), netip.MustParseAddr("2001:db8:1:0:e::b")
 	many := make([]string, 200)
@@ -56,7 +56,7 @@ func TestWants(t *testing.T) {
 					}
 				}
 				e.Update(tt.facts)
-				got := e.Wants(func(node string) bool { return slices.Contains(tt.regular, node) })
+				got := e.Requests(func(node string) bool { return slices.Contains(tt.regular, node) })
 				if len(got) != tt.count || tt.want != nil && !slices.Equal(got, tt.want) || first != nil && !slices.Equal(first, got) {
 					t.Errorf("%s wants %v", self, got)
 				}

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// wantsEach is how many nodes are called in for an address: one, and one that
+	// requestsEach is how many nodes are called in for an address: one, and one that
 	// takes over from it.
-	wantsEach = 2
-	// maxWants bounds how many are called in by one announcer.
-	maxWants = 64
+	requestsEach = 2
+	// maxRequests bounds how many are called in by one announcer.
+	maxRequests = 64
 )
 
-// Wants returns the nodes that a Local policy needs among the announcers, in order:
+// Requests returns the nodes that a Local policy needs among the announcers, in order:
 // for an address of our rules that none of those who would announce without being
 // asked may own, two of those that take traffic for it. Announcers with the same rules
 // choose the same.
-func (e *Election) Wants(regular func(node string) bool) []string {
+func (e *Election) Requests(regular func(node string) bool) []string {
 	wanted := make(map[string]bool)
 	known := make(map[string]bool) // answers of regular
 	isRegular := func(node string) bool {
@@ -50,7 +50,7 @@ func (e *Election) Wants(regular func(node string) bool) []string {
 		names = append(names, node)
 	}
 	slices.Sort(names)
-	return names[:min(len(names), maxWants)]
+	return names[:min(len(names), maxRequests)]
 }
 
 // mayOwn reports whether a node announces and has a rule for an address. What the
@@ -75,8 +75,8 @@ func best(nodes []string, s netip.Addr) []string {
 		ranks[i] = rank{node: node, score: (&Announcer{Node: node}).score(s)}
 	}
 	slices.SortFunc(ranks, func(a, b rank) int { return cmp.Or(cmp.Compare(b.score, a.score), cmp.Compare(a.node, b.node)) })
-	out := make([]string, 0, wantsEach)
-	for _, r := range ranks[:min(len(ranks), wantsEach)] {
+	out := make([]string, 0, requestsEach)
+	for _, r := range ranks[:min(len(ranks), requestsEach)] {
 		out = append(out, r.node)
 	}
 	return out
