@@ -20,6 +20,8 @@ type cluster struct {
 	config   *config.Kubernetes
 	needs    k8swatch.Needs
 	watcher  *k8swatch.Watcher
+	client   *k8swatch.Client
+	watch    k8swatch.Config
 	election *ownership.Election
 	follow   func() // has the watcher replaced, if this cluster is spare or another one is in force
 

@@ -63,10 +63,11 @@ func (d *daemon) setCluster(c *config.Config, client *k8swatch.Client) {
 	}
 	next := newCluster(s, c.Kubernetes, needs, d.holder)
 	next.follow = d.renewCluster
-	next.watcher = k8swatch.New(client, k8swatch.Config{
+	next.client, next.watch = client, k8swatch.Config{
 		Node: c.Kubernetes.Node, Namespace: c.Kubernetes.Namespace, Needs: needs, Snapshot: c.Kubernetes.Snapshot,
 		Holder: d.holder, Log: d.log, Selection: selectionOf(c.Kubernetes.Services),
-	}, next.handler())
+	}
+	next.watcher = k8swatch.New(client, next.watch, next.handler())
 	if s.cluster != nil {
 		next.inherit(s.cluster)
 	}

@@ -154,7 +154,9 @@ func (d *daemon) standDown(old *cluster) *cluster {
 	next.follow = old.follow
 	next.pods, next.prefixSource, next.cidrs, next.node, next.proxyFault = old.pods, old.prefixSource, old.cidrs, old.node, old.proxyFault
 	next.ownerChanges, next.complete, next.standby, next.others = old.ownerChanges, old.complete, true, max(len(old.seats)-1, 0)
-	next.watcher = old.watcher.Again(next.handler())
+	next.client, next.watch = old.client, old.watch
+	next.watch.Standby = true
+	next.watcher = k8swatch.New(next.client, next.watch, next.handler())
 	return next
 }
 

@@ -36,7 +36,7 @@ type SourceStatus struct {
 // health follows how a source fares.
 type health struct {
 	log       *slog.Logger
-	forbidden func() // nil where nobody asks
+	forbidden func() // called without a lock; nil where nobody asks
 	failed    func() // in a goroutine of its own; nil where nobody asks
 
 	mu       sync.Mutex
@@ -123,8 +123,31 @@ func (h *health) failing() bool {
 	return h.status.Fault != ""
 }
 
-// result notes what became of a request, and says so when that is new.
+// result notes what became of a request, and reports a failure of another kind than
+// the last one.
 func (h *health) result(err error, watch bool) {
+	if !h.changed(err, watch) {
+		return
+	}
+	if h.failed != nil {
+		go h.failed()
+	}
+	switch {
+	case apierrors.IsForbidden(err):
+		if h.forbidden != nil {
+			h.forbidden()
+		}
+		h.log.Warn("the account may not read this: see docs/kubernetes.md for the permissions", "err", err)
+	case apierrors.IsUnauthorized(err):
+		h.log.Warn("the API server does not know the account: its token may have expired; what is known stays", "err", err)
+	default:
+		h.log.Warn("the API server does not answer: what is known stays", "err", err)
+	}
+}
+
+// changed notes what became of a request, and returns true for a failure of another
+// kind than the last one.
+func (h *health) changed(err error, watch bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if watch {
@@ -137,7 +160,7 @@ func (h *health) result(err error, watch bool) {
 			h.log.Info("source is followed again")
 		}
 		h.status.Fault, h.status.Forbidden, h.reported = "", false, ""
-		return
+		return false
 	}
 	h.status.Fault, h.status.Forbidden = err.Error(), apierrors.IsForbidden(err)
 	kind := string(apierrors.ReasonForError(err))
@@ -145,21 +168,8 @@ func (h *health) result(err error, watch bool) {
 		kind = "away" // the words differ each time
 	}
 	if kind == h.reported {
-		return
+		return false
 	}
 	h.reported = kind
-	if h.failed != nil {
-		go h.failed()
-	}
-	switch {
-	case h.status.Forbidden:
-		if h.forbidden != nil {
-			h.forbidden()
-		}
-		h.log.Warn("the account may not read this: see docs/kubernetes.md for the permissions", "err", err)
-	case apierrors.IsUnauthorized(err):
-		h.log.Warn("the API server does not know the account: its token may have expired; what is known stays", "err", err)
-	default:
-		h.log.Warn("the API server does not answer: what is known stays", "err", err)
-	}
+	return true
 }

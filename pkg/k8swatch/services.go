@@ -22,9 +22,6 @@ const (
 	ExternalIP   ServiceKind = "external-ip"
 )
 
-// ServiceKinds lists every kind.
-func ServiceKinds() []ServiceKind { return []ServiceKind{ClusterIP, LoadBalancer, ExternalIP} }
-
 // Selection says which service addresses count.
 type Selection struct {
 	// Kinds that count; none means all.

@@ -141,7 +141,7 @@ func (w *Watcher) restore() {
 	rebooted := s.BootID != bootID()
 	for _, k := range w.stores() {
 		data, ok := s.Objects[k.source()]
-		if !ok || rebooted && k == stored(w.pods) || w.blank && w.shared(k) {
+		if !ok || rebooted && k == stored(w.pods) || w.config.Standby && w.shared(k) {
 			continue
 		}
 		if err := k.load(data, s.Saved); err != nil {

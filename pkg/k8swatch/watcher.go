@@ -37,6 +37,9 @@ type Config struct {
 	Selection Selection
 	// Snapshot is the file that outlives the process, "" for none.
 	Snapshot string
+	// Standby takes nothing about services and leases from the snapshot: the
+	// node has left them to others, and what it knew of them is no longer true.
+	Standby bool
 	// Holder names this process, by [NewHolder].
 	Holder string
 	Log    *slog.Logger
@@ -89,7 +92,6 @@ type Watcher struct {
 	begun   chan struct{} // closed when the lease may be written
 	once    sync.Once
 	events  chan Event
-	blank   bool // nothing of services is restored from the snapshot
 
 	mu         sync.Mutex // what the handler is called with
 	sources    []*health
@@ -141,14 +143,6 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 }
 
 func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
-
-// Again makes a watcher like this one, which knows nothing of services: not even what
-// the snapshot has.
-func (w *Watcher) Again(handler Handler) *Watcher {
-	next := New(w.client, w.config, handler)
-	next.blank = true
-	return next
-}
 
 // Run follows the server until ctx ends. What the snapshot has is handed over
 // first.

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// ErrKubernetes is wrapped by errors about a kubeconfig or credentials that
+// cannot be used.
+var ErrKubernetes = errors.New("kubernetes cannot be followed")
+
+// Connect makes the client of a configuration, nil where its rules need no
+// cluster, as in a pod that only has rules for routes. It asks the server
+// nothing. Its errors wrap [ErrKubernetes].
+func Connect(cfg *config.Config, version string) (*k8swatch.Client, error) {
+	if needsOf(cfg) == (k8swatch.Needs{}) {
+		return nil, nil
+	}
+	return Dial(cfg, version)
+}
+
+// Dial makes a client of the configuration's server and account, whatever the
+// rules need: tokens are reviewed without any. The configuration must have a
+// section for Kubernetes. Its errors wrap [ErrKubernetes].
+func Dial(cfg *config.Config, version string) (*k8swatch.Client, error) {
+	client, err := k8swatch.Connect(cfg.Kubernetes.Kubeconfig, cfg.Kubernetes.Server, "ndproxyd/"+version)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrKubernetes, err)
+	}
+	return client, nil
+}
+
+// needsOf returns what the rules ask of a cluster, nothing without Kubernetes.
+func needsOf(c *config.Config) k8swatch.Needs {
+	var n k8swatch.Needs
+	if c.Kubernetes == nil {
+		return n
+	}
+	if c.DiscoverRules {
+		n = k8swatch.Needs{Pods: true, Services: true, ServiceCIDRs: true}
+	}
+	for _, r := range c.Rules {
+		n.Pods = n.Pods || r.Method == rules.Pods
+		n.Prefixes = n.Prefixes || r.Method == rules.Node
+		n.Services = n.Services || r.Method == rules.Services
+	}
+	n.Leases = n.Services && c.Kubernetes.Ownership == rules.OwnershipHash
+	return n
+}
+
+// selectionOf returns which service addresses count.
+func selectionOf(s config.ServiceSelection) k8swatch.Selection {
+	out := k8swatch.Selection{Selector: s.Selector, Classes: s.Classes}
+	for _, kind := range s.Kinds {
+		out.Kinds = append(out.Kinds, k8swatch.ServiceKind(kind))
+	}
+	return out
+}

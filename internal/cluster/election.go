@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"net/netip"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// isForbidden reports whether a request failed for want of a permission.
+func isForbidden(err error) bool { return apierrors.IsForbidden(err) }
+
+// join begins to take part, if what there is to take part in is known.
+func (c *cluster) join(now time.Time) {
+	if !c.knowsAll() {
+		return
+	}
+	c.election.Begin(now)
+	c.setSelf(now)
+	c.speak()
+}
+
+// speak has the lease written from now on, if the election has something to say.
+func (c *cluster) speak() {
+	if c.needs.Leases && c.knowsAll() && c.election.Speaks() {
+		c.watcher.Announce()
+	}
+}
+
+// record returns what this node's lease says of it.
+func (c *cluster) record() string {
+	c.manager.mu.Lock()
+	defer c.manager.mu.Unlock()
+	return c.election.Record(c.requests(time.Now())...)
+}
+
+// renewed takes in what became of the last renewal of our lease.
+func (c *cluster) renewed(err error) {
+	c.locked(func(now time.Time) {
+		c.leaseFault, c.leaseHeld = err, c.leaseHeld || err == nil
+		c.setSelf(now)
+	})
+}
+
+// nodeChanged takes over what our Node says of its fitness.
+func (c *cluster) nodeChanged(n k8swatch.NodeState) {
+	c.locked(func(now time.Time) {
+		c.node = n
+		c.setSelf(now)
+	})
+}
+
+// proxyAnswered takes in why the service proxy is not well, "" where it is.
+func (c *cluster) proxyAnswered(fault string) {
+	c.manager.mu.Lock()
+	was := c.proxy.fault
+	now := c.proxy.observe(fault)
+	c.manager.mu.Unlock()
+	switch {
+	case now == was:
+		return
+	case now != "":
+		c.manager.log.Warn("the service proxy is not well: other nodes go first for service addresses", "why", now)
+	default:
+		c.manager.log.Info("the service proxy is well again")
+	}
+	c.locked(c.setSelf)
+}
+
+// leaseChanged hands the renewal or the end of an announcer's lease to the election.
+func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
+	c.locked(func(now time.Time) {
+		was, known := c.seats[l.Node]
+		again := c.inherited.leases[l.Node] && known && !gone && l.Holder == was.Holder && l.Renewed <= was.written
+		delete(c.inherited.leases, l.Node)
+		if again { // no renewal: the watcher before has told of it
+			return
+		}
+		if gone {
+			delete(c.seats, l.Node)
+			c.election.Left(l.Node)
+			c.manager.trouble.Report(leaseOf(l.Node), nil)
+			return
+		}
+		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
+		c.seats.renewed(l, a, now)
+		c.manager.trouble.Report(leaseOf(l.Node), err)
+		if err != nil {
+			return
+		}
+		c.election.Renewed(a, now)
+		c.due(now) // others' leases may have ended meanwhile
+		c.review(now)
+	})
+}
+
+// leaseOf names the lease of a node as a cause of trouble.
+func leaseOf(node string) string { return "lease of node " + node }
+
+// setSelf tells the election what this node is like.
+func (c *cluster) setSelf(now time.Time) {
+	a := ownership.Announcer{Excluded: c.unfit(), Cordoned: c.node.Cordoned}
+	// Without a lease nobody has ever known of us, nor counts on us. Later the same
+	// fault is an outage like others.
+	unknown := isForbidden(c.leaseFault) && !c.leaseHeld && !c.election.IsAlone()
+	if !c.standby && !unknown {
+		a.Links = c.announcingLinks()
+	}
+	c.election.SetSelf(a, now)
+}
+
+// announcingLinks returns the uplinks that answer for services.
+func (c *cluster) announcingLinks() []ownership.Link {
+	table := c.manager.store.Load()
+	if table == nil { // before the first configuration
+		return nil
+	}
+	var links []ownership.Link
+	for _, l := range c.manager.links {
+		link := ownership.Link{MAC: l.MAC, OnLink: l.OnLink}
+		for _, r := range table.Rules() {
+			if r.Method == rules.Services && r.Covers(l.Name) {
+				link.Prefixes = append(link.Prefixes, r.Prefix)
+			}
+		}
+		if len(link.Prefixes) > 0 {
+			links = append(links, link)
+		}
+	}
+	return links
+}
+
+// due does what the election has to do now.
+func (c *cluster) due(now time.Time) {
+	c.manager.outbox.ask(c.election.Due(now))
+	c.publish(now)
+}
+
+// publish puts what the election has changed in force.
+func (c *cluster) publish(now time.Time) {
+	changes := c.election.Changes(now)
+	entries := make([]rules.EntryChange, len(changes))
+	for i, ch := range changes {
+		entries[i] = rules.EntryChange{Entry: rules.Entry{Prefix: single(ch.Address), Behind: ch.Ours, Since: now}, Gone: ch.Gone}
+		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
+			c.ownerChanges++
+			c.handovers.add(ch, c.config.Node)
+		}
+	}
+	if len(entries) > 0 {
+		c.manager.store.Update(rules.ServiceAddresses, entries)
+	}
+	for _, ch := range changes {
+		if ch.Ours && ch.Owner != c.config.Node { // answered for until the owner announces it, which we no longer do
+			c.manager.outbox.withdraw(ch.Address)
+		}
+	}
+	c.handovers.flush(c.manager.log, c.emit, now)
+	c.showPresence()
+	if c.election.RecordChanged() && c.needs.Leases {
+		c.speak()
+		c.watcher.Renew()
+	}
+}
+
+// showPresence has the uplinks answer for our presence while we take part: nobody
+// should wait for a node that does not.
+func (c *cluster) showPresence() {
+	var presence netip.Addr
+	if c.needs.Leases && c.election.TakesPart() {
+		presence = rules.Presence(c.config.Node)
+	}
+	c.manager.setPresence(presence)
+}

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// podsChanged takes the addresses of this node's pods over.
+func (c *cluster) podsChanged(pods map[netip.Addr]k8swatch.Pod) {
+	c.locked(func(time.Time) {
+		for a := range pods {
+			if _, known := c.pods[a]; !known {
+				c.manager.outbox.appeared(a)
+			}
+		}
+		c.pods = pods
+		c.manager.store.Replace(rules.PodAddresses, func(yield func(rules.Entry) bool) {
+			for a := range pods {
+				if !yield(rules.Entry{Prefix: single(a), Behind: true}) {
+					return
+				}
+			}
+		})
+	})
+}
+
+// prefixesChanged takes the prefixes of this node over.
+func (c *cluster) prefixesChanged(source string, prefixes []netip.Prefix) {
+	c.locked(func(time.Time) {
+		if source != c.prefixSource {
+			c.manager.log.Info("the prefixes of this node come from another source", "source", source, "prefixes", prefixes)
+		}
+		c.prefixSource = source
+		c.manager.store.Replace(rules.NodePrefixes, func(yield func(rules.Entry) bool) {
+			for _, p := range prefixes {
+				if !yield(rules.Entry{Prefix: p, Behind: true}) {
+					return
+				}
+			}
+		})
+	})
+}
+
+// cidrsChanged takes the prefixes of the cluster's services over, which rules are
+// discovered from.
+func (c *cluster) cidrsChanged(cidrs []netip.Prefix) {
+	c.locked(func(time.Time) {
+		if !slices.Equal(c.cidrs, cidrs) {
+			c.cidrs = cidrs
+			c.manager.outbox.changed()
+		}
+	})
+}
+
+// servicesChanged hands changed service addresses to the election.
+func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
+	c.locked(func(time.Time) {
+		facts := make([]ownership.Fact, len(changes))
+		for i, a := range changes {
+			facts[i] = c.fact(a)
+			delete(c.inherited.services, a.Address)
+			if a.Gone {
+				delete(c.services, a.Address)
+			} else {
+				a.Service.Addresses = nil // one of them is enough here
+				c.services[a.Address] = a
+			}
+		}
+		c.election.Update(facts)
+	})
+}
+
+// fact returns what the election has to know of an address.
+func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
+	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.endpointsForbidden, Nodes: a.Nodes}
+}
+
+// sourceKnown begins to take part when there is something to take part in.
+func (c *cluster) sourceKnown(source string, heard bool) {
+	if c.knew(source, heard) { // the watcher says so at each change
+		return
+	}
+	c.locked(func(now time.Time) {
+		c.known[source] = true
+		if heard {
+			c.heard[source] = true
+			c.forgetInherited(source, now)
+		}
+		if source == k8swatch.SourceLeases {
+			c.election.Together(now)
+		}
+		c.join(now)
+	})
+}
+
+// knew reports whether a source is known already, and heard if it is now.
+func (c *cluster) knew(source string, heard bool) bool {
+	c.manager.mu.Lock()
+	defer c.manager.mu.Unlock()
+	return c.heard[source] || c.known[source] && !heard
+}
+
+// forgetInherited forgets what the watcher before knew and the server no longer has.
+func (c *cluster) forgetInherited(source string, now time.Time) {
+	switch source {
+	case k8swatch.SourceServices:
+		var gone []ownership.Fact
+		for a := range c.inherited.services {
+			gone = append(gone, ownership.Fact{Address: a, Gone: true})
+			delete(c.services, a)
+		}
+		c.inherited.services = nil
+		c.election.Update(gone)
+	case k8swatch.SourceLeases:
+		for node := range c.inherited.leases {
+			delete(c.seats, node)
+			c.election.Left(node)
+		}
+		c.inherited.leases = nil
+		c.election.Heard(now)
+	}
+}
+
+// forbidden goes on without what the account may not read.
+func (c *cluster) forbidden(source string) {
+	c.locked(func(now time.Time) {
+		switch {
+		case source == k8swatch.SourceEndpointSlices:
+			c.ignoreEndpoints()
+		case source == k8swatch.SourceServices:
+			c.servicesForbidden = true
+		case source == k8swatch.SourceLeases && !c.known[source]: // who was known stays so
+			c.manager.log.Warn("the account may not read leases: this node answers for every service address, as if no other did; two such nodes send packets in circles",
+				"namespace", c.config.Namespace)
+			c.election.Alone(now)
+			c.setSelf(now)
+		}
+	})
+}
+
+// ignoreEndpoints lets every node take traffic for a Local policy, where nobody
+// can tell which of them has endpoints.
+func (c *cluster) ignoreEndpoints() {
+	if c.endpointsForbidden {
+		return
+	}
+	c.manager.log.Warn("the account may not read endpoints: Local policies of services do not count")
+	c.endpointsForbidden = true
+	facts := make([]ownership.Fact, 0, len(c.services))
+	for _, s := range c.services {
+		facts = append(facts, c.fact(s))
+	}
+	c.election.Update(facts)
+}
+
+func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

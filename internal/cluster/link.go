@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// UplinksChanged is to be called when the uplinks that are ready have changed, or
+// their links, or the rules of the store. It does not block.
+func (m *Manager) UplinksChanged() { post(m.moved) }
+
+// readLinks takes the links of the uplinks over.
+func (m *Manager) readLinks() {
+	links := m.uplinks.Links()
+	m.update(func(now time.Time) {
+		m.links = links
+		if c := m.current; c != nil {
+			c.setSelf(now)
+			c.publish(now)
+		}
+	})
+}
+
+// Heard takes in a sign of another station on an uplink, and reports whether it
+// only concerns who owns a service address: another announcer is no conflict, and
+// nobody can be in conflict over what is not answered for here. Any other sign is
+// left to the uplink.
+func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
+	table := m.store.Load()
+	if table == nil {
+		return false
+	}
+	// The verdict has to be of the table whose rules it points into.
+	verdict := table.View(uplink).Find(sign.Address)
+	m.update(func(now time.Time) {
+		c := m.current
+		if c == nil {
+			return
+		}
+		if c.standby && verdict != nil && table.Rules()[verdict.Rule].Method == rules.Services {
+			handled = true // others take over what was ours
+			return
+		}
+		mac := ownership.MAC(sign.MAC)
+		others := rules.PresencePrefix().Contains(sign.Address) || verdict != nil && verdict.Silence == rules.NotOwner
+		if !c.election.Knows(mac) {
+			handled = others
+			return
+		}
+		if _, service := c.services[sign.Address]; !others && !service {
+			return
+		}
+		handled = true
+		if sign.Advertisement {
+			c.election.Hear(ownership.Sign{From: mac, Address: sign.Address, Announced: sign.Override && !sign.Solicited}, now)
+			c.publish(now)
+		}
+	})
+	return handled
+}
+
+// Owns reports whether this node is the one that answers for a service address.
+func (m *Manager) Owns(a netip.Addr) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.current != nil && m.current.owns(a)
+}
+
+// Rival reports whether a sign is of a station that answers for a service address
+// of ours as a proxy does (RFC 4861 §7.2.8), when it is asked who else has it. It is
+// no announcer of ours, so it is another program's. The address is not left to it,
+// for it may be one that does the same with us, and nobody would answer. It is
+// reported once a minute, in the log and as an Event, and is true only then.
+func (m *Manager) Rival(uplink string, sign ndp.Sighting) bool {
+	if !sign.Advertisement || !sign.Solicited || sign.Override {
+		return false
+	}
+	reported, logged := false, false
+	m.update(func(now time.Time) {
+		c := m.current
+		if c == nil || !c.owns(sign.Address) || slices.ContainsFunc(m.links, func(l Link) bool { return l.MAC == sign.MAC }) {
+			return
+		}
+		if reported = m.rivals.due(reminder{uplink, sign.Address}, now); !reported {
+			return
+		}
+		logged = m.rivals.due(reminder{uplink: uplink}, now)
+		c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
+			"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.",
+			macString(sign.MAC), sign.Address, c.config.Node)}, sign.Address)
+	})
+	if logged {
+		m.log.Warn("another station answers for a service address of this node, too: let only one of them announce it",
+			"interface", uplink, "address", sign.Address, "mac", macString(sign.MAC))
+	}
+	return reported
+}
+
+// Conflict writes an Event about the pod or service whose address another station
+// has, if there is one.
+func (m *Manager) Conflict(a netip.Addr, mac [6]byte) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.current
+	if c == nil {
+		return
+	}
+	_, pod := c.pods[a]
+	_, service := c.services[a]
+	if pod || service {
+		c.emit(k8swatch.Event{Warning: true, Reason: "AddressConflict", Message: fmt.Sprintf(
+			"The station %s on the uplink of node %s uses %s: it is left to that station while it answers.", macString(mac), c.config.Node, a)}, a)
+	}
+}
+
+func macString(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import "net/netip"
+
+// Uplinks are the uplinks of the daemon. None of their methods may block, and
+// none is called with a lock of this package held.
+type Uplinks interface {
+	// Links returns the uplinks that answer solicitations now. When that changes
+	// [Manager.UplinksChanged] has to be called.
+	Links() []Link
+	// Ask asks the station with that MAC address for a target, on every uplink
+	// that is ready: whoever answers is alive.
+	Ask(target netip.Addr, station [6]byte)
+	// Withdraw ends the announcements of an address that is still answered for,
+	// until its next owner announces it.
+	Withdraw(netip.Addr)
+	// SetPresence sets the address that every uplink answers for to show others
+	// that this daemon is alive, see [rules.Presence]; an invalid one for none.
+	// It holds for uplinks that come later, too.
+	SetPresence(netip.Addr)
+	// Appeared tells of an address that has just appeared behind this node: that
+	// is later evidence than what stations on the link claimed before.
+	Appeared(netip.Addr)
+}
+
+// Link is what the cluster has to know of an uplink that is ready.
+type Link struct {
+	// Name is the interface's name, as rules have it.
+	Name string
+	MAC  [6]byte
+	// OnLink are the prefixes whose addresses a router expects on the link.
+	OnLink []netip.Prefix
+}
