@@ -17,6 +17,8 @@ type Status struct {
 	Rules   int       `json:"rules"`
 	// Entries are how many facts each source knows.
 	Entries map[string]int `json:"entries"`
+	// Waiting are the parts of the daemon that are not ready, and why.
+	Waiting []Waiting `json:"waiting,omitempty"`
 	// NotFollowed are policy rules of the kernel that are not followed.
 	NotFollowed []string `json:"not_followed,omitempty"`
 	Reload      Reload   `json:"reload"`
@@ -29,6 +31,12 @@ type Status struct {
 type Reload struct {
 	Successful  bool      `json:"successful"`
 	LastSuccess time.Time `json:"last_success"`
+}
+
+// Waiting is a part of the daemon that is not ready, and what it waits for.
+type Waiting struct {
+	Task string `json:"task"`
+	For  string `json:"for"`
 }
 
 // Uplink is the state of one uplink.

@@ -2,7 +2,12 @@
 
 package status
 
-import "net/netip"
+import (
+	"net"
+	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
 
 // WatchFilter chooses among solicitations; its zero fields match all.
 type WatchFilter struct {
@@ -22,4 +27,12 @@ type WatchEvent struct {
 func (f WatchFilter) Matches(s Solicitation) bool {
 	return (!f.Prefix.IsValid() || f.Prefix.Contains(s.Target)) &&
 		(f.Reason == "" || f.Reason == s.Reason) && (f.Interface == "" || f.Interface == s.Interface)
+}
+
+// FromRecord shows what became of a solicitation on an uplink.
+func FromRecord(uplink string, r ndp.Record) Solicitation {
+	return Solicitation{
+		At: r.At, Interface: uplink, Target: r.Target, Source: r.Source,
+		MAC: net.HardwareAddr(r.MAC[:]).String(), Kind: r.Kind.String(), Reason: r.Reason.String(),
+	}
 }

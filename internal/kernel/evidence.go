@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kernel makes evidence of the kernel's routes: what package behind says
+// of them becomes the entries of the store.
+//
+// Package daemon makes one [Evidence]. The watcher's goroutine tells it of routes,
+// and the reconciler's of uplinks; both may run at once.
+package kernel
+
+import (
+	"iter"
+	"net/netip"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Judge is [behind.Judge].
+type Judge interface {
+	SetUplinks(indices []int) (changed bool)
+	Entry(netip.Prefix) (rules.Entry, bool)
+	All() iter.Seq[rules.Entry]
+}
+
+// Evidence feeds the store with what the kernel's routes say. Its methods may be
+// called from any goroutine.
+type Evidence struct {
+	judge    Judge
+	store    *rules.Store
+	appeared func(netip.Addr)
+
+	// What is read from the judge last is published last. Both are work in
+	// memory: nothing waits under the lock.
+	mu sync.Mutex
+}
+
+// New returns the evidence of a judge's routes, and publishes it. appeared hears
+// of each address that got a host route to behind us, which is later evidence
+// than any claim of a station; it must not block.
+func New(judge Judge, store *rules.Store, appeared func(netip.Addr)) *Evidence {
+	e := &Evidence{judge: judge, store: store, appeared: appeared}
+	e.replace()
+	return e
+}
+
+// SetUplinks tells which devices are uplinks, by index: what is routed to these
+// is not behind us.
+func (e *Evidence) SetUplinks(indices []int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.judge.SetUplinks(indices) {
+		e.replace()
+	}
+}
+
+// RoutesChanged takes over what changed routes mean. With all set any may have
+// changed.
+func (e *Evidence) RoutesChanged(prefixes []netip.Prefix, all bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if all {
+		e.replace()
+		go debug.FreeOSMemory() // the reading took as much memory again
+		return
+	}
+	now := time.Now()
+	changes := make([]rules.EntryChange, len(prefixes))
+	for i, p := range prefixes {
+		entry, ok := e.judge.Entry(p)
+		entry.Prefix, entry.Since = p, now
+		changes[i] = rules.EntryChange{Entry: entry, Gone: !ok}
+		if ok && entry.Behind && p.IsSingleIP() {
+			e.appeared(p.Addr())
+		}
+	}
+	e.store.Update(rules.Kernel, changes)
+}
+
+// replace publishes all entries anew.
+func (e *Evidence) replace() { e.store.Replace(rules.Kernel, e.judge.All()) }
