@@ -87,7 +87,7 @@ func (s *supervisor) entry(target netip.Addr, r rules.Rule) *EntryStatus {
 		if source == rules.Probed && (!ok || r.Method != rules.Probe) {
 			continue
 		}
-		e := &EntryStatus{Source: source.String(), Explanation: s.routes.Explain(target)}
+		e := &EntryStatus{Source: source.String(), Explanation: s.judge.Explain(target)}
 		if ok {
 			e.Prefix, e.Since = entry.Prefix.String(), &entry.Since
 			e.Device = s.routes.Name(entry.Device)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -54,6 +55,7 @@ type site struct {
 	onLink []netip.Prefix
 	rules  []rules.Rule // those that hold here
 	routes *hostwatch.Routes
+	judge  *behind.Judge
 	host   hostwatch.UplinkState
 	claims int // addresses of rules that other stations have
 	// discovered is true for rules that nobody wrote.
@@ -128,8 +130,8 @@ func (s *site) inspectRules(add func(reason, stays, mend, format string, args ..
 			off = append(off, r.Prefix)
 		}
 		// What leads into a tunnel or to this node itself is static's own affair.
-		back := r.Method != rules.Static || s.routes.LeadsBack(r.Prefix)
-		if !s.discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !s.routes.LeadsBehind(r.Prefix) {
+		back := r.Method != rules.Static || s.judge.LeadsBack(r.Prefix)
+		if !s.discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !s.judge.LeadsBehind(r.Prefix) {
 			nowhere = append(nowhere, r.Prefix)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -43,7 +44,7 @@ func Inspect(c *config.Config) (Inspection, error) {
 		return Inspection{}, err
 	}
 	defer w.Close()
-	s := &supervisor{config: c, routes: w.Routes}
+	s := &supervisor{config: c, routes: w.Routes, judge: behind.New(w.Routes, behind.DefaultPolicy())}
 	var (
 		result  Inspection
 		indices []int
@@ -58,7 +59,7 @@ func Inspect(c *config.Config) (Inspection, error) {
 		state, why := judge(link, ndp.NewInterface(link, u), u.Source)
 		result.Uplinks = append(result.Uplinks, UplinkInspection{Interface: u.Interface, State: state.String(), Why: why})
 	}
-	s.routes.SetUplinks(indices)
+	s.judge.SetUplinks(indices)
 	rs := s.discoverRules()
 	result.Rules = len(rs)
 	for _, u := range s.uplinks {
@@ -101,7 +102,7 @@ func (u *uplink) site(rs []rules.Rule) *site {
 		return nil
 	}
 	return &site{
-		uplink: u.config, link: u.link, routes: u.owner.routes,
+		uplink: u.config, link: u.link, routes: u.owner.routes, judge: u.owner.judge,
 		onLink: u.onLink(u.owner.routes.HopsOf(u.link.Index).OnLink), claims: len(u.conflicts()),
 		discovered: u.owner.config.DiscoverRules,
 		rules:      slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(u.config.Interface) }),

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -28,6 +29,7 @@ type supervisor struct {
 	log       *slog.Logger
 	store     *rules.Store
 	routes    *hostwatch.Routes
+	judge     *behind.Judge
 	events    chan hostwatch.Event
 	sightings chan sighting
 	wake      chan struct{} // the loop has to look when the next duty is
@@ -48,7 +50,7 @@ type supervisor struct {
 
 func newSupervisor(log *slog.Logger, store *rules.Store, routes *hostwatch.Routes) *supervisor {
 	s := &supervisor{
-		log: log, store: store, routes: routes,
+		log: log, store: store, routes: routes, judge: behind.New(routes, behind.DefaultPolicy()),
 		events:    make(chan hostwatch.Event, eventQueue),
 		sightings: make(chan sighting, eventQueue),
 		wake:      make(chan struct{}, 1),
@@ -56,7 +58,7 @@ func newSupervisor(log *slog.Logger, store *rules.Store, routes *hostwatch.Route
 	}
 	s.prober = newProber(s)
 	store.ResolveDevices(routes.Index)
-	store.Replace(rules.Kernel, routes.All())
+	store.Replace(rules.Kernel, s.judge.All())
 	store.Follow(s.follow)
 	return s
 }
@@ -95,8 +97,8 @@ func (s *supervisor) settle(anew bool) error {
 			indices = append(indices, u.link.Index)
 		}
 	}
-	if s.routes.SetUplinks(indices) {
-		s.store.Replace(rules.Kernel, s.routes.All())
+	if s.judge.SetUplinks(indices) {
+		s.store.Replace(rules.Kernel, s.judge.All())
 	}
 	var err error
 	if rs := s.effectiveRules(); anew || !slices.EqualFunc(rs, s.store.Load().Rules(), sameRule) {
@@ -170,12 +172,12 @@ func (s *supervisor) routesChanged(prefixes []netip.Prefix, all bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if all {
-		s.store.Replace(rules.Kernel, s.routes.All())
+		s.store.Replace(rules.Kernel, s.judge.All())
 		go debug.FreeOSMemory() // the reading took as much again
 	} else {
 		changes := make([]rules.EntryChange, len(prefixes))
 		for i, p := range prefixes {
-			e, ok := s.routes.Entry(p)
+			e, ok := s.judge.Entry(p)
 			changes[i] = rules.EntryChange{Entry: e, Gone: !ok}
 			changes[i].Prefix, changes[i].Since = p, time.Now()
 			if ok && e.Behind && p.IsSingleIP() { // later evidence than any claim

@@ -6,7 +6,7 @@ import (
 	"net/netip"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 )
 
 // Explanation tells what becomes of a solicitation for an address.
@@ -55,7 +55,7 @@ type Entry struct {
 	Prefix string     `json:"prefix,omitempty"`
 	Device string     `json:"device,omitempty"`
 	Since  *time.Time `json:"since,omitempty"`
-	hostwatch.Explanation
+	behind.Explanation
 }
 
 // Advertisement describes an advertisement.

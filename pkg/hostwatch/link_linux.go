@@ -41,7 +41,7 @@ func ReadLink(name string, index int) (rules.Link, error) {
 	l := rules.Link{
 		Name:     attrs.Name,
 		Index:    attrs.Index,
-		Up:       attrs.RawFlags&unix.IFF_UP != 0 && attrs.RawFlags&unix.IFF_RUNNING != 0,
+		Up:       isUp(attrs),
 		Ethernet: isEthernet(attrs),
 		Bridge:   link.Type() == "bridge",
 	}

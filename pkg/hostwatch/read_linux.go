@@ -55,9 +55,9 @@ func (r *Routes) dump() error {
 		if !ok {
 			return true
 		}
-		r.apply(msg, 0, false)
-		if msg.protocol == HostRouteProtocol && msg.prefix.IsSingleIP() {
-			r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.prefix.Addr(), Device: int(msg.paths[0].index)})
+		r.Apply(msg, 0, false)
+		if msg.Protocol == HostRouteProtocol && msg.Prefix.IsSingleIP() {
+			r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.Prefix.Addr(), Device: int(msg.Paths[0].Index)})
 		}
 		return true
 	})

@@ -3,35 +3,29 @@
 package hostwatch
 
 import (
-	"iter"
-	"maps"
 	"net/netip"
 	"slices"
-	"strconv"
 	"sync"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // Routes is a copy of the routing tables that the kernel looks at for every
 // packet, in its order. Tables that policy rules choose by more than that, by a
 // mark, a source or an interface, are not followed; Policy names these rules.
 type Routes struct {
-	mu         sync.Mutex
+	mu         sync.RWMutex
 	order      []uint32          // tables, as the kernel looks at them
 	tables     map[uint32]*table // those of order
 	policy     []string          // rules that are not followed
-	devices    map[int32]device
-	uplinks    map[int32]bool
+	devices    map[int32]Device
 	several    int  // how often a route with several next hops was seen
 	silent     bool // net.ipv6.route.skip_notify_on_dev_down
 	hostRoutes []HostRoute
 	// How many paths have each next hop, and each on-link prefix.
 	hops   map[hop]int
 	onLink map[onLink]int
-	shared map[path]*[]path // lists of one path
+	shared map[Path]*[]Path // lists of one path
 }
 
 // hop is a next hop on a device.
@@ -51,42 +45,44 @@ func NewRoutes() *Routes {
 	return &Routes{
 		order:   []uint32{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN},
 		tables:  map[uint32]*table{unix.RT_TABLE_LOCAL: new(table), unix.RT_TABLE_MAIN: new(table)},
-		devices: make(map[int32]device), uplinks: make(map[int32]bool),
-		hops: make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[path]*[]path),
+		devices: make(map[int32]Device),
+		hops:    make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[Path]*[]Path),
 	}
 }
 
-// apply follows one message, and returns the prefixes whose entries it may
-// change. unsure is true where the message does not tell all: which of several
-// routes of one metric is replaced, and where among them a new one stands.
-func (r *Routes) apply(msg route, flags uint16, gone bool) (changed []netip.Prefix, unsure bool) {
+// Apply follows one message, and returns the prefixes for which the kernel may
+// decide otherwise now. flags are those of the netlink header; gone is true for
+// RTM_DELROUTE. unsure is true where the message does not tell all: which of
+// several routes of one metric is replaced, and where among them a new one
+// stands.
+func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Prefix, unsure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	t := r.tables[msg.table]
+	t := r.tables[msg.Table]
 	if t == nil {
 		t = new(table)
-		r.tables[msg.table] = t
+		r.tables[msg.Table] = t
 	}
-	if len(msg.paths) > 1 {
+	if len(msg.Paths) > 1 {
 		r.several++
 	}
-	before := t.get(msg.prefix)
-	var after []path
+	before := t.get(msg.Prefix)
+	var after []Path
 	if gone {
 		after = without(before, msg)
 	} else {
 		after = with(before, msg, flags&unix.NLM_F_REPLACE != 0)
 	}
-	t.set(msg.prefix, after, r.shared)
-	r.count(msg.prefix, before, -1)
-	r.count(msg.prefix, after, 1)
-	at := slices.Index(r.order, msg.table)
+	t.set(msg.Prefix, after, r.shared)
+	r.count(msg.Prefix, before, -1)
+	r.count(msg.Prefix, after, 1)
+	at := slices.Index(r.order, msg.Table)
 	if at < 0 { // looked at for its next hops only
 		return nil, false
 	}
-	changed = []netip.Prefix{msg.prefix}
+	changed = []netip.Prefix{msg.Prefix}
 	for _, id := range r.order[at+1:] { // what it may hide
-		for p := range r.tables[id].paths.Subnets(msg.prefix) {
+		for p := range r.tables[id].paths.Subnets(msg.Prefix) {
 			changed = append(changed, p)
 		}
 	}
@@ -94,14 +90,14 @@ func (r *Routes) apply(msg route, flags uint16, gone bool) (changed []netip.Pref
 }
 
 // count counts the next hops and on-link prefixes of a prefix's paths.
-func (r *Routes) count(p netip.Prefix, paths []path, n int) {
+func (r *Routes) count(p netip.Prefix, paths []Path, n int) {
 	for _, path := range paths {
 		switch {
-		case path.kind != unix.RTN_UNICAST || path.index == 0:
-		case path.gateway.IsValid():
-			add(r.hops, hop{path.index, path.gateway}, n)
+		case path.Kind != unix.RTN_UNICAST || path.Index == 0:
+		case path.Gateway.IsValid():
+			add(r.hops, hop{path.Index, path.Gateway}, n)
 		case p.Bits() > 0 && p.Bits() < 128 && isGlobal(p):
-			add(r.onLink, onLink{path.index, p}, n)
+			add(r.onLink, onLink{path.Index, p}, n)
 		}
 	}
 }
@@ -121,22 +117,22 @@ func (r *Routes) replace(n *Routes) {
 	r.hops, r.onLink, r.shared, r.silent = n.hops, n.onLink, n.shared, n.silent
 }
 
-// setDevice takes a device's facts over, or that it is gone. It reports whether
-// that changes what routes through it mean, and whether the device went up or
-// down.
-func (r *Routes) setDevice(index int32, d device, gone bool) (changed, flipped bool) {
+// SetDevice takes over what the kernel says of a device, or that it is gone. It
+// reports whether that changes what routes through it mean, and whether the
+// device went up or down.
+func (r *Routes) SetDevice(d Device, gone bool) (changed, flipped bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	old := r.devices[index]
+	old := r.devices[d.Index]
 	if gone {
-		delete(r.devices, index)
+		delete(r.devices, d.Index)
 	} else {
-		r.devices[index] = d
+		r.devices[d.Index] = d
 	}
-	flipped = gone || old.up != d.up
-	old.up = d.up
+	flipped = gone || old.Up != d.Up
+	old.Up = d.Up
 	// A new device has no routes yet, and those of a deleted one go by events.
-	return !gone && old.name != "" && old != d, flipped
+	return !gone && old.Name != "" && old != d, flipped
 }
 
 // uses reports whether a route leads through the device.
@@ -145,7 +141,7 @@ func (r *Routes) uses(index int32) bool {
 	defer r.mu.Unlock()
 	for _, id := range r.order {
 		for _, paths := range r.tables[id].paths.All() {
-			if slices.ContainsFunc(*paths, func(p path) bool { return p.index == index }) {
+			if slices.ContainsFunc(*paths, func(p Path) bool { return p.Index == index }) {
 				return true
 			}
 		}
@@ -161,122 +157,9 @@ func (r *Routes) losesSilently() bool {
 	return r.several > 0 || r.silent
 }
 
-// SetUplinks names the devices that do not lead behind us, and reports whether
-// that was news: then every entry may have changed.
-func (r *Routes) SetUplinks(indices []int) bool {
-	uplinks := make(map[int32]bool, len(indices))
-	for _, i := range indices {
-		uplinks[int32(i)] = true //nolint:gosec // an index
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if maps.Equal(r.uplinks, uplinks) {
-		return false
-	}
-	r.uplinks = uplinks
-	return true
-}
-
-// Entry returns the entry for exactly this prefix, and false when the tables
-// have no route for it, or none that the kernel gets to see.
-func (r *Routes) Entry(p netip.Prefix) (rules.Entry, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.entry(p)
-}
-
-func (r *Routes) entry(p netip.Prefix) (rules.Entry, bool) {
-	at, paths, _, ok := r.decide(p)
-	if !ok || at != p {
-		return rules.Entry{}, false
-	}
-	e := rules.Entry{Prefix: p, Behind: p.Bits() > 0, Neighbor: true, Device: paths[0].index}
-	for _, path := range paths {
-		if r.why(path) != "" {
-			e.Behind = false
-		}
-		e.Neighbor = e.Neighbor && !path.gateway.IsValid() && r.devices[path.index].neighbors
-	}
-	e.Neighbor = e.Neighbor && e.Behind
-	return e, true
-}
-
-// decide returns what the kernel takes for a prefix as a whole: the most
-// specific route of the first table that has one.
-func (r *Routes) decide(p netip.Prefix) (at netip.Prefix, paths []path, id uint32, ok bool) {
-	for _, id = range r.order {
-		if at, paths, ok = r.tables[id].covering(p); ok {
-			return at, r.taken(paths), id, true
-		}
-	}
-	return at, nil, 0, false
-}
-
-// taken returns those of some paths with one metric that a packet from an uplink
-// may take. The kernel prefers one out of the device that the packet came in on
-// (rt6_score_route), and else the first; of several next hops it may be any, as
-// that depends on the packet and on who is reachable.
-func (r *Routes) taken(paths []path) []path {
-	var back []path
-	for _, p := range paths {
-		if p.kind == unix.RTN_UNICAST && r.uplinks[p.index] {
-			back = append(back, p)
-		}
-	}
-	switch {
-	case len(back) > 0 && len(back) < len(paths):
-		return back
-	case len(paths) > 0 && !paths[0].joins():
-		return paths[:1]
-	}
-	return slices.DeleteFunc(slices.Clone(paths), func(p path) bool { return !p.joins() })
-}
-
-// why tells why a path does not lead behind us, "" where it does.
-func (r *Routes) why(p path) string {
-	switch {
-	case p.kind != unix.RTN_UNICAST:
-		return "is of the type " + typeName(p.kind)
-	case p.encap:
-		return "encapsulates packets for another node"
-	case p.index == 0:
-		return "has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"
-	}
-	if why := r.devices[p.index].away(p.gateway.IsValid(), r.uplinks[p.index]); why != "" {
-		return "leads " + why
-	}
-	return ""
-}
-
-// All yields all entries. The routes must not be changed meanwhile.
-func (r *Routes) All() iter.Seq[rules.Entry] {
-	return func(yield func(rules.Entry) bool) {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		for _, id := range r.order {
-			for p := range r.tables[id].paths.All() {
-				if _, _, first, _ := r.decide(p); first != id {
-					continue // comes with the other table, or is hidden by it
-				}
-				if e, ok := r.entry(p); ok && !yield(e) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // Policy returns the policy rules that are not followed, for people.
 func (r *Routes) Policy() []string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.RLock()
+	defer r.mu.RUnlock()
 	return r.policy
-}
-
-// deviceName names a device for people.
-func (r *Routes) deviceName(index int32) string {
-	if d := r.devices[index]; d.name != "" {
-		return d.name
-	}
-	return strconv.Itoa(int(index))
 }

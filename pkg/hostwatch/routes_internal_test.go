@@ -10,8 +10,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
-
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // Devices of the tests.
@@ -28,110 +26,50 @@ const (
 
 func testRoutes() *Routes {
 	r := NewRoutes()
-	for i, d := range map[int32]device{
-		lo:        {name: "lo", loopback: true},
-		uplink:    {name: "eth0", kind: "device", neighbors: true},
-		pod1:      {name: "pod1", kind: "veth", neighbors: true},
-		pod2:      {name: "pod2", kind: "veth", neighbors: true},
-		bridge:    {name: "br0", kind: "bridge", neighbors: true},
-		wireguard: {name: "wg0", kind: "wireguard"},
-		ovn:       {name: "ovn-k8s-mp0", kind: "openvswitch", neighbors: true},
-		tun:       {name: "tun0", kind: "tun"},
+	for _, d := range []Device{
+		{Index: lo, Name: "lo", Loopback: true},
+		{Index: uplink, Name: "eth0", Kind: "device", Neighbors: true},
+		{Index: pod1, Name: "pod1", Kind: "veth", Neighbors: true},
+		{Index: pod2, Name: "pod2", Kind: "veth", Neighbors: true},
+		{Index: bridge, Name: "br0", Kind: "bridge", Neighbors: true},
+		{Index: wireguard, Name: "wg0", Kind: "wireguard"},
+		{Index: ovn, Name: "ovn-k8s-mp0", Kind: "openvswitch", Neighbors: true},
+		{Index: tun, Name: "tun0", Kind: "tun"},
 	} {
-		r.setDevice(i, d, false)
+		r.SetDevice(d, false)
 	}
-	r.SetUplinks([]int{uplink})
 	return r
 }
 
-// add returns a message about a route in the main table.
-func message(prefix string, paths ...path) route {
-	return route{table: unix.RT_TABLE_MAIN, prefix: netip.MustParsePrefix(prefix), whole: len(paths) > 1, paths: paths}
+// message returns one about a route in the main table.
+func message(prefix string, paths ...Path) Route {
+	return Route{Table: unix.RT_TABLE_MAIN, Prefix: netip.MustParsePrefix(prefix), Whole: len(paths) > 1, Paths: paths}
 }
 
-func dev(index int32) path { return path{metric: 1024, kind: unix.RTN_UNICAST, index: index} }
+func dev(index int32) Path { return Path{Metric: 1024, Kind: unix.RTN_UNICAST, Index: index} }
 
-func via(gateway string, index int32) path {
+func via(gateway string, index int32) Path {
 	p := dev(index)
-	p.gateway = netip.MustParseAddr(gateway)
+	p.Gateway = netip.MustParseAddr(gateway)
 	return p
 }
 
-func typed(kind uint8) path { return path{metric: 1024, kind: kind, index: lo} }
+func typed(kind uint8) Path { return Path{Metric: 1024, Kind: kind, Index: lo} }
 
-func TestRoutes(t *testing.T) {
-	t.Parallel()
-	const target = "2001:db8:1::5"
-	other := func(table uint32, r route) route {
-		r.table = table
-		return r
-	}
-	better := func(p path) path {
-		p.metric = 1
-		return p
-	}
-	tests := []struct {
-		name     string
-		routes   []route
-		behind   bool
-		neighbor bool
-		route    string
-		why      string
-	}{
-		{name: "no route", why: "the kernel has no route for the address"},
-		{name: "device", routes: []route{message(target+"/128", dev(pod1))}, behind: true, neighbor: true, route: "2001:db8:1::5/128 dev pod1"},
-		{name: "bridge", routes: []route{message("2001:db8:1::/64", dev(bridge))}, behind: true, neighbor: true, route: "2001:db8:1::/64 dev br0"},
-		{name: "point to point", routes: []route{message("2001:db8:1::/64", dev(tun))}, behind: true, route: "2001:db8:1::/64 dev tun0"},
-		{name: "router behind us", routes: []route{message("2001:db8:1::/64", via("fe80::9", bridge))}, behind: true, route: "2001:db8:1::/64 via fe80::9 dev br0"},
-		{name: "uplink", routes: []route{message("2001:db8:1::/64", dev(uplink))}, route: "2001:db8:1::/64 dev eth0", why: "the route leads through an uplink"},
-		{name: "tunnel", routes: []route{message("2001:db8:1::/64", dev(wireguard))}, route: "2001:db8:1::/64 dev wg0", why: "the route leads through a tunnel (wireguard)"},
-		{name: "plugin's device, on-link", routes: []route{message("2001:db8:1::/64", dev(ovn))}, behind: true, neighbor: true, route: "2001:db8:1::/64 dev ovn-k8s-mp0"},
-		{name: "plugin's device, next hop", routes: []route{message("2001:db8:1::/64", via("fe80::9", ovn))}, route: "2001:db8:1::/64 via fe80::9 dev ovn-k8s-mp0", why: "the route leads through the network plugin's device to other nodes"},
-		{name: "unknown device", routes: []route{message("2001:db8:1::/64", dev(99))}, route: "2001:db8:1::/64 dev 99", why: "the route leads through a device that is unknown"},
-		{name: "default", routes: []route{message("::/0", dev(pod1))}, route: "default dev pod1", why: "a default route never counts"},
-		{name: "blackhole", routes: []route{message("2001:db8:1::/64", typed(unix.RTN_BLACKHOLE))}, route: "blackhole 2001:db8:1::/64 dev lo", why: "the route is of the type blackhole"},
-		{name: "throw", routes: []route{message("2001:db8:1::/64", typed(unix.RTN_THROW))}, route: "throw 2001:db8:1::/64 dev lo", why: "the route is of the type throw"},
-		{name: "encapsulated", routes: []route{message("2001:db8:1::/64", path{kind: unix.RTN_UNICAST, index: pod1, encap: true})}, route: "2001:db8:1::/64 dev pod1", why: "the route encapsulates packets for another node"},
-		{name: "next hop object that is not shown", routes: []route{message("2001:db8:1::/64", path{kind: unix.RTN_UNICAST})}, route: "2001:db8:1::/64", why: "the route has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"},
-		{name: "more specific to the uplink", routes: []route{message("2001:db8:1::/64", dev(pod1)), message(target+"/128", dev(uplink))}, route: "2001:db8:1::5/128 dev eth0", why: "the route leads through an uplink"},
-		{name: "better metric", routes: []route{message(target+"/128", dev(uplink)), message(target+"/128", better(dev(pod1)))}, behind: true, neighbor: true, route: "2001:db8:1::5/128 dev pod1"},
-		{name: "same metric, first one behind us", routes: []route{message(target+"/128", dev(pod1)), message(target+"/128", typed(unix.RTN_BLACKHOLE))}, behind: true, neighbor: true, route: "2001:db8:1::5/128 dev pod1"},
-		{name: "same metric, second one back", routes: []route{message(target+"/128", dev(pod1)), message(target+"/128", dev(uplink))}, route: "2001:db8:1::5/128 dev eth0", why: "the route leads through an uplink"},
-		{name: "same metric, next hops first", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", pod2)), message(target+"/128", typed(unix.RTN_BLACKHOLE))}, behind: true, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev pod2"},
-		{name: "all next hops behind us", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", pod2))}, behind: true, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev pod2"},
-		{name: "one of two through the uplink", routes: []route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", uplink))}, route: "2001:db8:1::5/128 via fe80::2 dev eth0", why: "the route leads through an uplink"},
-		{name: "local table first", routes: []route{message(target+"/128", dev(pod1)), other(unix.RT_TABLE_LOCAL, message("2001:db8:1::/64", typed(unix.RTN_LOCAL)))}, route: "local 2001:db8:1::/64 dev lo", why: "the route is of the type local"},
-		{name: "a table that is not looked at", routes: []route{other(100, message(target+"/128", dev(pod1)))}, why: "the kernel has no route for the address"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			r := testRoutes()
-			for _, msg := range tt.routes {
-				r.apply(msg, 0, false)
-			}
-			e := r.Explain(netip.MustParseAddr(target))
-			if e.Behind != tt.behind || e.Route != tt.route || e.Why != tt.why {
-				t.Errorf("explained as %+v", e)
-			}
-			// The entries, taken together, say the same.
-			var s rules.Store
-			s.Replace(rules.Kernel, r.All())
-			entry, ok := s.Entry(rules.Kernel, netip.MustParseAddr(target))
-			if entry.Behind != tt.behind || entry.Neighbor != tt.neighbor || ok == (tt.route == "") {
-				t.Errorf("entry is %+v, %t", entry, ok)
-			}
-			for _, msg := range tt.routes {
-				r.apply(msg, 0, true)
-			}
-			for e := range r.All() {
-				t.Errorf("left: %+v", e)
-			}
-			if len(r.hops)+len(r.onLink) != 0 {
-				t.Errorf("left: %v %v", r.hops, r.onLink)
-			}
-		})
-	}
+// decide returns what the tables say about a prefix.
+func decide(r *Routes, p string) (d Decision, ok bool) {
+	r.Read(func(t Tables) { d, ok = t.Decide(netip.MustParsePrefix(p)) })
+	return d, ok
+}
+
+// count returns how many routes the kernel gets to see.
+func count(r *Routes) (n int) {
+	r.Read(func(t Tables) {
+		for range t.Decisions() {
+			n++
+		}
+	})
+	return n
 }
 
 // TestShadow tells of prefixes that another table's route hides or shows.
@@ -139,16 +77,26 @@ func TestShadow(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
 	pod := netip.MustParsePrefix("2001:db8:1::5/128")
-	r.apply(message(pod.String(), dev(pod1)), 0, false)
+	r.Apply(message(pod.String(), dev(pod1)), 0, false)
 	wide := message("2001:db8:1::/64", typed(unix.RTN_LOCAL))
-	wide.table = unix.RT_TABLE_LOCAL
+	wide.Table = unix.RT_TABLE_LOCAL
 	for _, gone := range []bool{false, true} {
-		if changed, _ := r.apply(wide, 0, gone); !slices.Contains(changed, pod) {
+		if changed, _ := r.Apply(wide, 0, gone); !slices.Contains(changed, pod) {
 			t.Errorf("gone %t: changed %s", gone, changed)
 		}
-		if _, ok := r.Entry(pod); ok != gone {
-			t.Errorf("gone %t: there is an entry: %t", gone, ok)
+		if d, ok := decide(r, pod.String()); !ok || (d.Prefix == pod) != gone {
+			t.Errorf("gone %t: decided %+v, %t", gone, d, ok)
 		}
+		if n := count(r); n != 1 {
+			t.Errorf("gone %t: %d routes are seen", gone, n)
+		}
+		r.Read(func(tables Tables) {
+			for d := range tables.Within(netip.MustParsePrefix("2001:db8::/32")) {
+				if (d.Prefix == pod) != gone {
+					t.Errorf("gone %t: within is %+v", gone, d)
+				}
+			}
+		})
 	}
 }
 
@@ -157,33 +105,29 @@ func TestReplace(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
 	const p = "2001:db8:1::5/128"
-	r.apply(message(p, dev(pod1)), 0, false)
-	r.apply(message(p, dev(uplink)), unix.NLM_F_REPLACE, false)
-	if e, _ := r.Entry(netip.MustParsePrefix(p)); e.Behind || e.Device != uplink {
-		t.Errorf("entry is %+v", e)
+	first := func(want int32) {
+		t.Helper()
+		if d, ok := decide(r, p); !ok || d.Paths[0].Index != want {
+			t.Errorf("decided %+v", d)
+		}
 	}
+	r.Apply(message(p, dev(pod1)), 0, false)
+	r.Apply(message(p, dev(uplink)), unix.NLM_F_REPLACE, false)
+	first(uplink)
 	// A plain route stays beside one with next hops, and the kernel uses it.
-	r.apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false)
-	if e, _ := r.Entry(netip.MustParsePrefix(p)); e.Behind {
-		t.Errorf("entry is %+v", e)
-	}
+	r.Apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false)
+	first(uplink)
 	// Of plain routes it uses the first, and a new one takes the place of that.
-	r.apply(message(p, dev(pod2)), 0, false)
-	r.apply(message(p, dev(pod1)), unix.NLM_F_REPLACE, false)
-	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind || e.Device != pod1 {
-		t.Errorf("entry is %+v", e)
-	}
-	r.apply(message(p, dev(uplink)), unix.NLM_F_REPLACE, false)
-	r.apply(message(p, dev(pod2)), 0, true)
-	r.apply(message(p, dev(uplink)), 0, true)
-	r.apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false) // appended: the message has all
-	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind {
-		t.Errorf("entry is %+v", e)
-	}
-	r.apply(message(p, via("fe80::1", pod1)), 0, true)
-	if e, _ := r.Entry(netip.MustParsePrefix(p)); !e.Behind || e.Device != pod2 {
-		t.Errorf("entry is %+v", e)
-	}
+	r.Apply(message(p, dev(pod2)), 0, false)
+	r.Apply(message(p, dev(pod1)), unix.NLM_F_REPLACE, false)
+	first(pod1)
+	r.Apply(message(p, dev(uplink)), unix.NLM_F_REPLACE, false)
+	r.Apply(message(p, dev(pod2)), 0, true)
+	r.Apply(message(p, dev(uplink)), 0, true)
+	r.Apply(message(p, via("fe80::1", pod1), via("fe80::2", pod2)), 0, false) // appended: the message has all
+	first(pod1)
+	r.Apply(message(p, via("fe80::1", pod1)), 0, true)
+	first(pod2)
 }
 
 // TestNextHopObject ends a route of which the kernel names a part only.
@@ -191,11 +135,11 @@ func TestNextHopObject(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
 	whole, part := message("2001:db8:1::5/128", via("fe80::1", pod1), via("fe80::2", pod2)), message("2001:db8:1::5/128", via("fe80::2", pod2))
-	whole.object, part.object = true, true
-	r.apply(whole, 0, false)
-	r.apply(part, 0, true)
-	for e := range r.All() {
-		t.Errorf("left: %+v", e)
+	whole.Object, part.Object = true, true
+	r.Apply(whole, 0, false)
+	r.Apply(part, 0, true)
+	if n := count(r); n != 0 || len(r.hops)+len(r.onLink) != 0 {
+		t.Errorf("left: %d routes, %v, %v", n, r.hops, r.onLink)
 	}
 }
 
@@ -205,8 +149,8 @@ func TestOtherTables(t *testing.T) {
 	r := testRoutes()
 	other := message("::/0", via("2001:db8:1::ff", uplink))
 	for _, table := range []uint32{100, unix.RT_TABLE_MAIN | sourceTable} {
-		other.table = table
-		if changed, _ := r.apply(other, 0, false); changed != nil {
+		other.Table = table
+		if changed, _ := r.Apply(other, 0, false); changed != nil {
 			t.Errorf("table %d: changed %s", table, changed)
 		}
 		if got := r.HopsOf(uplink); len(got.All) != 1 || len(got.Default) == 0 {
@@ -225,13 +169,13 @@ func TestDefaults(t *testing.T) {
 		t.Errorf("without a default route: %s", got)
 	}
 	second := via("fe80::2", pod1)
-	second.metric = 2048
-	r.apply(message("::/0", second), 0, false)
-	r.apply(message("::/0", via("fe80::1", uplink)), 0, false)
-	r.apply(message("::/0", dev(wireguard)), 0, false)
-	r.apply(message("2001:db8:7::/48", via("2001:db8:1::77", uplink)), 0, false)
-	r.apply(message("2001:db8:1::/64", dev(uplink)), 0, false)
-	r.apply(message("fe80::/64", dev(uplink)), 0, false)
+	second.Metric = 2048
+	r.Apply(message("::/0", second), 0, false)
+	r.Apply(message("::/0", via("fe80::1", uplink)), 0, false)
+	r.Apply(message("::/0", dev(wireguard)), 0, false)
+	r.Apply(message("2001:db8:7::/48", via("2001:db8:1::77", uplink)), 0, false)
+	r.Apply(message("2001:db8:1::/64", dev(uplink)), 0, false)
+	r.Apply(message("fe80::/64", dev(uplink)), 0, false)
 	if got := r.DefaultDevices(); !slices.Equal(got, []string{"eth0", "pod1"}) {
 		t.Errorf("devices are %s", got)
 	}
@@ -299,11 +243,11 @@ func FuzzMessages(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if msg, ok := parseRoute(b); ok {
 			r := testRoutes()
-			msg.table = unix.RT_TABLE_MAIN
-			r.apply(msg, 0, false)
-			r.apply(msg, 0, true)
-			for e := range r.All() {
-				t.Errorf("left: %+v", e)
+			msg.Table = unix.RT_TABLE_MAIN
+			r.Apply(msg, 0, false)
+			r.Apply(msg, 0, true)
+			if n := count(r); n != 0 || len(r.hops)+len(r.onLink) != 0 {
+				t.Errorf("left: %d routes, %v, %v", n, r.hops, r.onLink)
 			}
 		}
 		parsePolicy(b)

@@ -15,11 +15,11 @@ import (
 // ordered by metric and then as the kernel tells them. Lists of paths are shared
 // by many prefixes and never changed.
 type table struct {
-	paths bart.Table[*[]path]
+	paths bart.Table[*[]Path]
 }
 
 // get returns the paths of exactly this prefix.
-func (t *table) get(p netip.Prefix) []path {
+func (t *table) get(p netip.Prefix) []Path {
 	if paths, ok := t.paths.Get(p); ok {
 		return *paths
 	}
@@ -31,29 +31,29 @@ func (t *table) get(p netip.Prefix) []path {
 //
 // At one metric a table may have several plain routes beside one with next hops:
 // only routes with a next hop are joined (rt6_qualify_for_ecmp of the kernel).
-func with(old []path, r route, replace bool) []path {
-	if len(r.paths) == 0 {
+func with(old []Path, r Route, replace bool) []Path {
+	if len(r.Paths) == 0 {
 		return old
 	}
-	metric, joined := r.paths[0].metric, r.paths[0].joins() || r.whole
-	drop := func(path) bool { return false }
+	metric, joined := r.Paths[0].Metric, r.Paths[0].Joins() || r.Whole
+	drop := func(Path) bool { return false }
 	switch replaced := -1; {
-	case r.whole: // the message has all next hops
-		drop = func(p path) bool { return p.metric == metric && (p.joins() || r.object) }
+	case r.Whole: // the message has all next hops
+		drop = func(p Path) bool { return p.Metric == metric && (p.Joins() || r.Object) }
 	case replace:
 		for i, p := range old { // the first of its sort, or else of its metric
-			if p.metric == metric && (replaced < 0 || p.joins() == joined && old[replaced].joins() != joined) {
+			if p.Metric == metric && (replaced < 0 || p.Joins() == joined && old[replaced].Joins() != joined) {
 				replaced = i
 			}
 		}
-		drop = func(p path) bool {
-			return replaced >= 0 && (p.same(old[replaced]) || old[replaced].joins() && p.metric == metric && p.joins())
+		drop = func(p Path) bool {
+			return replaced >= 0 && (p.same(old[replaced]) || old[replaced].Joins() && p.Metric == metric && p.Joins())
 		}
 	}
 	// What replaces others takes the place of the first of them.
-	paths, at := make([]path, 0, len(old)+len(r.paths)), -1
+	paths, at := make([]Path, 0, len(old)+len(r.Paths)), -1
 	for _, p := range old {
-		if drop(p) || slices.ContainsFunc(r.paths, p.same) {
+		if drop(p) || slices.ContainsFunc(r.Paths, p.same) {
 			if at < 0 {
 				at = len(paths)
 			}
@@ -64,31 +64,28 @@ func with(old []path, r route, replace bool) []path {
 	if at < 0 {
 		at = len(paths)
 	}
-	paths = slices.Insert(paths, at, r.paths...)
-	slices.SortStableFunc(paths, func(a, b path) int { return cmp.Compare(a.metric, b.metric) })
+	paths = slices.Insert(paths, at, r.Paths...)
+	slices.SortStableFunc(paths, func(a, b Path) int { return cmp.Compare(a.Metric, b.Metric) })
 	return paths
 }
 
 // mixed reports whether several routes have one metric: plain ones, or one beside
 // such with next hops, which are joined into one.
-func mixed(paths []path) bool {
+func mixed(paths []Path) bool {
 	for i := 1; i < len(paths); i++ {
-		if a, b := paths[i-1], paths[i]; a.metric == b.metric && (!a.joins() || !b.joins()) {
+		if a, b := paths[i-1], paths[i]; a.Metric == b.Metric && (!a.Joins() || !b.Joins()) {
 			return true
 		}
 	}
 	return false
 }
 
-// joins reports whether routes with such paths are joined into one.
-func (p path) joins() bool { return p.gateway.IsValid() }
-
 // without returns the paths without those of a route, or of some of its next
 // hops. Of a route with a next hop object nothing is left.
-func without(old []path, r route) []path {
-	var paths []path
+func without(old []Path, r Route) []Path {
+	var paths []Path
 	for _, p := range old {
-		if !slices.ContainsFunc(r.paths, p.same) && (!r.object || len(r.paths) == 0 || p.metric != r.paths[0].metric) {
+		if !slices.ContainsFunc(r.Paths, p.same) && (!r.Object || len(r.Paths) == 0 || p.Metric != r.Paths[0].Metric) {
 			paths = append(paths, p)
 		}
 	}
@@ -99,7 +96,7 @@ func without(old []path, r route) []path {
 const maxShared = 1 << 14
 
 // set puts the paths of a prefix. shared holds lists of one path.
-func (t *table) set(p netip.Prefix, paths []path, shared map[path]*[]path) {
+func (t *table) set(p netip.Prefix, paths []Path, shared map[Path]*[]Path) {
 	switch len(paths) {
 	case 0:
 		t.paths.Delete(p)
@@ -119,16 +116,16 @@ func (t *table) set(p netip.Prefix, paths []path, shared map[path]*[]path) {
 }
 
 // best returns the paths with the lowest metric, of which the kernel takes one.
-func best(paths []path) []path {
+func best(paths []Path) []Path {
 	n := 0
-	for n < len(paths) && paths[n].metric == paths[0].metric {
+	for n < len(paths) && paths[n].Metric == paths[0].Metric {
 		n++
 	}
 	return paths[:n]
 }
 
 // covering returns the most specific prefix of the table that holds p.
-func (t *table) covering(p netip.Prefix) (netip.Prefix, []path, bool) {
+func (t *table) covering(p netip.Prefix) (netip.Prefix, []Path, bool) {
 	at, paths, ok := t.paths.LookupPrefixLPM(p)
 	if !ok {
 		return at, nil, false
@@ -136,9 +133,9 @@ func (t *table) covering(p netip.Prefix) (netip.Prefix, []path, bool) {
 	return at, best(*paths), true
 }
 
-// typeName names a route type for people.
-func typeName(kind uint8) string {
-	switch kind {
+// TypeName returns the route's type as "ip -6 route" names it.
+func (p Path) TypeName() string {
+	switch p.Kind {
 	case unix.RTN_UNICAST:
 		return "unicast"
 	case unix.RTN_LOCAL:

@@ -105,7 +105,7 @@ func (b *batch) take(hdr *unix.NlMsghdr, data []byte) {
 	switch hdr.Type {
 	case unix.RTM_NEWROUTE, unix.RTM_DELROUTE:
 		if msg, ok := parseRoute(data); ok && !b.reread {
-			changed, unsure := b.routes.apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)
+			changed, unsure := b.routes.Apply(msg, hdr.Flags, hdr.Type == unix.RTM_DELROUTE)
 			b.changed = append(b.changed, changed...)
 			b.reread = b.reread || unsure
 		}
@@ -134,8 +134,8 @@ func (b *batch) link(hdr *unix.NlMsghdr, data []byte) {
 	if len(data) == 0 || data[0] != unix.AF_UNSPEC || a.Name == "" {
 		return // of a bridge, or of a radio: the message has not all facts
 	}
-	changed, flipped := b.routes.setDevice(int32(a.Index), newDevice(link), hdr.Type == unix.RTM_DELLINK) //nolint:gosec // an index
-	b.all = b.all || changed && b.routes.uses(int32(a.Index))                                             //nolint:gosec // an index
+	changed, flipped := b.routes.SetDevice(newDevice(link), hdr.Type == unix.RTM_DELLINK)
+	b.all = b.all || changed && b.routes.uses(int32(a.Index)) //nolint:gosec // an index
 	b.reread = b.reread || flipped && b.routes.losesSilently()
 }
 

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behind
+
+import (
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// evidence is what a judgment rests on, at one moment.
+type evidence struct {
+	tables  hostwatch.Tables
+	policy  Policy
+	uplinks map[int32]bool
+	// links are the devices at the bottom of the uplinks: the uplinks
+	// themselves, unless they are stacked on others.
+	links []int32
+}
+
+func newEvidence(t hostwatch.Tables, p Policy, uplinks map[int32]bool) evidence {
+	v := evidence{tables: t, policy: p, uplinks: uplinks, links: make([]int32, 0, 4)}
+	for u := range uplinks {
+		v.links = append(v.links, v.bottom(u))
+	}
+	return v
+}
+
+// maxStack bounds how far down the devices below a device are followed. The
+// kernel puts a macvlan of a macvlan on the lowest device itself.
+const maxStack = 8
+
+// bottom returns the device whose link a device shares.
+func (v evidence) bottom(index int32) int32 {
+	for range maxStack {
+		d, ok := v.tables.Device(index)
+		if !ok || d.Link == 0 || v.policy.classify(d) != Stacked {
+			break
+		}
+		index = d.Link
+	}
+	return index
+}
+
+// entry returns the entry for a route.
+func (v evidence) entry(d hostwatch.Decision) rules.Entry {
+	paths := v.taken(d.Paths)
+	e := rules.Entry{Prefix: d.Prefix, Behind: d.Prefix.Bits() > 0, Neighbor: true, Device: paths[0].Index}
+	for _, p := range paths {
+		if v.whyNot(p) != "" {
+			e.Behind = false
+		}
+		device, _ := v.tables.Device(p.Index)
+		e.Neighbor = e.Neighbor && !p.Gateway.IsValid() && device.Neighbors
+	}
+	e.Neighbor = e.Neighbor && e.Behind
+	return e
+}
+
+// taken returns those of some paths with one metric that a packet from an uplink
+// may take. The kernel prefers one out of the device that the packet came in on
+// (rt6_score_route), and else the first; of several next hops it may be any, as
+// that depends on the packet and on which of them are reachable.
+func (v evidence) taken(paths []hostwatch.Path) []hostwatch.Path {
+	if len(paths) == 1 {
+		return paths
+	}
+	var back []hostwatch.Path
+	for _, p := range paths {
+		if p.Kind == unix.RTN_UNICAST && v.uplinks[p.Index] {
+			back = append(back, p)
+		}
+	}
+	switch {
+	case len(back) > 0 && len(back) < len(paths):
+		return back
+	case !paths[0].Joins():
+		return paths[:1]
+	}
+	return slices.DeleteFunc(slices.Clone(paths), func(p hostwatch.Path) bool { return !p.Joins() })
+}
+
+// anyBack reports whether one of the paths leads back to the link of an uplink.
+func (v evidence) anyBack(paths []hostwatch.Path) bool {
+	return slices.ContainsFunc(paths, func(p hostwatch.Path) bool {
+		if p.Kind != unix.RTN_UNICAST {
+			return false
+		}
+		d, _ := v.tables.Device(p.Index)
+		return v.uplinks[p.Index] || v.onUplinkLink(d)
+	})
+}
+
+// onUplinkLink reports whether a device shares the link of an uplink, so that its
+// neighbors answer the uplink's solicitations themselves. An ipvlan in the mode
+// l3 has no neighbor discovery, and nobody there answers.
+func (v evidence) onUplinkLink(d hostwatch.Device) bool {
+	return d.Neighbors && slices.Contains(v.links, v.bottom(d.Index))
+}
+
+// whyNot tells why a path does not lead behind this node, "" where it does.
+func (v evidence) whyNot(p hostwatch.Path) string {
+	switch {
+	case p.Kind != unix.RTN_UNICAST:
+		return "is of the type " + p.TypeName()
+	case p.Encap:
+		return "encapsulates packets for another node"
+	case p.Index == 0:
+		return "has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"
+	}
+	if why := v.whyNotDevice(p.Index, p.Gateway.IsValid()); why != "" {
+		return "leads " + why
+	}
+	return ""
+}
+
+// whyNotDevice tells why a device does not lead behind this node, "" where it
+// does. gateway is true for what has a next hop there.
+func (v evidence) whyNotDevice(index int32, gateway bool) string {
+	d, ok := v.tables.Device(index)
+	switch {
+	case !ok:
+		return "through a device that is unknown"
+	case d.Loopback:
+		return "to this node itself"
+	case v.uplinks[index]:
+		return "through an uplink"
+	case v.onUplinkLink(d):
+		return "through a device on the link of an uplink (" + d.Kind + ")"
+	}
+	switch v.policy.classify(d) {
+	case Tunnel:
+		return "through a tunnel (" + d.Kind + ")"
+	case Overlay:
+		if gateway {
+			return "through the network plugin's device to other nodes"
+		}
+	case Behind, Stacked:
+	}
+	return ""
+}

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package behind
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+	"sync/atomic"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Judge decides whether routes lead behind this node.
+type Judge struct {
+	routes  *hostwatch.Routes
+	policy  Policy
+	uplinks atomic.Pointer[map[int32]bool] // indices; the map never changes
+}
+
+// New returns a Judge of these routes. It knows no uplink yet.
+func New(routes *hostwatch.Routes, policy Policy) *Judge {
+	j := &Judge{routes: routes, policy: policy.clone()}
+	j.uplinks.Store(new(map[int32]bool))
+	return j
+}
+
+// SetUplinks names the devices that solicitations arrive on, by their indices;
+// 0 is left out. It reports whether they differ from the last ones: then any
+// entry may have changed.
+func (j *Judge) SetUplinks(indices []int) (changed bool) {
+	uplinks := make(map[int32]bool, len(indices))
+	for _, i := range indices {
+		if i != 0 {
+			uplinks[int32(i)] = true //nolint:gosec // the kernel's int
+		}
+	}
+	return !maps.Equal(*j.uplinks.Swap(&uplinks), uplinks)
+}
+
+// read calls f with the evidence of this moment. f must not wait, and must not
+// call methods of the Judge or of its routes.
+func (j *Judge) read(f func(evidence)) {
+	j.routes.Read(func(t hostwatch.Tables) {
+		f(newEvidence(t, j.policy, *j.uplinks.Load()))
+	})
+}
+
+// Entry returns the entry for exactly this prefix, and false when the kernel has
+// no route for it, or hides it behind one of an earlier table.
+func (j *Judge) Entry(p netip.Prefix) (e rules.Entry, ok bool) {
+	j.read(func(v evidence) {
+		var d hostwatch.Decision
+		if d, ok = v.tables.Decide(p); ok && d.Prefix == p {
+			e = v.entry(d)
+		} else {
+			ok = false
+		}
+	})
+	return e, ok
+}
+
+// All yields the entries of all routes, in no order. The routes stand still
+// meanwhile: the loop's body must not wait, and must not ask the Judge.
+func (j *Judge) All() iter.Seq[rules.Entry] {
+	return func(yield func(rules.Entry) bool) {
+		j.read(func(v evidence) {
+			for d := range v.tables.Decisions() {
+				if !yield(v.entry(d)) {
+					return
+				}
+			}
+		})
+	}
+}
+
+// LeadsBack reports whether packets for the prefix as a whole go back to the link
+// of an uplink, or have no way at all.
+func (j *Judge) LeadsBack(p netip.Prefix) (back bool) {
+	j.read(func(v evidence) {
+		d, ok := v.tables.Decide(p)
+		back = !ok || v.anyBack(v.taken(d.Paths))
+	})
+	return back
+}
+
+// LeadsBehind reports whether any address of the prefix is behind this node.
+func (j *Judge) LeadsBehind(p netip.Prefix) (behind bool) {
+	j.read(func(v evidence) {
+		if d, ok := v.tables.Decide(p); ok && v.entry(d).Behind {
+			behind = true
+			return
+		}
+		for d := range v.tables.Within(p) {
+			if v.entry(d).Behind {
+				behind = true
+				return
+			}
+		}
+	})
+	return behind
+}
+
+// WhyNotDevice tells why what is on-link on a device is not behind this node, for
+// example "through an uplink"; it is "" where it is behind.
+func (j *Judge) WhyNotDevice(index int32) (why string) {
+	j.read(func(v evidence) { why = v.whyNotDevice(index, false) })
+	return why
+}
+
+// OnLink returns the global prefixes that routes make on-link on a device, in
+// order. For an uplink they are what other stations of its link may have, so a
+// route counts for a discovered rule only when it is more specific.
+func (j *Judge) OnLink(index int) []netip.Prefix { return j.routes.HopsOf(index).OnLink }
