@@ -232,8 +232,9 @@ func (p *prober) do(out *ndp.Outcome) {
 		p.owner.store.Update(rules.Probed, changes)
 		p.owner.mu.Unlock()
 	}
+	table := p.owner.store.Load()
 	for i := range out.Settled {
-		out.Settled[i].Settle()
+		out.Settled[i].Settle(table.View(out.Settled[i].Uplink))
 	}
 	for i := range out.Refused {
 		out.Refused[i].Refuse()

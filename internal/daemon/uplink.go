@@ -223,7 +223,7 @@ func (u *uplink) follow(before, after *rules.View, deltas []rules.Delta) {
 	if u.listener == nil {
 		return
 	}
-	if err := u.listener.SetView(after); err != nil { // a new socket begins with it
+	if err := u.listener.SetView(after, deltas); err != nil { // a new socket begins with it
 		u.report(errors.Join(err, u.close()))
 		u.again()
 		return

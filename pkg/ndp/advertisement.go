@@ -22,8 +22,8 @@ type Advertisement [AdvertisementLen]byte
 
 // fill writes the answer to a solicitation from source. The Override flag stays
 // zero, as it must in every solicited proxy advertisement (RFC 4861 §7.2.8).
-func (a *Advertisement) fill(i *Interface, s *solicitation, source netip.Addr) {
-	*a = i.template
+func (a *Advertisement) fill(i *Interface, s *Solicitation, source netip.Addr) {
+	*a = i.facts.Template
 	s16, t16 := source.As16(), s.target.As16()
 	copy(a[offSource:], s16[:])
 	copy(a[offTarget:], t16[:])

@@ -13,8 +13,8 @@ import (
 // itself no longer shows in a profile.
 const batchSize = 64
 
-// sendWait is how long a full send buffer may hold up the receive loop, whose
-// ring takes in what arrives meanwhile.
+// sendWait is how long a full send buffer may hold up one round of the receive
+// loop, whose ring takes in what arrives meanwhile.
 const sendWait = 10 * time.Millisecond
 
 // mmsghdr is struct mmsghdr of sendmmsg(2).
@@ -27,6 +27,7 @@ type mmsghdr struct {
 // it is used by pointer only.
 type batch struct {
 	n       int
+	wait    time.Duration // what is left of sendWait in this round
 	frames  [batchSize]Advertisement
 	kinds   [batchSize]Kind
 	at      [batchSize]int64 // reception, nanoseconds since 1970
@@ -55,10 +56,13 @@ func (b *batch) add(k Kind, at int64) {
 	b.n++
 }
 
+// begin starts a round of the receive loop.
+func (b *batch) begin() { b.wait = sendWait }
+
 // send hands the answers to the bound packet socket and empties the batch. An
 // answer that the kernel refuses is counted and left behind: the solicitation
-// will be repeated (RFC 4861 §7.2.2). While the send buffer stays full, that
-// becomes of all the others too.
+// will be repeated (RFC 4861 §7.2.2). So are all the others while the send buffer
+// stays full.
 func (b *batch) send(fd int, c *Counters) {
 	for from := 0; from < b.n; {
 		sent, errno := b.sendmmsg(fd, from)
@@ -68,7 +72,7 @@ func (b *batch) send(fd int, c *Counters) {
 		}
 		from += sent
 		switch {
-		case errno == 0, errno == unix.EINTR, errno == unix.EAGAIN && writable(fd):
+		case errno == 0, errno == unix.EINTR, errno == unix.EAGAIN && b.awaitRoom(fd):
 		case errno == unix.EAGAIN:
 			for ; from < b.n; from++ {
 				c.sendFailed()
@@ -91,9 +95,15 @@ func (b *batch) sendmmsg(fd, from int) (int, unix.Errno) {
 	return int(n), 0
 }
 
-// writable waits a moment for room in the send buffer.
-func writable(fd int) bool {
+// awaitRoom waits for room in the send buffer, for as long as the round may still
+// wait, and reports whether there is some.
+func (b *batch) awaitRoom(fd int) bool {
+	if b.wait < time.Millisecond {
+		return false
+	}
+	began := time.Now()
 	pfd := [1]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}} //nolint:gosec // a descriptor
-	n, err := unix.Poll(pfd[:], int(sendWait/time.Millisecond))
+	n, err := unix.Poll(pfd[:], int(b.wait/time.Millisecond))
+	b.wait -= max(time.Since(began), time.Millisecond)
 	return err == nil && n == 1 && pfd[0].Revents&unix.POLLOUT != 0
 }

@@ -15,7 +15,7 @@ const maxDelayed = 4096
 type delayed struct {
 	due  int64 // nanoseconds of a monotonic clock
 	kind Kind
-	s    solicitation
+	s    Solicitation
 }
 
 // delayQueue orders delayed answers by the time at which they are due. It keeps
@@ -25,7 +25,7 @@ type delayQueue struct{ heap dueHeap }
 
 // add puts a solicitation in for a random time up to limit. It returns true
 // when the queue was full and the answer that was due first gave way.
-func (q *delayQueue) add(now int64, limit time.Duration, k Kind, s *solicitation) (displaced bool) {
+func (q *delayQueue) add(now int64, limit time.Duration, k Kind, s *Solicitation) (displaced bool) {
 	if len(q.heap) >= maxDelayed {
 		heap.Pop(&q.heap)
 		displaced = true

@@ -105,11 +105,11 @@ func TestDelayQueue(t *testing.T) {
 	var q delayQueue
 	const limit = 1e9
 	for i := range maxDelayed {
-		if q.add(0, limit, Multicast, new(solicitation)) {
+		if q.add(0, limit, Multicast, new(Solicitation)) {
 			t.Fatalf("answer %d displaced another", i)
 		}
 	}
-	if !q.add(0, limit, Multicast, new(solicitation)) {
+	if !q.add(0, limit, Multicast, new(Solicitation)) {
 		t.Error("a full queue displaced nothing")
 	}
 	var last, sum int64

@@ -70,17 +70,17 @@ type Listener struct {
 // needs CAP_NET_RAW, and fails with an error that wraps [os.ErrPermission]
 // without it. The filter is in force before the first frame can be queued.
 func Listen(cfg ListenConfig) (*Listener, error) {
-	f, err := filter(cfg.Interface.index, cfg.View)
+	f, err := filter(cfg.Interface.facts.Index, cfg.View)
 	if err != nil {
 		return nil, err
 	}
 	// Protocol 0 receives nothing, until the ring is there and bind names one.
-	conn, err := packet.Listen(&net.Interface{Index: cfg.Interface.index}, packet.Raw, 0, &packet.Config{Filter: f})
+	conn, err := packet.Listen(&net.Interface{Index: cfg.Interface.facts.Index}, packet.Raw, 0, &packet.Config{Filter: f})
 	if err != nil {
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
 	l := &Listener{
-		conn: conn, index: cfg.Interface.index, counters: cfg.Counters,
+		conn: conn, index: cfg.Interface.facts.Index, counters: cfg.Counters,
 		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
 		alive: make(chan uint32, 1), done: make(chan struct{}),
 	}
@@ -173,8 +173,8 @@ func (l *Listener) Done() <-chan struct{} { return l.done }
 func (l *Listener) SetInterface(i *Interface) { l.iface.Store(i) }
 
 // SetView replaces what is answered for, without a moment in which a target of
-// both views is unanswered.
-func (l *Listener) SetView(v *rules.View) error {
+// both views is unanswered. The packet socket has no use for the differences.
+func (l *Listener) SetView(v *rules.View, _ []rules.Delta) error {
 	if old := l.view.Load(); slices.Equal(old.Hears(), v.Hears()) { // as when only entries changed
 		l.view.Store(v)
 		return nil

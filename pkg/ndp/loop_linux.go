@@ -24,7 +24,7 @@ type loop struct {
 	l         *Listener
 	fd        int
 	rx        received
-	s         solicitation
+	s         Solicitation
 	batch     *batch
 	limit     bucket  // of answers to all nodes
 	askers    *askers // nil until there is a limit
@@ -69,6 +69,7 @@ func (l *Listener) run() {
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		lp.showAlive()
+		lp.batch.begin()
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
@@ -190,8 +191,8 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 		}
 		return
 	}
-	res := lp.s.respond(lp.batch.slot(), frame, lp.rx.meta, iface, view)
-	limit := iface.uplink.LimitPerAsker
+	res := Respond(lp.batch.slot(), &lp.s, frame, lp.rx.meta, iface, view)
+	limit := iface.facts.Uplink.LimitPerAsker
 	if res.verdict == &iface.presence {
 		limit = 0
 	}
@@ -271,8 +272,8 @@ func (lp *loop) account(res Result, limit int) Reason {
 }
 
 // query hands a solicitation on, to come back when its target was asked.
-func (lp *loop) query(s *solicitation, k Kind, v *rules.Verdict, at int64) Reason {
-	if !lp.l.ask(Query{Target: s.target, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}) {
+func (lp *loop) query(s *Solicitation, k Kind, v *rules.Verdict, at int64) Reason {
+	if !lp.l.ask(Query{Target: s.target, Uplink: lp.l.iface.Load().facts.Uplink.Interface, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}) {
 		lp.l.counters.refused()
 		return ProbeLimited
 	}

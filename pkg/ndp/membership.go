@@ -65,9 +65,9 @@ type MembershipStatus struct {
 	Unjoined []netip.Prefix
 }
 
-// NewMembership returns the membership of the listener's device.
-func NewMembership(mode rules.MembershipMode, l *Listener) *Membership {
-	return newMembership(mode, &groupSockets{index: l.index}, l.SetAllMulticast)
+// NewMembership returns the membership of the responder's device.
+func NewMembership(mode rules.MembershipMode, r Responder) *Membership {
+	return newMembership(mode, &groupSockets{index: r.Index()}, r.SetAllMulticast)
 }
 
 func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool) error) *Membership {

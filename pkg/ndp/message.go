@@ -44,9 +44,9 @@ func groupMAC(a netip.Addr) [6]byte {
 // Solicitation returns a frame that asks from the interface who has the target
 // (RFC 4861 §7.2.2). It fails on an interface without an address.
 func (i *Interface) Solicitation(target netip.Addr) ([]byte, error) {
-	from := i.fallback
-	if !from.IsValid() && len(i.sources) > 0 {
-		from = i.sources[0].Addr()
+	from := i.facts.Fallback
+	if !from.IsValid() && len(i.facts.Sources) > 0 {
+		from = i.facts.Sources[0].Addr()
 	}
 	if !from.IsValid() { // RFC 4861 §7.2.2
 		return nil, errNoSource
@@ -60,10 +60,10 @@ var errNoSource = errors.New("the interface has no usable address")
 func (i *Interface) solicit(target, from netip.Addr) ([]byte, error) {
 	m := &ndp.NeighborSolicitation{TargetAddress: target}
 	if !from.IsUnspecified() { // RFC 4862 §5.4.2
-		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: net.HardwareAddr(i.mac[:])}}
+		m.Options = []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Source, Addr: net.HardwareAddr(i.facts.MAC[:])}}
 	}
 	to := SolicitedNode(groupOf(target))
-	return frame(m, i.mac, groupMAC(to), from, to)
+	return frame(m, i.facts.MAC, groupMAC(to), from, to)
 }
 
 // Unsolicited returns a frame that tells all nodes, or all routers, that target
@@ -80,9 +80,9 @@ func (i *Interface) Unsolicited(target netip.Addr, override, routers bool) ([]by
 	}
 	m := &ndp.NeighborAdvertisement{
 		Router: i.Router(), Override: override, TargetAddress: target,
-		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: net.HardwareAddr(i.mac[:])}},
+		Options: []ndp.Option{&ndp.LinkLayerAddress{Direction: ndp.Target, Addr: net.HardwareAddr(i.facts.MAC[:])}},
 	}
-	return frame(m, i.mac, groupMAC(to), from, to)
+	return frame(m, i.facts.MAC, groupMAC(to), from, to)
 }
 
 // Prime returns a frame that makes the router with that address, or a switch on

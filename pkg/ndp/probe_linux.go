@@ -48,15 +48,16 @@ func (s *ProbeSocket) control(f func(fd int) error) (err error) {
 	return errors.Join(s.raw.Control(func(fd uintptr) { err = f(int(fd)) }), err)
 }
 
-// Send asks for a target on a device.
+// Send asks for a target on a device. It never waits: while the kernel has no
+// room it returns an error that wraps [ErrBusy].
 func (s *ProbeSocket) Send(device *Interface, target netip.Addr) error {
 	frame, err := device.Solicitation(target)
 	if err != nil {
 		return err
 	}
-	to := &unix.SockaddrLinklayer{Ifindex: device.index, Protocol: htons(unix.ETH_P_IPV6), Halen: 6}
+	to := &unix.SockaddrLinklayer{Ifindex: device.facts.Index, Protocol: htons(unix.ETH_P_IPV6), Halen: 6}
 	copy(to.Addr[:], frame[:6])
-	if err := s.control(func(fd int) error { return unix.Sendto(fd, frame, 0, to) }); err != nil {
+	if err := s.control(func(fd int) error { return sendNow(fd, frame, to) }); err != nil {
 		return fmt.Errorf("send solicitation: %w", err)
 	}
 	return nil

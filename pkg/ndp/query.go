@@ -3,12 +3,8 @@
 package ndp
 
 import (
-	"fmt"
-	"net"
 	"net/netip"
 	"time"
-
-	"github.com/mdlayher/packet"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -16,26 +12,29 @@ import (
 // Query is a solicitation that waits until its target was asked.
 type Query struct {
 	Target netip.Addr
+	// Uplink is the name of the interface that the solicitation came in on.
+	Uplink string
 	// Verdict is what asked for the probe.
 	Verdict rules.Verdict
 
 	listener *Listener
 	kind     Kind
 	at       int64 // reception, nanoseconds since 1970
-	s        solicitation
+	s        Solicitation
 }
 
-// Settle answers the query by the rules and the interface as they are now, which
-// the target's answer is part of, or counts why not. Any goroutine may call it,
-// once for each query.
-func (q *Query) Settle() {
+// Settle answers the query by the interface as it is now and by view, or counts
+// why not. view is the uplink's part of the table that the prober has just
+// published: the listener may not have it yet. Any goroutine may call Settle,
+// once for each query; it does not block.
+func (q *Query) Settle(view *rules.View) {
 	l := q.listener
 	var reply Advertisement
-	_, reason := q.s.answer(&reply, l.iface.Load(), l.view.Load())
+	_, reason := q.s.answer(&reply, l.iface.Load(), view)
 	switch reason {
 	case Answered:
 		l.counters.Probes[ProbeAnswered].Add(1)
-		if err := l.Send(reply[:]); err != nil {
+		if err := l.Send(reply[:]); err != nil { // the solicitation is repeated (RFC 4861 §7.2.2)
 			reason = SendFailed
 			l.counters.sendFailed()
 			break
@@ -62,12 +61,4 @@ func (q *Query) note(r Reason) {
 func (q *Query) Refuse() {
 	q.listener.counters.refused()
 	q.note(ProbeLimited)
-}
-
-// Send sends a whole Ethernet frame on the device. Any goroutine may call it.
-func (l *Listener) Send(frame []byte) error {
-	if _, err := l.conn.WriteTo(frame, &packet.Addr{HardwareAddr: net.HardwareAddr(frame[:6])}); err != nil {
-		return fmt.Errorf("send frame: %w", err)
-	}
-	return nil
 }

@@ -100,7 +100,7 @@ type notes struct {
 }
 
 // add notes what became of a frame; a decision about an earlier one has none.
-func (n *notes) add(at int64, frame []byte, s *solicitation, k Kind, r Reason) {
+func (n *notes) add(at int64, frame []byte, s *Solicitation, k Kind, r Reason) {
 	if n.n == len(n.buf) && !n.flush() {
 		return // a reader is slow, and the newest are as good as the oldest
 	}

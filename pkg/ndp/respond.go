@@ -35,18 +35,14 @@ type Result struct {
 const bridgeHold = 100 * time.Millisecond
 
 // Respond answers one received frame: it writes the whole answer to reply when
-// the result's reason is [Answered], and leaves reply alone otherwise. view is
-// nil before the first table is published.
+// the result's reason is [Answered], and leaves reply alone otherwise. s takes
+// what was read from the frame; it is for the caller to lend, so that nothing is
+// allocated, and only its last use counts. view is nil before the first table is
+// published.
 //
 // No octet of the reply comes from anywhere but the interface, the
 // solicitation's target, and the asker's addresses.
-func Respond(reply *Advertisement, frame []byte, meta Meta, i *Interface, view *rules.View) Result {
-	var s solicitation
-	return s.respond(reply, frame, meta, i, view)
-}
-
-// respond is Respond that leaves the solicitation behind, for a later answer.
-func (s *solicitation) respond(reply *Advertisement, frame []byte, meta Meta, i *Interface, view *rules.View) Result {
+func Respond(reply *Advertisement, s *Solicitation, frame []byte, meta Meta, i *Interface, view *rules.View) Result {
 	res := Result{Kind: kindOf(frame)}
 	if res.Reason = checkLink(frame, meta, i); res.Reason != Answered {
 		return res
@@ -59,14 +55,14 @@ func (s *solicitation) respond(reply *Advertisement, frame []byte, meta Meta, i 
 	if res.verdict != nil && s.dest.IsMulticast() { // RFC 4861 §7.2.8: only these need spreading
 		res.Delay = res.verdict.Delay
 	}
-	if i.bridge && s.source.IsUnspecified() {
+	if i.facts.Bridge && s.source.IsUnspecified() {
 		res.Hold = bridgeHold
 	}
 	return res
 }
 
 // answer writes the advertisement for a valid solicitation, if it gets one.
-func (s *solicitation) answer(reply *Advertisement, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
+func (s *Solicitation) answer(reply *Advertisement, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
 	verdict, reason := decide(s.target, i, view)
 	if reason != Answered && reason != Probing {
 		return verdict, reason
@@ -95,14 +91,14 @@ func checkLink(frame []byte, meta Meta, i *Interface) Reason {
 	if meta.Type > PacketMulticast {
 		return NotForUs
 	}
-	if meta.Index != i.index {
+	if meta.Index != i.facts.Index {
 		return OtherInterface
 	}
 	if meta.VLAN != 0 {
 		return VLAN
 	}
 	// Our own solicitation came back (RFC 4862 §5.4.3), or our own side asks.
-	if len(frame) >= offEtherType && macAt(frame, offEtherSrc) == i.mac {
+	if len(frame) >= offEtherType && macAt(frame, offEtherSrc) == i.facts.MAC {
 		return OwnMAC
 	}
 	return Answered
@@ -110,7 +106,7 @@ func checkLink(frame []byte, meta Meta, i *Interface) Reason {
 
 // decide tells what holds for a target, whoever asks.
 func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
-	if target == i.uplink.Presence {
+	if target == i.facts.Uplink.Presence {
 		return &i.presence, Answered
 	}
 	if view == nil {
@@ -118,8 +114,8 @@ func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, 
 	}
 	v := view.Find(target)
 	switch {
-	case v == nil && !proxyable(target):
-		return v, TargetScope
+	case !proxyable(target): // a prefix like ::/0 covers addresses of one link, too
+		return nil, TargetScope
 	case v == nil: // RFC 4861 §7.2.3: silently discard
 		return v, NoRule
 	case v.Silence == rules.Denied:
@@ -155,9 +151,9 @@ func silent(s rules.Silence) Reason {
 }
 
 // checkAsker holds the rules for who asks and how.
-func (s *solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
+func (s *Solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
 	switch {
-	case s.asker == i.mac:
+	case s.asker == i.facts.MAC:
 		return OwnMAC
 	case i.Owns(s.source): // RFC 4862 §5.4: a duplicate, or a loop
 		return OwnSource
@@ -167,20 +163,20 @@ func (s *solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
 		return Destination
 	case v == &i.presence: // the settings below are about those who ask for addresses
 		return Answered
-	case len(i.uplink.IgnoreSources) > 0 && i.ignores(s):
+	case len(i.facts.Uplink.IgnoreSources) > 0 && i.ignores(s):
 		return IgnoredSource
 	case s.source.IsUnspecified() && i.isLocal(s.ether):
 		return LocalStation
 	case v.IgnoreDAD && s.source.IsUnspecified():
 		return DADIgnored
-	case i.uplink.RequireOnLinkSource && !s.source.IsUnspecified() && !i.isOnLink(s.source): // RFC 5942 §4
+	case i.facts.Uplink.RequireOnLinkSource && !s.source.IsUnspecified() && !i.isOnLink(s.source): // RFC 5942 §4
 		return OffLinkSource
 	}
 	return Answered
 }
 
 // Decide tells whether a solicitation for target from an ordinary asker would
-// be answered, and which verdict says so; nil where no rule does. It is Respond
+// be answered, and which verdict says so; nil where no rule does. It is [Respond]
 // without a frame.
 func Decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
 	if !proxyable(target) {

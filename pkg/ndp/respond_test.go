@@ -30,7 +30,8 @@ func TestNoAllocation(t *testing.T) {
 	for _, c := range conformance.Cases() {
 		frame, meta := c.Frame.Received(index)
 		var reply ndp.Advertisement
-		if n := testing.AllocsPerRun(100, func() { ndp.Respond(&reply, frame, meta, iface, v) }); n != 0 {
+		var s ndp.Solicitation
+		if n := testing.AllocsPerRun(100, func() { ndp.Respond(&reply, &s, frame, meta, iface, v) }); n != 0 {
 			t.Errorf("%s %s: %g allocations", c.ID, c.Name, n)
 		}
 	}
@@ -43,7 +44,8 @@ func TestOctetsOfReply(t *testing.T) {
 	v, iface := view(t, conformance.Rules()), ndp.NewInterface(conformance.Link(index), rules.Uplink{})
 	frame, meta := conformance.Solicitation(conformance.Pod).Received(index)
 	var want ndp.Advertisement
-	if res := ndp.Respond(&want, frame, meta, iface, v); res.Reason != ndp.Answered {
+	var s ndp.Solicitation
+	if res := ndp.Respond(&want, &s, frame, meta, iface, v); res.Reason != ndp.Answered {
 		t.Fatal(res.Reason)
 	}
 	meta.ChecksumPartial = true // the changes spoil it
@@ -52,7 +54,7 @@ func TestOctetsOfReply(t *testing.T) {
 		changed := append([]byte{}, frame...)
 		changed[i] ^= 0x0f
 		var got ndp.Advertisement
-		if res := ndp.Respond(&got, changed, meta, iface, v); res.Reason != ndp.Answered || got != want {
+		if res := ndp.Respond(&got, &s, changed, meta, iface, v); res.Reason != ndp.Answered || got != want {
 			t.Errorf("octet %d changes the answer: %s, % x", i, res.Reason, got)
 		}
 	}
@@ -83,6 +85,54 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestPresenceOfOthers answers for this node's presence and for no other
+// link-local address, however wide a rule is.
+func TestPresenceOfOthers(t *testing.T) {
+	t.Parallel()
+	own, other := rules.Presence("this"), rules.Presence("other")
+	v := view(t, []rules.Rule{{Prefix: netip.MustParsePrefix("::/0"), Method: rules.Static}})
+	iface := ndp.NewInterface(conformance.Link(index), rules.Uplink{Presence: own})
+	for target, want := range map[netip.Addr]ndp.Reason{own: ndp.Answered, other: ndp.TargetScope} {
+		frame, meta := conformance.Solicitation(target).Received(index)
+		var reply ndp.Advertisement
+		var s ndp.Solicitation
+		if res := ndp.Respond(&reply, &s, frame, meta, iface, v); res.Reason != want {
+			t.Errorf("%s: %s, want %s", target, res.Reason, want)
+		}
+	}
+}
+
+// TestFacts finds everything that an answer is made from in the facts.
+func TestFacts(t *testing.T) {
+	t.Parallel()
+	hop := netip.MustParseAddr("fe80::1")
+	link := conformance.Link(index)
+	plain := ndp.NewInterface(link, rules.Uplink{Interface: "uplink", LimitPerAsker: 7})
+	iface := plain.WithNextHops([]netip.Addr{hop})
+	f := iface.Facts()
+	if len(plain.Facts().NextHops) != 0 || len(f.NextHops) != 1 || f.NextHops[0] != hop {
+		t.Errorf("next hops are %v, and %v before", f.NextHops, plain.Facts().NextHops)
+	}
+	if f.Index != index || f.MAC != link.MAC || f.Uplink.LimitPerAsker != 7 || len(f.Addresses) != len(link.Addresses) || len(f.Sources) == 0 || !f.Fallback.IsValid() {
+		t.Errorf("facts are %+v", f)
+	}
+	// An answer without its addresses, target, flag and checksum is the template.
+	frame, meta := conformance.Solicitation(conformance.Pod).Received(index)
+	var reply ndp.Advertisement
+	var s ndp.Solicitation
+	if res := ndp.Respond(&reply, &s, frame, meta, iface, view(t, conformance.Rules())); res.Reason != ndp.Answered {
+		t.Fatal(res.Reason)
+	}
+	clear(reply[:6])    // Ethernet destination
+	clear(reply[22:54]) // source and destination
+	clear(reply[56:58]) // checksum
+	clear(reply[62:78]) // target
+	reply[58] &^= 0x40  // Solicited
+	if reply != f.Template {
+		t.Errorf("the rest of the answer is\n% x, want\n% x", reply, f.Template)
+	}
+}
+
 // FuzzRespond checks whatever comes back with the independent decoder.
 func FuzzRespond(f *testing.F) {
 	for _, c := range conformance.Cases() {
@@ -92,7 +142,8 @@ func FuzzRespond(f *testing.F) {
 	v, iface := view(f, conformance.Rules()), ndp.NewInterface(conformance.Link(index), rules.Uplink{})
 	f.Fuzz(func(t *testing.T, frame []byte, kind uint8, vlan uint16, partial bool) {
 		var reply ndp.Advertisement
-		res := ndp.Respond(&reply, frame, ndp.Meta{Type: ndp.PacketType(kind), Index: index, VLAN: vlan, ChecksumPartial: partial}, iface, v)
+		var s ndp.Solicitation
+		res := ndp.Respond(&reply, &s, frame, ndp.Meta{Type: ndp.PacketType(kind), Index: index, VLAN: vlan, ChecksumPartial: partial}, iface, v)
 		if res.Reason != ndp.Answered {
 			if reply != (ndp.Advertisement{}) {
 				t.Fatalf("%s, and a reply: % x", res.Reason, reply)
@@ -144,11 +195,12 @@ func BenchmarkRespond(b *testing.B) {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
 			v, iface := view(b, rs), ndp.NewInterface(conformance.Link(index), rules.Uplink{})
 			var reply ndp.Advertisement
+			var s ndp.Solicitation
 			meta := ndp.Meta{Type: ndp.PacketMulticast, Index: index}
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				if res := ndp.Respond(&reply, frames[i&1023], meta, iface, v); res.Reason != ndp.Answered {
+				if res := ndp.Respond(&reply, &s, frames[i&1023], meta, iface, v); res.Reason != ndp.Answered {
 					b.Fatal(res.Reason)
 				}
 				i++

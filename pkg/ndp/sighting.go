@@ -32,8 +32,8 @@ func Sight(frame []byte, meta Meta, i *Interface, view *rules.View) (Sighting, b
 		return Sighting{}, false
 	}
 	target, mac, ok := advertised(frame, meta.ChecksumPartial)
-	present := i.uplink.Presence.IsValid() && rules.PresencePrefix().Contains(target)
-	if !ok || !proxyable(target) && !present || mac == i.mac || i.Owns(target) || !present && !guarded(target, view) {
+	present := i.facts.Uplink.Presence.IsValid() && rules.PresencePrefix().Contains(target)
+	if !ok || !proxyable(target) && !present || mac == i.facts.MAC || i.Owns(target) || !present && !guarded(target, view) {
 		return Sighting{}, false
 	}
 	flags := frame[offFlags]
@@ -73,8 +73,8 @@ func advertisedMAC(frame, opts []byte) (mac [6]byte, ok bool) {
 
 // sight returns the sign in a valid solicitation: its source is an address that
 // we would answer for.
-func (s *solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
-	if s.ether == i.mac || s.asker == i.mac || i.Owns(s.source) || !guarded(s.source, view) {
+func (s *Solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
+	if s.ether == i.facts.MAC || s.asker == i.facts.MAC || i.Owns(s.source) || !guarded(s.source, view) {
 		return Sighting{}, false
 	}
 	return Sighting{Address: s.source, MAC: s.asker}, true

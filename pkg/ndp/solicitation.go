@@ -36,8 +36,8 @@ type Meta struct {
 	ChecksumPartial bool
 }
 
-// solicitation is a validated Neighbor Solicitation.
-type solicitation struct {
+// Solicitation is what [Respond] has read from a valid Neighbor Solicitation.
+type Solicitation struct {
 	source, dest, target netip.Addr
 	// asker is where the answer goes: the source link-layer address option, or
 	// the Ethernet source where there is none (RFC 4861 §7.2.4).
@@ -63,7 +63,7 @@ func kindOf(frame []byte) Kind {
 
 // parse validates a frame by RFC 4861 §7.1.1 and fills s. It returns Answered
 // for a valid solicitation, and else why it is none.
-func (s *solicitation) parse(frame []byte, partial bool) Reason {
+func (s *Solicitation) parse(frame []byte, partial bool) Reason {
 	n, r := checkMessage(frame, typeSolicitation, partial)
 	if r != Answered {
 		return r
@@ -125,7 +125,7 @@ func checkNextHeader(next byte) Reason {
 }
 
 // checkAddresses holds the rules that need no more than the three addresses.
-func (s *solicitation) checkAddresses() Reason {
+func (s *Solicitation) checkAddresses() Reason {
 	t, src := s.target, s.source
 	if !proxyable(t) && !rules.PresencePrefix().Contains(t) {
 		return TargetScope
@@ -153,7 +153,7 @@ func proxyable(t netip.Addr) bool {
 
 // parseOptions walks the options. It takes the first source link-layer address
 // and skips every option that a solicitation does not define (RFC 4861 §7.1.1).
-func (s *solicitation) parseOptions(frame, opts []byte) Reason {
+func (s *Solicitation) parseOptions(frame, opts []byte) Reason {
 	s.ether = macAt(frame, offEtherSrc)
 	s.asker = s.ether
 	found, badLength := false, false

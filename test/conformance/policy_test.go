@@ -102,7 +102,8 @@ func TestPolicy(t *testing.T) {
 				v = nil
 			}
 			var reply ndp.Advertisement
-			res := ndp.Respond(&reply, frame, meta, ndp.NewInterface(link, c.uplink), v)
+			var s ndp.Solicitation
+			res := ndp.Respond(&reply, &s, frame, meta, ndp.NewInterface(link, c.uplink), v)
 			if res.Reason != c.want {
 				t.Fatalf("reason is %s, want %s", res.Reason, c.want)
 			}

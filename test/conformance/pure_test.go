@@ -31,7 +31,8 @@ func TestRespond(t *testing.T) {
 			t.Parallel()
 			frame, meta := c.Frame.Received(index)
 			var reply ndp.Advertisement
-			res := ndp.Respond(&reply, frame, meta, iface, v)
+			var s ndp.Solicitation
+			res := ndp.Respond(&reply, &s, frame, meta, iface, v)
 			if res.Reason != c.Want {
 				t.Fatalf("reason is %s, want %s", res.Reason, c.Want)
 			}
