@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package process
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/task"
+)
+
+const (
+	// nameAddress is the abstract socket on which the holder of the lock tells
+	// its name. It is a courtesy: any user can bind it first, and keeps nobody
+	// from the lock by that.
+	nameAddress = "@ndproxyd-lock"
+	// longestName bounds what is read of a name, in bytes.
+	longestName = 256
+	// nameTimeout bounds how long a holder may take to tell its name, and a
+	// caller to read it.
+	nameTimeout = 100 * time.Millisecond
+)
+
+// introduce tells our name to everyone who connects, until stop is called. While
+// another process has the address it tries again.
+func introduce(name string, log *slog.Logger) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background()) // the lock outlives the context that it was taken with
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		l := listenName(ctx, log)
+		if l == nil {
+			return
+		}
+		defer context.AfterFunc(ctx, func() { _ = l.Close() })()
+		tellName(ctx, l, name)
+	})
+	return func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// listenName returns a listener on the name's address, nil if ctx ends before
+// there is one.
+func listenName(ctx context.Context, log *slog.Logger) net.Listener {
+	var retry task.Backoff
+	for logged := false; ; logged = true {
+		l, err := new(net.ListenConfig).Listen(ctx, "unix", nameAddress)
+		switch {
+		case err == nil:
+			return l
+		case ctx.Err() != nil:
+			return nil
+		case !logged:
+			log.Warn("the address on which this daemon tells its name is taken, which is tried again: the lock is in force, but a second daemon cannot say who holds it",
+				"address", nameAddress, "holder", nameHolder(ctx), "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retry.Next()):
+		}
+	}
+}
+
+// tellName writes the name to everyone who connects, until ctx ends. Where a
+// connection cannot be accepted, as without a free descriptor, it tries again.
+func tellName(ctx context.Context, l net.Listener, name string) {
+	var retry task.Backoff
+	for ctx.Err() == nil {
+		conn, err := l.Accept()
+		if err != nil {
+			select {
+			case <-ctx.Done():
+			case <-time.After(retry.Next()):
+			}
+			continue
+		}
+		retry.Reset()
+		_ = conn.SetDeadline(time.Now().Add(nameTimeout))
+		_, _ = io.WriteString(conn, name) // whoever asked may have gone
+		_ = conn.Close()
+	}
+}
+
+// nameHolder describes the process that has the name's address.
+func nameHolder(ctx context.Context) string {
+	conn, err := dialName(ctx)
+	if err != nil {
+		return "it does not accept connections"
+	}
+	defer conn.Close() //nolint:errcheck // nothing was written
+	peer, err := PeerOf(conn)
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("user %d, process %d", peer.Uid, peer.Pid)
+}
+
+// askHolder returns what the holder of the lock says of itself, and what the
+// kernel says of it where it says nothing.
+func askHolder(ctx context.Context) string {
+	if who := askName(ctx); who != "" {
+		return who
+	}
+	holders, err := lockHolders()
+	if err != nil || len(holders) == 0 {
+		return "a process that does not tell its name"
+	}
+	return fmt.Sprintf("a process of user %d that does not tell its name (packet socket %d in %s)", holders[0].uid, holders[0].inode, packetSockets)
+}
+
+// askName returns the name that a daemon tells, "" if none does.
+func askName(ctx context.Context) string {
+	conn, err := dialName(ctx)
+	if err != nil {
+		return ""
+	}
+	defer conn.Close() //nolint:errcheck // it was read only
+	if CheckDaemon(conn) != nil {
+		return ""
+	}
+	peer, err := PeerOf(conn)
+	if err != nil {
+		return ""
+	}
+	_ = conn.SetDeadline(time.Now().Add(nameTimeout))
+	name, _ := io.ReadAll(io.LimitReader(conn, longestName)) // a holder that hangs says nothing
+	if len(name) == 0 {
+		return ""
+	}
+	who := strings.ToValidUTF8(string(name), "?")
+	if peer.Pid != 0 { // 0 is one outside of our process namespace
+		who = fmt.Sprintf("%s (process %d)", who, peer.Pid)
+	}
+	return who
+}
+
+func dialName(ctx context.Context) (*net.UnixConn, error) {
+	d := net.Dialer{Timeout: nameTimeout}
+	conn, err := d.DialContext(ctx, "unix", nameAddress)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.UnixConn), nil
+}

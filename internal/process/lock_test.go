@@ -1,0 +1,355 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package process_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/process"
+)
+
+// The locks of this file are taken by processes of their own, each in the
+// network namespace of its test, as the kernel's list of packet sockets is that
+// of a thread.
+const (
+	helperName = "PROCESS_TEST_LOCK"
+	held       = "locked\n"
+)
+
+func TestMain(m *testing.M) {
+	if name := os.Getenv(helperName); name != "" {
+		os.Exit(holdLock(name))
+	}
+	os.Exit(m.Run())
+}
+
+// holdLock takes the lock, says so, and keeps it until its input ends.
+func holdLock(name string) int {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	release, err := process.Lock(context.Background(), process.Options{Name: name, Log: log})
+	if err != nil {
+		log.Error("lock", "err", err)
+		return 1
+	}
+	defer release()
+	_, _ = os.Stdout.WriteString(held)
+	_, _ = os.Stdin.Read(make([]byte, 1))
+	return 0
+}
+
+// buffer collects what a process writes.
+type buffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+// locker is a process that takes the lock.
+type locker struct {
+	t     *testing.T
+	cmd   *exec.Cmd
+	stdin interface{ Close() error }
+	out   buffer
+	done  chan error
+}
+
+// startLocker starts one as a user with CAP_NET_RAW and no other capability.
+func startLocker(t *testing.T, ns *lab.Namespace, name string, uid uint32) *locker {
+	t.Helper()
+	l := &locker{t: t, cmd: exec.Command("/proc/self/exe"), done: make(chan error, 1)}
+	l.cmd.Env = append(os.Environ(), helperName+"="+name)
+	l.cmd.Stdout, l.cmd.Stderr = &l.out, &l.out
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential: &syscall.Credential{Uid: uid, Gid: uid}, AmbientCaps: []uintptr{unix.CAP_NET_RAW},
+	}
+	var err error
+	l.stdin, err = l.cmd.StdinPipe()
+	must(t, err)
+	must(t, ns.Do(l.cmd.Start))
+	go func() { l.done <- l.cmd.Wait() }()
+	t.Cleanup(func() { _ = l.cmd.Process.Kill() })
+	return l
+}
+
+func (l *locker) wait(words string) {
+	l.t.Helper()
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+		if strings.Contains(l.out.String(), words) {
+			return
+		}
+	}
+	l.t.Fatalf("no %q in: %s", words, &l.out)
+}
+
+func (l *locker) stop() { _ = l.stdin.Close() }
+
+// refused waits for the end of a process that must not get the lock.
+func (l *locker) refused(words ...string) {
+	l.t.Helper()
+	select {
+	case err := <-l.done:
+		if err == nil || strings.Contains(l.out.String(), held) {
+			l.t.Errorf("it has got the lock: %s", &l.out)
+		}
+	case <-time.After(20 * time.Second):
+		l.t.Fatalf("it does not end: %s", &l.out)
+	}
+	for _, w := range words {
+		if !strings.Contains(l.out.String(), w) {
+			l.t.Errorf("no %q in: %s", w, &l.out)
+		}
+	}
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func namespace(t *testing.T) *lab.Namespace {
+	t.Helper()
+	ns, err := lab.New()
+	must(t, err)
+	t.Cleanup(ns.Close)
+	return ns
+}
+
+// squat binds an abstract name as a user without privilege, until the returned
+// function is called. With a backlog below 0 it does not listen.
+func squat(t *testing.T, ns *lab.Namespace, name string, backlog int) (leave func()) {
+	t.Helper()
+	var fd int
+	must(t, ns.Do(func() error {
+		if err := setEffectiveUser(4712); err != nil {
+			return err
+		}
+		var err error
+		if fd, err = unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0); err == nil {
+			err = unix.Bind(fd, &unix.SockaddrUnix{Name: name})
+		}
+		if err == nil && backlog >= 0 {
+			err = unix.Listen(fd, backlog)
+		}
+		return errors.Join(err, setEffectiveUser(0))
+	}))
+	leave = sync.OnceFunc(func() { _ = unix.Close(fd) })
+	t.Cleanup(leave)
+	return leave
+}
+
+// setEffectiveUser changes the user of this thread alone, which
+// syscall.Setresuid does of all threads.
+func setEffectiveUser(uid uintptr) error {
+	const same = ^uintptr(0)
+	if _, _, errno := unix.RawSyscall(unix.SYS_SETRESUID, same, uid, same); errno != 0 {
+		return errno
+	}
+	return nil
+}
+
+// TestLock takes the lock beside a daemon that has it, with and without a
+// stranger who has the address on which the holder tells its name.
+func TestLock(t *testing.T) {
+	t.Parallel()
+	const unbound = -2 // nobody squats
+	for name, c := range map[string]struct {
+		uid     uint32
+		backlog int
+		words   string
+	}{
+		"of root":                             {0, unbound, "the first (process "},
+		"of a user with the capability":       {4711, unbound, "the first (process "},
+		"whose name a stranger serves":        {0, 1, "a process of user 0 that does not tell its name"},
+		"whose name a stranger binds":         {0, -1, "a process of user 0 that does not tell its name"},
+		"whose name a stranger never accepts": {4711, 0, "a process of user 4711 that does not tell its name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t)
+			if c.backlog != unbound {
+				squat(t, ns, "@ndproxyd-lock", c.backlog)
+			}
+			first := startLocker(t, ns, "the first", c.uid)
+			first.wait(held)
+			if c.backlog != unbound {
+				first.wait("the lock is in force, but a second daemon cannot say who holds it")
+			}
+			startLocker(t, ns, "the second", 0).refused("waiting for it to stop", "another ndproxyd answers on this host: "+c.words, "stop it, or this one")
+			third := startLocker(t, ns, "the third", 0)
+			third.wait("waiting for it to stop")
+			first.stop()
+			third.wait(held)
+		})
+	}
+}
+
+// TestLockUndelayed takes the lock beside strangers, who must not delay it: it is
+// there long before a daemon would be given up as one that does not stop.
+func TestLockUndelayed(t *testing.T) {
+	t.Parallel()
+	for name, backlog := range map[string]int{"who listens": 1, "who does not listen": -1} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t)
+			squat(t, ns, "@ndproxyd-lock", backlog)
+			l := startLocker(t, ns, "alone", 4711)
+			l.wait(held)
+			if strings.Contains(l.out.String(), "waiting for it to stop") {
+				t.Errorf("it has waited: %s", &l.out)
+			}
+		})
+	}
+}
+
+// TestNameTakenBack has a stranger leave the address, after which the daemon
+// tells its name there.
+func TestNameTakenBack(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	leave := squat(t, ns, "@ndproxyd-lock", 1)
+	first := startLocker(t, ns, "the first", 0)
+	first.wait("user 4712")
+	leave()
+	said := ""
+	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && said == ""; time.Sleep(10 * time.Millisecond) {
+		_ = ns.Do(func() error {
+			conn, err := net.Dial("unix", "@ndproxyd-lock")
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			b := make([]byte, 64)
+			n, _ := conn.Read(b)
+			said = string(b[:n])
+			return nil
+		})
+	}
+	if said != "the first" {
+		t.Errorf("the daemon says %q", said)
+	}
+}
+
+// TestLockRace starts many at once: never do two of them have the lock.
+func TestLockRace(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	var ls []*locker
+	for range 6 {
+		ls = append(ls, startLocker(t, ns, "one of many", 0))
+	}
+	holders := func() (n int) {
+		for _, l := range ls {
+			if strings.Contains(l.out.String(), held) {
+				n++
+			}
+		}
+		return n
+	}
+	ended := make(chan *locker)
+	for _, l := range ls {
+		go func() {
+			l.done <- <-l.done
+			ended <- l
+		}()
+	}
+	for range len(ls) - 1 {
+		select {
+		case <-ended:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d have the lock, and others go on to wait", holders())
+		}
+	}
+	if n := holders(); n != 1 {
+		t.Errorf("%d of %d have got the lock", n, len(ls))
+	}
+}
+
+// TestLockContext ends the context of a daemon that waits.
+func TestLockContext(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	startLocker(t, ns, "the first", 0).wait(held)
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	must(t, ns.Do(func() error {
+		_, err := process.Lock(ctx, process.Options{Name: "the second", Log: slog.New(slog.DiscardHandler)})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("the error is %v", err)
+		}
+		return nil
+	}))
+}
+
+// TestLockNeedsPrivilege shows that no other user can hold the lock.
+func TestLockNeedsPrivilege(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	must(t, ns.Do(func() error {
+		if err := setEffectiveUser(4712); err != nil { // clears the effective capabilities
+			return err
+		}
+		_, err := process.Lock(context.Background(), process.Options{Log: slog.New(slog.DiscardHandler)})
+		if !errors.Is(err, os.ErrPermission) {
+			t.Errorf("a user without CAP_NET_RAW gets %v", err)
+		}
+		return setEffectiveUser(0)
+	}))
+}
+
+// TestCheckDaemon asks who serves an abstract name.
+func TestCheckDaemon(t *testing.T) {
+	t.Parallel()
+	check := func(ns *lab.Namespace, name string) error {
+		return ns.Do(func() error {
+			conn, err := net.Dial("unix", name)
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			return process.CheckDaemon(conn.(*net.UnixConn))
+		})
+	}
+	ns := namespace(t)
+	squat(t, ns, "@served", 1)
+	if err := check(ns, "@served"); !errors.Is(err, process.ErrStranger) || !strings.Contains(err.Error(), "not a daemon's: user 4712") {
+		t.Errorf("the error for a stranger is %v", err)
+	}
+	startLocker(t, ns, "a daemon", 4711).wait(held)
+	var err error
+	for range 100 { // it tells its name a moment after it has the lock
+		if err = check(ns, "@ndproxyd-lock"); err == nil {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if err != nil {
+		t.Errorf("the error for a daemon is %v", err)
+	}
+}
