@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// announcements are the unsolicited advertisements of an uplink.
+type announcements struct {
+	announcer ndp.Announcer
+	routers   []netip.Addr // next hops of the default route, which are primed
+}
+
+// busyPause is how long announcements rest when the device has no room for more
+// frames. A queue that is full drains meanwhile, or the link is not usable.
+const busyPause = 100 * time.Millisecond
+
+// withdrawn is an address that is no longer to be announced.
+type withdrawn struct{ address netip.Addr }
+
+func (w withdrawn) apply(u *Uplink) { u.announcer.Withdraw(w.address) }
+
+// question is one for a station, about a target.
+type question struct {
+	target  netip.Addr
+	station [6]byte
+}
+
+func (q question) apply(u *Uplink) {
+	if u.responder == nil || u.state != Ready {
+		return
+	}
+	u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
+}
+
+// follow begins to announce exact addresses that appear behind us.
+func (a *announcements) follow(u *Uplink, deltas []rules.Delta) {
+	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
+		return
+	}
+	now := time.Now()
+	for _, d := range deltas {
+		switch {
+		case !d.Prefix.IsSingleIP():
+		case d.After.Announced() && d.Before.Silence == rules.NotOwner:
+			a.announcer.TakeOver(d.Prefix.Addr(), d.After.Delay == 0, now)
+		case d.After.Announced() && !d.Before.Announced():
+			a.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)
+		case d.Before.Announced() && !d.After.Announced():
+			a.announcer.Withdraw(d.Prefix.Addr())
+		}
+	}
+}
+
+// all announces every exact address, as when the link comes back.
+func (a *announcements) all(u *Uplink, at time.Time) {
+	if u.config.Gratuitous == rules.GratuitousNone {
+		return
+	}
+	for p, v := range u.view.Decisions() {
+		if p.IsSingleIP() && v.Announced() && !u.iface.Owns(p.Addr()) {
+			a.announcer.Announce(p.Addr(), v.Delay == 0, at)
+		}
+	}
+}
+
+// sendDue sends what is due. While the device has no room, everything rests.
+func (a *announcements) sendDue(u *Uplink, now time.Time) {
+	if u.responder == nil || u.state != Ready {
+		a.announcer.Stop()
+	}
+	for {
+		next, ok := a.announcer.Pop(now)
+		if !ok {
+			return
+		}
+		sent, err := a.send(u, next)
+		if errors.Is(err, ndp.ErrBusy) && sent == 0 {
+			a.announcer.Defer(next, now.Add(busyPause))
+			return
+		}
+		a.announcer.Charge(sent - 1)
+		u.report("announce", err)
+	}
+}
+
+// send sends an announcement with all that goes with it, and returns how many
+// frames that were.
+func (a *announcements) send(u *Uplink, next ndp.Announcement) (sent int, err error) {
+	copies := []bool{false} // to all nodes
+	if u.config.Gratuitous == rules.GratuitousRouters {
+		copies = append(copies, true)
+	}
+	for _, toRouters := range copies {
+		if err := u.send(u.iface.Unsolicited(next.Address, next.Override, toRouters)); err != nil {
+			u.counters.SendErrors.Add(1)
+			return sent, err
+		}
+		sent++
+		u.counters.Unsolicited.Add(1)
+	}
+	if next.Last && u.options.Cluster.Owns(next.Address) { // who had it before is silent by now
+		if err := u.send(u.iface.Solicitation(next.Address)); err != nil {
+			return sent, err
+		}
+		sent++
+	}
+	if !next.First || u.config.Prime == rules.PrimeNone {
+		return sent, nil
+	}
+	routers := a.routers
+	if u.config.Prime == rules.PrimeDAD {
+		routers = []netip.Addr{{}}
+	}
+	for _, r := range routers {
+		if err := u.send(u.iface.Prime(next.Address, r)); err != nil {
+			return sent, err
+		}
+		sent++
+	}
+	return sent, nil
+}
+
+// Series tells when the last series of announcements for an address began, and
+// how many are still to come; ok is false for an address that was not announced
+// lately. It asks the uplink's goroutine, and fails with ctx's error when that
+// does not answer.
+func (u *Uplink) Series(ctx context.Context, a netip.Addr) (begun time.Time, left int, ok bool, err error) {
+	type answer struct {
+		begun time.Time
+		left  int
+		ok    bool
+	}
+	got := make(chan answer, 1)
+	err = u.call(ctx, func() {
+		var s answer
+		s.begun, s.left, s.ok = u.announcer.State(a)
+		got <- s
+	})
+	if err != nil {
+		return time.Time{}, 0, false, err
+	}
+	s := <-got
+	return s.begun, s.left, s.ok, nil
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink_test
+
+import (
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// up is an interface on which solicitations can be answered.
+func up(name string, index int) rules.Link {
+	return rules.Link{
+		Name: name, Index: index, MAC: [6]byte{2, 0, 0, 0, 0, byte(index)}, Ethernet: true, Up: true, IPv6: true,
+		Addresses: []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64"), Usable: true}},
+	}
+}
+
+func static(prefix string) []rules.Rule {
+	return []rules.Rule{{Prefix: netip.MustParsePrefix(prefix), Method: rules.Static}}
+}
+
+// TestLife leads one uplink through its states: what happens to the interface,
+// and what becomes of the uplink. No privilege is needed.
+func TestLife(t *testing.T) {
+	t.Parallel()
+	type step struct {
+		name   string
+		change func(*host)
+		state  uplink.State
+		socket bool // whether one is open afterwards
+	}
+	set := func(f func(*rules.Link)) func(*host) {
+		return func(h *host) {
+			l := h.links["eth0"]
+			f(&l)
+			h.links["eth0"] = l
+		}
+	}
+	gone := func(h *host) { clear(h.links) }
+	come := func(index int) func(*host) { return func(h *host) { h.links["eth0"] = up("eth0", index) } }
+	refuse := func(err error) func(*host) { return func(h *host) { h.refuse = err } }
+	tests := []struct {
+		name  string
+		start func(*host)
+		steps []step
+	}{
+		{"absent, then there", gone, []step{
+			{"not there", nil, uplink.Absent, false},
+			{"created", come(7), uplink.Ready, true},
+		}},
+		{"link flaps", nil, []step{
+			{"up", nil, uplink.Ready, true},
+			{"down", set(func(l *rules.Link) { l.Up = false }), uplink.Down, true},
+			{"up again", set(func(l *rules.Link) { l.Up = true }), uplink.Ready, true},
+		}},
+		{"no address yet", set(func(l *rules.Link) { l.Addresses = nil }), []step{
+			{"without", nil, uplink.NoAddress, true},
+			{"with", set(func(l *rules.Link) { l.Addresses = up("eth0", 2).Addresses }), uplink.Ready, true},
+		}},
+		{"IPv6 goes and comes", nil, []step{
+			{"off", set(func(l *rules.Link) { l.IPv6 = false }), uplink.NoIPv6, true},
+			{"on", set(func(l *rules.Link) { l.IPv6 = true }), uplink.Ready, true},
+		}},
+		{"becomes a port", nil, []step{
+			{"of a bridge", set(func(l *rules.Link) { l.Master = "br0" }), uplink.Port, false},
+			{"leaves the bridge", set(func(l *rules.Link) { l.Master = "" }), uplink.Ready, true},
+		}},
+		{"not Ethernet", set(func(l *rules.Link) { l.Ethernet = false }), []step{
+			{"a tunnel", nil, uplink.NotEthernet, false},
+		}},
+		{"replaced", nil, []step{
+			{"the first device", nil, uplink.Ready, true},
+			{"deleted", gone, uplink.Absent, false},
+			{"created anew", come(9), uplink.Ready, true},
+		}},
+		{"replaced unseen", nil, []step{
+			{"another device of the name", come(9), uplink.Ready, true},
+		}},
+		{"renamed", nil, []step{
+			{"the device is eth9 now", func(h *host) {
+				l := h.links["eth0"]
+				delete(h.links, "eth0")
+				l.Name = "eth9"
+				h.links["eth9"] = l
+			}, uplink.Ready, true},
+			{"another takes the name", come(11), uplink.Ready, true},
+		}},
+		{"MAC address changes", nil, []step{
+			{"another", set(func(l *rules.Link) { l.MAC[0] = 6 }), uplink.Ready, true},
+		}},
+		{"socket refused", refuse(errors.New("too many open files")), []step{
+			{"failed", nil, uplink.Failed, false},
+			{"tried again without an event", func(h *host) { h.refuse = nil }, uplink.Ready, true},
+		}},
+		{"reading fails for a while", nil, []step{
+			{"what works is kept", func(h *host) { h.readErr = errors.New("no buffer space") }, uplink.Ready, true},
+			{"read again", func(h *host) { h.readErr = nil }, uplink.Ready, true},
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(up("eth0", 2))
+				if tt.start != nil {
+					tt.start(h)
+				}
+				r := run(t, h, static("2001:db8::/64"), "eth0")
+				defer r.stop()
+				for _, s := range tt.steps {
+					if s.change != nil {
+						h.change(s.change)
+						r.event()
+						time.Sleep(10 * time.Second) // for what is tried again
+						synctest.Wait()
+					}
+					f, socket := r.facts("eth0"), h.open()
+					if f.State != s.state || (socket != nil) != s.socket {
+						t.Fatalf("%s: state %v (%s), socket %v; want %v, %v", s.name, f.State, f.Why, socket != nil, s.state, s.socket)
+					}
+					if socket == nil {
+						continue
+					}
+					if socket.index != f.Link.Index || socket.mac() != f.Link.MAC {
+						t.Errorf("%s: the socket is on device %d with %v, the link is %d with %v", s.name, socket.index, socket.mac(), f.Link.Index, f.Link.MAC)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestFailedSocket replaces a socket that ends by itself.
+func TestFailedSocket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0")
+		defer r.stop()
+		first := h.open()
+		first.fail()
+		synctest.Wait()
+		if f := r.facts("eth0"); f.State != uplink.Failed {
+			t.Fatalf("state is %v", f.State)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if f := r.facts("eth0"); f.State != uplink.Ready || h.open() == first {
+			t.Fatalf("state is %v, with the old socket: %v", f.State, h.open() == first)
+		}
+	})
+}
+
+// TestRenamedToUplink leaves a device alone that was renamed to what another
+// uplink waits for.
+func TestRenamedToUplink(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0", "eth1")
+		defer r.stop()
+		h.change(func(h *host) {
+			delete(h.links, "eth0")
+			h.links["eth1"] = up("eth1", 2)
+		})
+		r.event()
+		if a, b := r.facts("eth0").State, r.facts("eth1").State; a != uplink.Absent || b != uplink.Ready {
+			t.Fatalf("eth0 is %v and eth1 %v", a, b)
+		}
+		h.open() // panics if there are two
+	})
+}
+
+// TestStuckUplink shows that an uplink whose kernel does not answer delays no
+// other uplink, no table, no question about the state and not the end.
+func TestStuckUplink(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2), up("eth1", 3))
+		r := run(t, h, static("2001:db8::/64"), "eth0", "eth1")
+		release := make(chan struct{})
+		h.change(func(h *host) { h.stuck["eth0"] = release })
+		begin := time.Now()
+		for i := range 1000 { // events and tables that nobody takes in
+			r.set.LinkChanged(hostwatch.Event{Index: 2, Name: "eth0"})
+			r.store.Update(rules.Kernel, []rules.EntryChange{{Entry: rules.Entry{Prefix: netip.PrefixFrom(netip.AddrFrom16([16]byte{0xfd, 15: byte(i)}), 128)}}})
+		}
+		if err := r.store.SetRules(static("2001:db8:1::/64")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var eth1 *responder
+		for _, s := range h.sockets {
+			if s.index == 3 {
+				eth1 = s
+			}
+		}
+		target := netip.MustParseAddr("2001:db8:1::5")
+		if v := eth1.view.Find(target); v == nil || !v.Answer {
+			t.Errorf("eth1 does not answer by the new rules while eth0 is stuck: %+v", v)
+		}
+		if f := r.facts("eth0"); f.State != uplink.Ready {
+			t.Errorf("the last facts of eth0 are %+v", f)
+		}
+		if waited := time.Since(begin); waited != 0 {
+			t.Errorf("somebody waited for %v", waited)
+		}
+		r.stop()
+		if waited := time.Since(begin); waited > 5*time.Second {
+			t.Errorf("the end took %v", waited)
+		}
+		close(release)
+		synctest.Wait()
+		time.Sleep(time.Second)
+	})
+}
+
+// TestBusyDevice keeps announcements for later while the device has no room, and
+// goes on with everything else.
+func TestBusyDevice(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		rs := []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Route}}
+		r := run(t, h, rs, "eth0")
+		defer r.stop()
+		h.change(func(h *host) { h.busy = true })
+		pod := netip.MustParsePrefix("2001:db8::5/128")
+		r.store.Update(rules.Kernel, []rules.EntryChange{{Entry: rules.Entry{Prefix: pod, Behind: true, Neighbor: true, Device: 9}}})
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		socket := h.open()
+		if n := socket.frames(); n != 0 {
+			t.Fatalf("%d frames were sent by a device without room", n)
+		}
+		if v := socket.view.Find(pod.Addr()); v == nil || !v.Answer {
+			t.Errorf("the pod is not answered for: %+v", v)
+		}
+		h.change(func(h *host) { h.busy = false })
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := socket.frames(); n != 3 { // MAX_NEIGHBOR_ADVERTISEMENT, RFC 4861 §10
+			t.Errorf("%d announcements were sent when there was room, want 3", n)
+		}
+	})
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// stopWait is how long uplinks get to give their sockets back when the daemon
+// ends. The kernel takes back what a stuck one keeps.
+const stopWait = 2 * time.Second
+
+// Set is the uplinks that are configured. It implements [task.Task], and runs
+// them. Its methods may be called from any goroutine; those that tell the uplinks
+// something never wait for one.
+type Set struct {
+	options Options
+	members atomic.Pointer[[]*Uplink]
+
+	mu       sync.Mutex
+	presence netip.Addr
+	ctx      context.Context            // of Run; nil before
+	cancels  map[*Uplink]func()         // of those that run
+	ended    map[string]<-chan struct{} // by name: closed when the last one has ended
+}
+
+// NewSet returns a set without uplinks, which follows the store.
+func NewSet(o Options) *Set {
+	s := &Set{options: o, cancels: make(map[*Uplink]func()), ended: make(map[string]<-chan struct{})}
+	s.members.Store(new([]*Uplink))
+	o.Store.Follow(func(c rules.Change) {
+		for _, u := range s.All() {
+			u.tableChanged(c)
+		}
+	})
+	return s
+}
+
+// String implements [task.Task].
+func (s *Set) String() string { return "uplinks" }
+
+// Ready implements [task.Task]: an uplink answers.
+func (s *Set) Ready() error {
+	var why []string
+	for _, u := range s.All() {
+		err := u.Ready()
+		if err == nil {
+			return nil
+		}
+		why = append(why, fmt.Sprintf("%s: %v", u.name, err))
+	}
+	if len(why) == 0 {
+		return errors.New("there is no uplink")
+	}
+	return errors.New(strings.Join(why, "; "))
+}
+
+// All returns the uplinks in the order of the configuration. Do not change it.
+func (s *Set) All() []*Uplink { return *s.members.Load() }
+
+// Facts returns a snapshot of each uplink.
+func (s *Set) Facts() []*Facts {
+	all := s.All()
+	facts := make([]*Facts, len(all))
+	for i, u := range all {
+		facts[i] = u.Facts()
+	}
+	return facts
+}
+
+// Configure makes configs the settings of all uplinks. One that stays keeps its
+// socket.
+func (s *Set) Configure(configs []rules.Uplink) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := make(map[string]bool, len(configs))
+	for _, c := range configs {
+		names[c.Interface] = true
+	}
+	old := s.All()
+	next := make([]*Uplink, len(configs))
+	for i, c := range configs {
+		at := slices.IndexFunc(old, func(u *Uplink) bool { return u.name == c.Interface })
+		if at >= 0 {
+			next[i] = old[at]
+		} else {
+			next[i] = newUplink(c.Interface, s.options)
+			next[i].SetPresence(s.presence)
+		}
+	}
+	s.members.Store(&next) // from now on they hear of tables
+	for i, u := range next {
+		u.box.post(func(m *mail) { m.settings = &settings{configs[i], names} })
+		s.start(u)
+	}
+	for _, u := range old {
+		if !names[u.name] {
+			u.log.Info("uplink removed")
+			if cancel := s.cancels[u]; cancel != nil {
+				cancel()
+			}
+			delete(s.cancels, u)
+		}
+	}
+}
+
+// start runs an uplink, if it does not yet, and once the last one of its name has
+// given its socket back.
+func (s *Set) start(u *Uplink) {
+	if s.ctx == nil || s.cancels[u] != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(s.ctx)
+	s.cancels[u] = cancel
+	before, done := s.ended[u.name], make(chan struct{})
+	s.ended[u.name] = done
+	go func() {
+		defer close(done)
+		if before != nil {
+			<-before
+		}
+		_ = u.Run(ctx) // which has no other error than its end
+	}()
+}
+
+// Run implements [task.Task].
+func (s *Set) Run(ctx context.Context) error {
+	inner, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.ctx = inner
+	for _, u := range s.All() {
+		s.start(u)
+	}
+	s.mu.Unlock()
+	<-ctx.Done()
+	s.mu.Lock()
+	ended := make([]<-chan struct{}, 0, len(s.ended))
+	for _, done := range s.ended {
+		ended = append(ended, done)
+	}
+	s.mu.Unlock()
+	late := time.After(stopWait)
+	for _, done := range ended {
+		select {
+		case <-done:
+		case <-late:
+			s.options.Log.Warn("an uplink does not end: its socket is left to the kernel")
+			return nil
+		}
+	}
+	return nil
+}
+
+// Sync waits until all uplinks have handled what was posted before, or ctx ends.
+func (s *Set) Sync(ctx context.Context) error {
+	return s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.Sync(ctx) })
+}
+
+// Alive makes each uplink's task and receive loop go round once, and returns nil
+// when all have. What it asks for is work that an answer needs as well.
+func (s *Set) Alive(ctx context.Context) error {
+	return s.each(ctx, func(ctx context.Context, u *Uplink) error {
+		var alive func(context.Context) error
+		err := u.call(ctx, func() {
+			if u.responder != nil {
+				alive = u.responder.Alive
+			}
+		})
+		if err != nil {
+			return fmt.Errorf("the task of %s does not go round: %w", u, err)
+		}
+		if alive == nil {
+			return nil
+		}
+		return alive(ctx)
+	})
+}
+
+// each calls f for all uplinks at a time, so that a slow one costs the others
+// nothing.
+func (s *Set) each(ctx context.Context, f func(context.Context, *Uplink) error) error {
+	all := s.All()
+	errs := make(chan error, len(all))
+	for _, u := range all {
+		go func() { errs <- f(ctx, u) }()
+	}
+	var joined error
+	for range all {
+		joined = errors.Join(joined, <-errs)
+	}
+	return joined
+}
+
+// LinkChanged passes an event of the kernel on to the uplinks that it may be
+// about.
+func (s *Set) LinkChanged(e hostwatch.Event) {
+	for _, u := range s.All() {
+		if u.concerns(e) {
+			u.LinkChanged()
+		}
+	}
+}
+
+// concerns reports whether e may affect this uplink. Until the interface exists
+// every new link is a candidate, because it may carry the configured name as an
+// alternative name.
+func (u *Uplink) concerns(e hostwatch.Event) bool {
+	index := u.Facts().Link.Index
+	switch {
+	case e.Name == u.name, e.Index == 0:
+		return true
+	case index == 0:
+		return e.Name != ""
+	}
+	return e.Index == index
+}
+
+// SetPresence sets the address at which other nodes see that this one is alive. An
+// invalid one is none.
+func (s *Set) SetPresence(a netip.Addr) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.presence == a {
+		return
+	}
+	s.presence = a
+	for _, u := range s.All() {
+		u.SetPresence(a)
+	}
+}
+
+// Ask asks a station for a target on every uplink.
+func (s *Set) Ask(target netip.Addr, station [6]byte) {
+	for _, u := range s.All() {
+		u.Ask(target, station)
+	}
+}
+
+// Withdraw ends the announcements of an address on every uplink.
+func (s *Set) Withdraw(a netip.Addr) {
+	for _, u := range s.All() {
+		u.Withdraw(a)
+	}
+}
+
+// Appeared tells every uplink that an address has just appeared behind us.
+func (s *Set) Appeared(a netip.Addr) {
+	for _, u := range s.All() {
+		u.Appeared(a)
+	}
+}
+
+func macString(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }

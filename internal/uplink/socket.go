@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// socket is what answers, with what it was told.
+type socket struct {
+	iface      *ndp.Interface // nil while there is no device
+	responder  ndp.Responder  // nil while there is no socket
+	membership Membership     // nil while there is no socket or no IPv6
+	view       *rules.View    // what holds
+	joined     *rules.View    // what the membership was told of
+	unjoined   []netip.Prefix // those that the log names
+	shown      ndp.MembershipStatus
+}
+
+// published is a new table.
+type published struct{ change rules.Change }
+
+func (p published) apply(u *Uplink) {
+	before, after := p.change.Before.View(u.name), p.change.After.View(u.name)
+	switch u.view {
+	case after: // as an uplink has that began with this table
+	case before:
+		u.follow(after, p.change.Deltas(u.name))
+	default:
+		u.resync()
+	}
+}
+
+// resync takes over the table that holds, whatever was missed.
+func (u *Uplink) resync() {
+	latest := u.options.Store.Load().View(u.name)
+	u.follow(latest, rules.Diff(u.view, latest))
+}
+
+// open makes sure that there is a working socket with the present facts.
+func (u *Uplink) open() error {
+	if u.responder != nil {
+		select {
+		case <-u.responder.Done(): // replaced after a while, should that one fail too
+			return fmt.Errorf("listen: %w", u.close())
+		default:
+			u.responder.SetInterface(u.iface)
+			u.join()
+			return nil
+		}
+	}
+	u.view = u.options.Store.Load().View(u.name) // with the guards that were just set
+	r, err := u.options.System.Listen(ndp.ListenConfig{
+		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
+		Sighted: u.sighted, Ask: u.options.Ask,
+	})
+	if err != nil {
+		return err
+	}
+	u.responder = r
+	u.join()
+	return nil
+}
+
+// sighted takes a sign of another station from the receive loop, unless too many
+// wait.
+func (u *Uplink) sighted(s ndp.Sighting) {
+	select {
+	case u.sightings <- s:
+	default:
+	}
+}
+
+// socketDone is closed when the socket has failed by itself.
+func (u *Uplink) socketDone() <-chan struct{} {
+	if u.responder == nil {
+		return nil
+	}
+	return u.responder.Done()
+}
+
+// follow takes a new view over, which differs from the one before by deltas.
+func (u *Uplink) follow(after *rules.View, deltas []rules.Delta) {
+	before := u.view
+	u.view = after
+	if u.responder == nil {
+		return
+	}
+	if err := u.responder.SetView(after, deltas); err != nil { // a new socket begins with it
+		u.report("socket", errors.Join(err, u.close()))
+		u.retryLater()
+		return
+	}
+	if u.joined == before {
+		u.joinDeltas(deltas)
+	} else {
+		u.join()
+	}
+	u.announcements.follow(u, deltas)
+}
+
+// join brings the memberships into line with the view. What failed is tried
+// again from the beginning, and so is what the kernel forgot with its IPv6.
+func (u *Uplink) join() {
+	if !u.link.IPv6 {
+		u.report("memberships", u.leave())
+		return
+	}
+	if u.membership == nil {
+		u.membership = u.options.System.Join(u.config.Membership, u.responder)
+	}
+	u.joinDeltas(rules.Diff(u.joined, u.view))
+}
+
+func (u *Uplink) joinDeltas(deltas []rules.Delta) {
+	if u.membership == nil {
+		return
+	}
+	if err := u.membership.Apply(u.view, deltas); err != nil {
+		u.report("memberships", errors.Join(err, u.leave()))
+		u.retryLater()
+		return
+	}
+	u.joined = u.view
+	u.shown = u.membership.Status()
+	u.warnUnjoined()
+}
+
+// The log's advice for prefixes, and for single addresses, whose groups are not
+// joined.
+const (
+	wideHelp = "prefixes are too wide to join the multicast groups of their addresses; " +
+		"behind a switch with MLD snooping, solicitations for them may not arrive: " +
+		"turn snooping off for this VLAN, make the switch port a static multicast router port, or use rules of /120 and longer"
+	manyHelp = "the addresses are too many to join the multicast groups of all; " +
+		"behind a switch with MLD snooping, solicitations for some may not arrive: " +
+		"turn snooping off for this VLAN, or make the switch port a static multicast router port"
+)
+
+// warnUnjoined says for which prefixes of the rules solicitations may not arrive.
+func (u *Uplink) warnUnjoined() {
+	hears := u.view.Hears()
+	if slices.Equal(hears, u.unjoined) {
+		return // the rules are those that were warned of
+	}
+	u.unjoined = hears
+	if len(u.shown.Unjoined) == 0 {
+		return
+	}
+	level := slog.LevelInfo
+	if !u.shown.AllMulti { // the operator wants joins only, so we are deaf to them
+		level = slog.LevelWarn
+	}
+	help := wideHelp
+	if u.shown.Unjoined[0].IsSingleIP() {
+		help = manyHelp
+	}
+	u.log.Log(context.Background(), level, help, "count", u.shown.Wide, "like", u.shown.Unjoined[0], "all_multicast", u.shown.AllMulti)
+}
+
+// membershipStatus returns what the socket has joined.
+func (u *Uplink) membershipStatus() ndp.MembershipStatus {
+	if u.membership == nil {
+		return ndp.MembershipStatus{}
+	}
+	return u.shown
+}
+
+// close releases the socket with its memberships.
+func (u *Uplink) close() error {
+	if u.responder == nil {
+		return nil
+	}
+	err := errors.Join(u.leave(), u.responder.Close())
+	u.responder = nil
+	u.announcer.Stop()
+	u.conflicts.clear()
+	return err
+}
+
+// leave gives the memberships up.
+func (u *Uplink) leave() error {
+	if u.membership == nil {
+		return nil
+	}
+	err := u.membership.Close()
+	u.membership, u.joined = nil, nil
+	return err
+}
+
+// send sends a frame that could be made.
+func (u *Uplink) send(frame []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	if u.responder == nil {
+		return errNoSocket
+	}
+	return u.responder.Send(frame)
+}
+
+// errNoSocket is the error of a frame that has no socket to leave by.
+var errNoSocket = errors.New("the uplink has no socket")
+
+// report logs an error once, until its cause has another one.
+func (u *Uplink) report(cause string, err error) {
+	if err != nil {
+		u.trouble.Report(cause, err)
+	}
+}

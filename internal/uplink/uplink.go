@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/task"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// maxSightings is how many signs of other stations may wait. A station that
+// matters gives another one.
+const maxSightings = 64
+
+// Uplink is one interface that solicitations arrive on, through all of its life:
+// absent, down, ready, deleted and created again. It implements [task.Task].
+type Uplink struct {
+	name      string
+	options   Options
+	log       *slog.Logger
+	box       *mailbox
+	sightings chan ndp.Sighting
+	facts     atomic.Pointer[Facts]
+	counters  *ndp.Counters
+	recent    *ndp.Recent
+
+	// What follows belongs to the goroutine of Run.
+	socket
+	announcements
+	conflicts
+	config  rules.Uplink
+	names   map[string]bool // of all uplinks
+	link    rules.Link
+	state   State
+	why     string
+	since   time.Time
+	ready   bool // was ready before
+	retry   task.Backoff
+	again   time.Time // of the next attempt; zero for none
+	trouble *task.Trouble
+}
+
+// newUplink returns an uplink that waits for its settings.
+func newUplink(name string, o Options) *Uplink {
+	u := &Uplink{
+		name: name, options: o, log: o.Log.With("interface", name), box: newMailbox(),
+		sightings: make(chan ndp.Sighting, maxSightings),
+		counters:  new(ndp.Counters), recent: new(ndp.Recent),
+		since: time.Now(), why: "it was not looked at yet",
+	}
+	u.config.Interface = name
+	u.trouble = task.NewTrouble(u.log)
+	u.publish()
+	return u
+}
+
+// String implements [task.Task].
+func (u *Uplink) String() string { return "uplink " + u.name }
+
+// Ready implements [task.Task].
+func (u *Uplink) Ready() error {
+	if f := u.Facts(); f.State != Ready {
+		return errors.New(f.Why)
+	}
+	return nil
+}
+
+// Facts returns the latest snapshot.
+func (u *Uplink) Facts() *Facts { return u.facts.Load() }
+
+// Run lives the uplink's life until ctx ends, and gives the socket back then.
+func (u *Uplink) Run(ctx context.Context) error {
+	defer u.end()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		if at, ok := u.nextDeadline(); ok {
+			timer.Reset(time.Until(at))
+		} else {
+			timer.Stop()
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-u.box.wake:
+			u.handle(u.box.take())
+		case s := <-u.sightings:
+			u.conflicts.sight(u, s, time.Now())
+		case <-u.socketDone():
+			u.refresh()
+		case <-timer.C:
+			u.handleDeadlines(time.Now())
+		}
+		u.publish()
+	}
+}
+
+// handle does what the mail asks for.
+func (u *Uplink) handle(m mail) {
+	if m.settings != nil {
+		u.configure(*m.settings)
+	}
+	if m.presence != nil {
+		u.config.Presence = *m.presence
+		u.updateInterface()
+	}
+	if m.hops != nil { // before a socket opens: a router's address is never answered for
+		u.conflicts.setHops(u, *m.hops)
+	}
+	if m.settings != nil || m.link {
+		u.refresh()
+	} else if m.stations {
+		u.refreshStations()
+	}
+	if m.resync {
+		u.resync()
+	}
+	for _, msg := range m.ordered {
+		msg.apply(u)
+	}
+	for _, call := range m.calls {
+		call()
+	}
+}
+
+// nextDeadline returns the earliest time at which the uplink has to do something
+// that nobody asked for, and false if there is none.
+func (u *Uplink) nextDeadline() (first time.Time, ok bool) {
+	consider := func(at time.Time, has bool) {
+		if has && (!ok || at.Before(first)) {
+			first, ok = at, true
+		}
+	}
+	consider(u.again, !u.again.IsZero())
+	consider(u.announcer.Next())
+	consider(u.claims.Next())
+	return first, ok
+}
+
+// handleDeadlines does what is due.
+func (u *Uplink) handleDeadlines(now time.Time) {
+	if !u.again.IsZero() && !now.Before(u.again) {
+		u.again = time.Time{}
+		u.refresh()
+	}
+	u.announcements.sendDue(u, now)
+	u.conflicts.check(u, now)
+}
+
+// retryLater asks for another refresh after a while.
+func (u *Uplink) retryLater() { u.again = time.Now().Add(u.retry.Next()) }
+
+// end gives everything back.
+func (u *Uplink) end() {
+	if err := u.close(); err != nil {
+		u.log.Warn("closing the uplink's socket failed", "err", err)
+	}
+	u.options.Store.SetGuards(u.name, nil)
+}
+
+// publish shows the present facts, and tells others when they depend on what
+// changed.
+func (u *Uplink) publish() {
+	last := u.facts.Load()
+	next := &Facts{
+		Config: u.config, State: u.state, Why: u.why, Since: u.since, Link: u.link, Interface: u.iface, View: u.view,
+		Membership: u.membershipStatus(), Conflicts: u.conflicts.standing(),
+		Announcing: u.announcer.Len(), Unannounced: u.announcer.Dropped,
+		Counters: u.counters, Recent: u.recent,
+	}
+	u.facts.Store(next)
+	if last == nil || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {
+		u.options.Changed()
+	}
+}
+
+// LinkChanged says that the interface changed, and that it has to be read again.
+func (u *Uplink) LinkChanged() { u.box.post(func(m *mail) { m.link = true }) }
+
+// StationsChanged says that only the stations behind a bridge's ports changed.
+func (u *Uplink) StationsChanged() { u.box.post(func(m *mail) { m.stations = true }) }
+
+// SetHops tells the next hops of the routes through the uplink.
+func (u *Uplink) SetHops(h hostwatch.Hops) { u.box.post(func(m *mail) { m.hops = &h }) }
+
+// SetPresence sets the address at which other nodes see that this one is alive.
+// An invalid one is none.
+func (u *Uplink) SetPresence(a netip.Addr) { u.box.post(func(m *mail) { m.presence = &a }) }
+
+// Withdraw ends the announcements of an address.
+func (u *Uplink) Withdraw(a netip.Addr) { u.box.enqueue(withdrawn{a}) }
+
+// Appeared says that an address has just appeared behind us, which is later
+// evidence than any claim to it.
+func (u *Uplink) Appeared(a netip.Addr) { u.box.enqueue(appeared{a}) }
+
+// Ask sends a station the question whether it has the target.
+func (u *Uplink) Ask(target netip.Addr, station [6]byte) { u.box.enqueue(question{target, station}) }
+
+// tableChanged says that the store has published a table.
+func (u *Uplink) tableChanged(c rules.Change) { u.box.enqueue(published{c}) }
+
+// Sync waits until the uplink has handled all that was posted before, or returns
+// ctx's error when that does not come to pass.
+func (u *Uplink) Sync(ctx context.Context) error { return u.call(ctx, func() {}) }
+
+// call runs f in the uplink's goroutine, and waits for that.
+func (u *Uplink) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	u.box.post(func(m *mail) {
+		m.calls = append(m.calls, func() {
+			f()
+			close(done)
+		})
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
