@@ -3,7 +3,6 @@
 package uplink
 
 import (
-	"context"
 	"errors"
 	"net/netip"
 	"time"
@@ -126,27 +125,4 @@ func (a *announcements) send(u *Uplink, next ndp.Announcement) (sent int, err er
 		sent++
 	}
 	return sent, nil
-}
-
-// Series tells when the last series of announcements for an address began, and
-// how many are still to come; ok is false for an address that was not announced
-// lately. It asks the uplink's goroutine, and fails with ctx's error when that
-// does not answer.
-func (u *Uplink) Series(ctx context.Context, a netip.Addr) (begun time.Time, left int, ok bool, err error) {
-	type answer struct {
-		begun time.Time
-		left  int
-		ok    bool
-	}
-	got := make(chan answer, 1)
-	err = u.call(ctx, func() {
-		var s answer
-		s.begun, s.left, s.ok = u.announcer.State(a)
-		got <- s
-	})
-	if err != nil {
-		return time.Time{}, 0, false, err
-	}
-	s := <-got
-	return s.begun, s.left, s.ok, nil
 }

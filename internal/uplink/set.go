@@ -214,20 +214,6 @@ func (s *Set) LinkChanged(e hostwatch.Event) {
 	}
 }
 
-// concerns reports whether e may affect this uplink. Until the interface exists
-// every new link is a candidate, because it may carry the configured name as an
-// alternative name.
-func (u *Uplink) concerns(e hostwatch.Event) bool {
-	index := u.Facts().Link.Index
-	switch {
-	case e.Name == u.name, e.Index == 0:
-		return true
-	case index == 0:
-		return e.Name != ""
-	}
-	return e.Index == index
-}
-
 // SetPresence sets the address at which other nodes see that this one is alive. An
 // invalid one is none.
 func (s *Set) SetPresence(a netip.Addr) {

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package uplink
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// LinkChanged says that the interface changed, and that it has to be read again.
+func (u *Uplink) LinkChanged() { u.box.post(func(m *mail) { m.link = true }) }
+
+// StationsChanged says that only the stations behind a bridge's ports changed.
+func (u *Uplink) StationsChanged() { u.box.post(func(m *mail) { m.stations = true }) }
+
+// SetHops tells the next hops of the routes through the uplink.
+func (u *Uplink) SetHops(h hostwatch.Hops) { u.box.post(func(m *mail) { m.hops = &h }) }
+
+// SetPresence sets the address at which other nodes see that this one is alive.
+// An invalid one is none.
+func (u *Uplink) SetPresence(a netip.Addr) { u.box.post(func(m *mail) { m.presence = &a }) }
+
+// Withdraw ends the announcements of an address.
+func (u *Uplink) Withdraw(a netip.Addr) { u.box.enqueue(withdrawn{a}) }
+
+// Appeared says that an address has just appeared behind us, which is later
+// evidence than any claim to it.
+func (u *Uplink) Appeared(a netip.Addr) { u.box.enqueue(appeared{a}) }
+
+// Ask sends a station the question whether it has the target.
+func (u *Uplink) Ask(target netip.Addr, station [6]byte) { u.box.enqueue(question{target, station}) }
+
+// tableChanged says that the store has published a table.
+func (u *Uplink) tableChanged(c rules.Change) { u.box.enqueue(published{c}) }
+
+// Sync waits until the uplink has handled all that was posted before, or returns
+// ctx's error when that does not come to pass.
+func (u *Uplink) Sync(ctx context.Context) error { return u.call(ctx, func() {}) }
+
+// call runs f in the uplink's goroutine, and waits for that.
+func (u *Uplink) call(ctx context.Context, f func()) error {
+	done := make(chan struct{})
+	u.box.post(func(m *mail) {
+		m.calls = append(m.calls, func() {
+			f()
+			close(done)
+		})
+	})
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// concerns reports whether e may affect this uplink. Until the interface exists
+// every new link is a candidate, because it may carry the configured name as an
+// alternative name.
+func (u *Uplink) concerns(e hostwatch.Event) bool {
+	index := u.Facts().Link.Index
+	switch {
+	case e.Name == u.name, e.Index == 0:
+		return true
+	case index == 0:
+		return e.Name != ""
+	}
+	return e.Index == index
+}
+
+// Series tells when the last series of announcements for an address began, and
+// how many are still to come; ok is false for an address that was not announced
+// lately. It asks the uplink's goroutine, and fails with ctx's error when that
+// does not answer.
+func (u *Uplink) Series(ctx context.Context, a netip.Addr) (begun time.Time, left int, ok bool, err error) {
+	type answer struct {
+		begun time.Time
+		left  int
+		ok    bool
+	}
+	got := make(chan answer, 1)
+	err = u.call(ctx, func() {
+		var s answer
+		s.begun, s.left, s.ok = u.announcer.State(a)
+		got <- s
+	})
+	if err != nil {
+		return time.Time{}, 0, false, err
+	}
+	s := <-got
+	return s.begun, s.left, s.ok, nil
+}
