@@ -149,7 +149,7 @@ func (f *fileReader) rules(v value) {
 				}
 				var err error
 				if r.Method, err = rules.ParseMethod(s); err != nil {
-					v.fail("%v%s", err, didYouMean(s, methodNames()))
+					v.fail("%v%s", err, didYouMean(s, rules.MethodNames()))
 				}
 			}},
 			field{"uplinks", func(v value) {
@@ -204,7 +204,7 @@ func (f *fileReader) rules(v value) {
 			v.fail(`the key "prefix" is missing`)
 		}
 		if !hasMethod && len(v.errors) == before {
-			v.fail(`the key "method" is missing: one of %s`, strings.Join(methodNames(), ", "))
+			v.fail(`the key "method" is missing: one of %s`, strings.Join(rules.MethodNames(), ", "))
 		}
 		if len(v.errors) == before {
 			if err := r.Validate(); err != nil {
@@ -233,12 +233,4 @@ func readRetries(v value, into *int) {
 	if *into = n; n == 0 {
 		*into = -1
 	}
-}
-
-func methodNames() []string {
-	var names []string
-	for _, m := range rules.Methods() {
-		names = append(names, m.String())
-	}
-	return names
 }

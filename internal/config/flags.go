@@ -54,7 +54,7 @@ func parseRule(s string) (rules.Rule, error) {
 	}
 	m, err := rules.ParseMethod(method)
 	if err != nil {
-		return rules.Rule{}, fmt.Errorf("%w%s", err, didYouMean(method, methodNames()))
+		return rules.Rule{}, fmt.Errorf("%w%s", err, didYouMean(method, rules.MethodNames()))
 	}
 	return rules.Rule{Prefix: p, Method: m}, nil
 }

@@ -2,6 +2,12 @@
 
 package config
 
+import (
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
 // Key describes a key of the configuration file, in Markdown. The tables of
 // docs/configuration.md and docs/kubernetes.md, the manual page and the commented
 // file of the packages are made of these.
@@ -78,7 +84,7 @@ func RuleKeys() []Key {
 			Meaning: `what the rule is about`,
 		},
 		{
-			Name: `method`, Values: "`static`, `route`, `probe`, `node`, `pods`, `services`, `deny`", Default: `required`, Example: `route`,
+			Name: `method`, Values: "`" + strings.Join(rules.MethodNames(), "`, `") + "`", Default: `required`, Example: `route`,
 			Meaning: `the evidence that it takes to answer, see below`,
 		},
 		{

@@ -32,7 +32,7 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 		iface = ndp.NewInterface(rules.Link{}, u.config)
 	}
 	verdict, reason := ndp.Decide(target, iface, u.view)
-	e.Reason, e.Why = reason.String(), explainReason(reason)
+	e.Reason, e.Why = reason.String(), reason.Text()
 	if reason == ndp.NoRule || reason == ndp.TargetScope {
 		return e
 	}
@@ -49,27 +49,16 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 		e.Reason, e.Why = u.state.String(), u.why
 		return e
 	}
-	if reason == ndp.NotAllocated && e.Cluster != nil && e.Cluster.Standby {
+	if reason == ndp.Silent(rules.NotAllocated) && e.Cluster != nil && e.Cluster.Standby {
 		e.Why = "this node stands by: enough others announce service addresses"
 	}
-	if reason == ndp.NoRoute && e.Entry != nil {
+	if reason == ndp.Silent(rules.NoRoute) && e.Entry != nil {
 		e.Why = e.Entry.Why
 	}
 	if e.Answered = reason == ndp.Answered; !e.Answered {
 		return e
 	}
-	switch {
-	case verdict.Learned:
-		e.Why = "the address has answered a solicitation of ours"
-	case r.Method == rules.Pods:
-		e.Why = "a pod of this node has the address"
-	case r.Method == rules.Node:
-		e.Why = "the address is in a prefix of this node, or of a pod of it"
-	case r.Method == rules.Services:
-		e.Why = "a service has the address, and this node answers for it"
-	case r.Method == rules.Route, r.Method == rules.Probe:
-		e.Why = "the kernel routes the address to a device behind this node"
-	}
+	e.Why = r.Method.AnswerText(*verdict)
 	e.Advertisement = &AdvertisementStatus{MAC: macString(u.link.MAC), Router: iface.Router()}
 	if r.Delay > 0 {
 		e.Advertisement.Delay = "up to " + r.Delay.String()
@@ -79,12 +68,12 @@ func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
 
 // entry returns what is known of a target, nil where the rule does not ask.
 func (s *supervisor) entry(target netip.Addr, r rules.Rule) *EntryStatus {
-	if r.Method == rules.Static || r.Method == rules.Services || r.Method == rules.Deny {
+	if !r.Method.Asks(rules.Kernel) {
 		return nil
 	}
 	for _, source := range []rules.Source{rules.Probed, rules.Kernel} {
 		entry, ok := s.store.Entry(source, target)
-		if source == rules.Probed && (!ok || r.Method != rules.Probe) {
+		if source == rules.Probed && (!ok || !r.Method.Asks(rules.Probed)) {
 			continue
 		}
 		e := &EntryStatus{Source: source.String(), Explanation: s.judge.Explain(target)}
@@ -114,38 +103,4 @@ func (u *uplink) record(r ndp.Record) RecordStatus {
 		At: r.At, Interface: u.config.Interface, Target: r.Target, Source: r.Source,
 		MAC: macString(r.MAC), Kind: r.Kind.String(), Reason: r.Reason.String(),
 	}
-}
-
-// explainReason says in words why an ordinary solicitation for a target is
-// answered or not. Reasons that depend on the frame do not come up here.
-func explainReason(r ndp.Reason) string {
-	switch r { //nolint:exhaustive // see above
-	case ndp.Answered:
-		return "the rule answers for every address of its prefix"
-	case ndp.NoRule:
-		return "no rule covers the address: add one to the configuration"
-	case ndp.Denied:
-		return "the most specific rule for the address is a deny rule"
-	case ndp.NoRoute:
-		return "the kernel has no route for the address to a device behind this node"
-	case ndp.NotLocal:
-		return "no pod of this node has the address, and no prefix of this node covers it"
-	case ndp.NotAllocated:
-		return "no service has the address"
-	case ndp.NotOwner:
-		return "another node answers for the service address"
-	case ndp.NextHop:
-		return "the address is the next hop of a route through the uplink: a router has it"
-	case ndp.Claimed:
-		return "another station on the uplink has the address, and answers for it"
-	case ndp.Probing:
-		return "the address is asked for behind this node first, and answered for when it answers"
-	case ndp.OwnTarget:
-		return "the address is assigned to the uplink itself: the kernel answers for it"
-	case ndp.TargetScope:
-		return "an address of this kind is never answered for: multicast, unspecified, loopback, IPv4-mapped and link-local ones"
-	case ndp.NoSourceAddress:
-		return "the uplink has no usable address to answer from"
-	}
-	return r.String()
 }

@@ -47,6 +47,7 @@ func TestTables(t *testing.T) {
 	for _, c := range []struct{ path, name, table string }{
 		{"configuration.md", "keys of uplinks", reference.Keys("", config.UplinkKeys())},
 		{"configuration.md", "keys of rules", reference.Keys("", config.RuleKeys())},
+		{"configuration.md", "methods", reference.Methods()},
 		{"configuration.md", "keys of metrics and health", reference.Keys("metrics.", config.MetricsKeys()) + rows(reference.Keys("health.", config.HealthKeys()))},
 		{"kubernetes.md", "keys of kubernetes", reference.Keys("", config.KubernetesKeys())},
 		{"metrics.md", "metrics", reference.Metrics(daemon.Metrics())},

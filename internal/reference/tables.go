@@ -8,6 +8,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // Keys is a table of keys of the configuration file. prefix goes before each name.
@@ -28,6 +29,16 @@ func Keys(prefix string, keys []config.Key) string {
 			fmt.Fprintf(&b, " %s |", k.Values)
 		}
 		fmt.Fprintf(&b, " %s | %s |\n", k.Default, k.Meaning)
+	}
+	return b.String()
+}
+
+// Methods is a table of the methods that a rule may name.
+func Methods() string {
+	var b strings.Builder
+	b.WriteString("| method | answers for |\n|---|---|\n")
+	for _, m := range rules.Methods() {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", m, m.Covers())
 	}
 	return b.String()
 }

@@ -314,7 +314,7 @@ func (lp *loop) sendDue() {
 			lp.batch.add(d.kind, at)
 		case Probing:
 			reason = lp.query(&d.s, d.kind, verdict, at)
-		case NoRule, Denied, NoRoute:
+		case NoRule, Silent(rules.Denied), Silent(rules.NoRoute):
 			reason = Withdrawn
 			fallthrough
 		default:

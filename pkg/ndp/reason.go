@@ -2,11 +2,15 @@
 
 package ndp
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
 
 // Reason is what became of one solicitation. The list is closed: each value is
 // a metric label, a word in logs and in explain, and a row of
-// docs/conformance.md.
+// docs/conformance.md. Those of a rule's silence are the ones of [rules.Silence].
 type Reason uint8
 
 // The reasons, in the order in which [Respond] looks for them.
@@ -54,22 +58,13 @@ const (
 	LinkAddress
 	// NoRule covers the target.
 	NoRule
-	// Denied: the most specific rule for the target is a deny rule.
-	Denied
-	// NoRoute: the kernel has no route for the target to a device behind us.
-	NoRoute
-	// NextHop: the target is the next hop of a route through the uplink.
-	NextHop
-	// Claimed: another station on the uplink is seen to own the target.
-	Claimed
-	// NotLocal: no pod of this node has the target, and no prefix of it.
-	NotLocal
-	// NotAllocated: no service has the target.
-	NotAllocated
-	// NotOwner: another node answers for the service address.
-	NotOwner
+
+	// The reasons of a rule's silence stand here, see [Silent].
+)
+
+const (
 	// OwnTarget: the target is assigned to the interface; the kernel answers.
-	OwnTarget
+	OwnTarget Reason = iota + NoRule + Reason(rules.SilenceCount)
 	// OwnSource: the solicitation claims to come from an address of ours.
 	OwnSource
 	// Conflict: the asker uses the target as its own address.
@@ -107,6 +102,9 @@ const (
 
 // String returns the reason's name in metrics, logs and documentation.
 func (r Reason) String() string {
+	if s, ok := r.silence(); ok {
+		return s.String()
+	}
 	switch r {
 	case Answered:
 		return "answered"
@@ -150,20 +148,6 @@ func (r Reason) String() string {
 		return "bad_lladdr"
 	case NoRule:
 		return "no_rule"
-	case Denied:
-		return "denied"
-	case NoRoute:
-		return "no_route"
-	case NextHop:
-		return "next_hop"
-	case Claimed:
-		return "claimed"
-	case NotLocal:
-		return "not_local"
-	case NotAllocated:
-		return "not_allocated"
-	case NotOwner:
-		return "not_owner"
 	case OwnTarget:
 		return "own_target"
 	case OwnSource:
@@ -197,6 +181,41 @@ func (r Reason) String() string {
 	case reasonCount:
 	}
 	return fmt.Sprintf("Reason(%d)", uint8(r))
+}
+
+// Silent returns the reason that stands for a rule's silence. Its name and text
+// are those of the silence.
+func Silent(s rules.Silence) Reason { return NoRule + Reason(s) }
+
+// silence returns the silence that a reason stands for.
+func (r Reason) silence() (rules.Silence, bool) {
+	if r <= NoRule || r >= OwnTarget {
+		return rules.NotSilent, false
+	}
+	return rules.Silence(r - NoRule), true
+}
+
+// Text says in words why an ordinary solicitation for a target is not answered.
+// Reasons that depend on the frame, and Answered, have their name only: why an
+// address is answered for is [rules.Method.AnswerText].
+func (r Reason) Text() string {
+	if s, ok := r.silence(); ok {
+		return s.Text()
+	}
+	switch r {
+	case NoRule:
+		return "no rule covers the address: add one to the configuration"
+	case Probing:
+		return rules.Probe.AnswerText(rules.Verdict{Probe: true})
+	case OwnTarget:
+		return "the address is assigned to the uplink itself: the kernel answers for it"
+	case TargetScope:
+		return "an address of this kind is never answered for: multicast, unspecified, loopback, IPv4-mapped and link-local ones"
+	case NoSourceAddress:
+		return "the uplink has no usable address to answer from"
+	default:
+		return r.String()
+	}
 }
 
 // valid reports whether the solicitation was valid, whatever became of it.

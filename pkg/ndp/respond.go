@@ -119,7 +119,7 @@ func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, 
 	case v == nil: // RFC 4861 §7.2.3: silently discard
 		return v, NoRule
 	case v.Silence == rules.Denied:
-		return v, Denied
+		return v, Silent(rules.Denied)
 	case i.Owns(target): // RFC 4861 §7.2.3: the kernel answers
 		return v, OwnTarget
 	case v.Answer:
@@ -127,27 +127,7 @@ func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, 
 	case v.Probe:
 		return v, Probing
 	}
-	return v, silent(v.Silence)
-}
-
-// silent returns the reason that a table has for its silence.
-func silent(s rules.Silence) Reason {
-	switch s {
-	case rules.NextHop:
-		return NextHop
-	case rules.Claimed:
-		return Claimed
-	case rules.Denied:
-		return Denied
-	case rules.NotLocal:
-		return NotLocal
-	case rules.NotAllocated:
-		return NotAllocated
-	case rules.NotOwner:
-		return NotOwner
-	case rules.NoRoute, rules.NotSilent:
-	}
-	return NoRoute
+	return v, Silent(v.Silence)
 }
 
 // checkAsker holds the rules for who asks and how.

@@ -68,7 +68,7 @@ func TestDecide(t *testing.T) {
 		want   ndp.Reason
 	}{
 		{conformance.Pod, ndp.Answered},
-		{conformance.Denied, ndp.Denied},
+		{conformance.Denied, ndp.Silent(rules.Denied)},
 		{conformance.NodeAddr, ndp.OwnTarget},
 		{netip.MustParseAddr("2001:db8:ffff::1"), ndp.NoRule},
 		{netip.MustParseAddr("ff02::1"), ndp.TargetScope},

@@ -20,12 +20,15 @@ type builder struct {
 	rules  bart.Table[int32]      // indices of the rules that hold here
 	guards map[netip.Addr]Silence // addresses that no rule may answer for
 	view   *View                  // the last one
+
+	methods [methodEnd]method
+	sources [sourceCount]source
 }
 
 // newBuilder sorts out the rules of an uplink. Two with the same prefix are an
 // error, as neither is more specific.
 func newBuilder(uplink string, rules []Rule) (*builder, error) {
-	b := &builder{uplink: uplink}
+	b := &builder{uplink: uplink, methods: methods(), sources: sources()}
 	var hears []netip.Prefix
 	for i, r := range rules {
 		if !r.Covers(uplink) {
@@ -70,7 +73,7 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 		}
 	}
 	for other := range s.entries {
-		if other := Source(other); other == source || other == ServiceAddresses {
+		if other := Source(other); other == source || b.sources[other].alone {
 			continue
 		}
 		for a := range s.entries[other].Subnets(p) {
@@ -144,90 +147,26 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	r := &s.rules[i]
-	v := Verdict{Rule: i, IgnoreDAD: r.IgnoreDAD, Delay: r.Delay}
-	needed := at == p
-	switch {
-	case r.Method == Static:
-		v.Answer = true
-	case r.Method == Deny:
-		v.Silence = Denied
-	case r.Method == Services:
-		e, ok := s.entries[ServiceAddresses].Get(p)
-		needed = needed || ok
-		switch {
-		case !ok:
-			v.Silence = NotAllocated
-		case !e.behind:
-			v.Silence = NotOwner
-		default:
-			v.Answer = true
-		}
-	case r.Method == Node || r.Method == Pods:
-		var known bool
-		v.Answer, known, v.Device = s.local(r, p)
-		needed = needed || known
-		if !v.Answer {
-			v.Silence = NotLocal
-		}
-	case len(r.Devices) > 0:
-		v.Probe = true
-	default:
-		found, e, ok := s.routeFor(r, p)
-		needed = needed || ok && found == p
-		if !ok || !e.behind {
-			v.Silence = NoRoute
-			break
-		}
-		v.Device = e.device
-		v.Probe = r.Method == Probe && e.neighbor
-		v.Answer = !v.Probe
+	m := &b.methods[r.Method]
+	f := m.decide(question{store: s, rule: r, method: m, prefix: p})
+	v := Verdict{
+		Rule: i, IgnoreDAD: r.IgnoreDAD, Delay: r.Delay,
+		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Part: f.part && at != p,
 	}
+	needed := at == p || f.line
 	if !p.IsSingleIP() {
 		return v, needed
 	}
 	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && s.askedOn(r, v.Device, e.device) {
-		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, !needed
-		v.Device, needed = e.device, true
+		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
+		v.Device, needed, f.own = e.device, true, true
 	}
 	if silence, ok := b.guards[p.Addr()]; ok {
-		v, needed = Verdict{Rule: i, Silence: silence}, true
-	}
-	return v, needed
-}
-
-// routeFor returns the kernel's most specific route for a prefix, and false where
-// there is none that counts for the rule.
-func (s *Store) routeFor(r *Rule, p netip.Prefix) (at netip.Prefix, e fact, ok bool) {
-	at, e, ok = s.entries[Kernel].LookupPrefixLPM(p)
-	return at, e, ok && (!r.Specific || at.Bits() > r.Prefix.Bits())
-}
-
-// local reports whether a prefix is this node's by what the cluster says, and
-// whether an entry is about the very prefix. The kernel may know better: an
-// address has moved when its route leads elsewhere, and may have a route before
-// the cluster hears of it.
-func (s *Store) local(r *Rule, p netip.Prefix) (is, known bool, device int32) {
-	given := -1 // the length of the prefix that the node was given
-	if r.Method == Node {
-		if at, _, ok := s.entries[NodePrefixes].LookupPrefixLPM(p); ok {
-			given, is, known = at.Bits(), true, at == p
+		if needed = true; silence != Claimed || !f.own {
+			v = Verdict{Rule: i, Silence: silence}
 		}
 	}
-	if _, ok := s.entries[PodAddresses].Get(p); ok {
-		is, known = true, true
-	}
-	at, route, ok := s.routeFor(r, p)
-	switch {
-	case !ok, at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
-		return is, known, 0
-	case !route.behind:
-		return false, known || is && at == p, 0
-	case at == p && p.IsSingleIP() && route.neighbor:
-		return true, true, route.device
-	case !is:
-		return false, known, 0
-	}
-	return true, known || at == p, route.device
+	return v, needed
 }
 
 // askedOn reports whether a rule asks for its targets on a device: the one that
@@ -236,7 +175,7 @@ func (s *Store) askedOn(r *Rule, routed, device int32) bool {
 	if len(r.Devices) == 0 {
 		return routed == device
 	}
-	return slices.ContainsFunc(r.Devices, func(name string) bool { return s.resolve != nil && s.resolve(name) == device })
+	return s.names(r, device)
 }
 
 // all returns every prefix that may need a line.
@@ -244,7 +183,7 @@ func (b *builder) all(s *Store) []netip.Prefix {
 	var ps []netip.Prefix
 	for r, i := range b.rules.All() {
 		ps = append(ps, r)
-		for _, src := range s.rules[i].Method.sources() {
+		for _, src := range s.rules[i].Method.Sources() {
 			for p := range s.entries[src].Subnets(r) {
 				ps = append(ps, p)
 			}

@@ -7,49 +7,6 @@ import (
 	"time"
 )
 
-// Source is who reports an entry.
-type Source uint8
-
-// The sources.
-const (
-	// Kernel reports what the kernel's routes say.
-	Kernel Source = iota
-	// Probed reports addresses that have answered a solicitation of ours.
-	Probed
-	// PodAddresses are those of this node's pods, as the cluster has them.
-	PodAddresses
-	// NodePrefixes are those that the cluster gave this node.
-	NodePrefixes
-	// ServiceAddresses are those that are allocated. One that is Behind is to be
-	// answered by this node.
-	ServiceAddresses
-
-	sourceCount
-)
-
-// Sources lists every source.
-func Sources() []Source {
-	return []Source{Kernel, Probed, PodAddresses, NodePrefixes, ServiceAddresses}
-}
-
-// String returns the source's name in metrics and in explain.
-func (s Source) String() string {
-	switch s {
-	case Kernel:
-		return "kernel"
-	case Probed:
-		return "probe"
-	case PodAddresses:
-		return "pods"
-	case NodePrefixes:
-		return "node"
-	case ServiceAddresses:
-		return "services"
-	case sourceCount:
-	}
-	return "unknown"
-}
-
 // Entry is one fact from a source: this prefix is behind us, or it is not.
 // Inside of a rule the most specific entry decides.
 type Entry struct {

@@ -20,7 +20,9 @@ func TestIncremental(t *testing.T) {
 	for seed := range uint64(20) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
-			w := &world{rng: rand.New(rand.NewPCG(seed, 1)), guards: make(map[netip.Addr]rules.Silence)}
+			w := &world{rng: rand.New(rand.NewPCG(seed, 1)), guards: make(map[netip.Addr]rules.Silence), entries: make([]map[netip.Prefix]rules.Entry, len(rules.Sources()))}
+			resolve := func(name string) int32 { return map[string]int32{"br0": 1}[name] }
+			w.store.ResolveDevices(resolve)
 			for src := range w.entries {
 				w.entries[src] = make(map[netip.Prefix]rules.Entry)
 			}
@@ -28,6 +30,7 @@ func TestIncremental(t *testing.T) {
 			for range 300 {
 				w.step(t)
 				var fresh rules.Store
+				fresh.ResolveDevices(resolve)
 				setRules(t, &fresh, w.rules...)
 				for _, src := range rules.Sources() {
 					fresh.Replace(src, maps.Values(w.entries[src]))
@@ -48,7 +51,7 @@ type world struct {
 	rng     *rand.Rand
 	store   rules.Store
 	rules   []rules.Rule
-	entries [5]map[netip.Prefix]rules.Entry // by source
+	entries []map[netip.Prefix]rules.Entry // by source
 	guards  map[netip.Addr]rules.Silence
 	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
 }
@@ -68,6 +71,9 @@ func (w *world) step(t *testing.T) {
 		for range 1 + w.rng.IntN(4) {
 			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
 			r.Specific = w.rng.IntN(4) == 0
+			if r.Method == rules.Probe && w.rng.IntN(2) == 0 {
+				r.Devices = []string{"br0"}
+			}
 			if w.rng.IntN(4) == 0 {
 				r.Uplinks = []string{"eth0"}
 			}
@@ -82,7 +88,7 @@ func (w *world) step(t *testing.T) {
 		if _, ok := w.guards[a]; ok {
 			delete(w.guards, a)
 		} else {
-			w.guards[a] = rules.NextHop
+			w.guards[a] = []rules.Silence{rules.NextHop, rules.Claimed}[w.rng.IntN(2)]
 		}
 		w.store.SetGuards("eth0", w.guards)
 	default:

@@ -7,98 +7,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 )
 
 // MaxDelay is the longest random delay that a rule may ask for:
 // MAX_ANYCAST_DELAY_TIME, RFC 4861 §10.
 const MaxDelay = time.Second
-
-// Method is the kind of evidence that a rule takes to answer for an address.
-type Method uint8
-
-// The methods that a rule may name.
-const (
-	// Static answers for every address of the prefix.
-	Static Method = iota + 1
-	// Route answers where the kernel's best route leads to a device behind us.
-	Route
-	// Probe answers as Route does, for targets that have answered a
-	// solicitation of ours on that device.
-	Probe
-	// Node answers in the prefixes that the cluster gave this node.
-	Node
-	// Pods answers for the addresses of this node's pods.
-	Pods
-	// Services answers for the allocated service addresses that this node owns.
-	Services
-	// Deny never answers.
-	Deny
-)
-
-// Methods lists every method, in the order of the documentation.
-func Methods() []Method { return []Method{Static, Route, Probe, Node, Pods, Services, Deny} }
-
-// sources returns whose entries the method asks for.
-func (m Method) sources() []Source {
-	switch m {
-	case Route:
-		return []Source{Kernel}
-	case Probe:
-		return []Source{Kernel, Probed}
-	case Node:
-		return []Source{Kernel, NodePrefixes, PodAddresses}
-	case Pods:
-		return []Source{Kernel, PodAddresses}
-	case Services:
-		return []Source{ServiceAddresses}
-	case Static, Deny:
-	}
-	return nil
-}
-
-// Clustered reports whether the method's evidence comes from Kubernetes.
-func (m Method) Clustered() bool { return m == Node || m == Pods || m == Services }
-
-// String returns the name that configuration files, metrics and logs use.
-func (m Method) String() string {
-	switch m {
-	case Static:
-		return "static"
-	case Route:
-		return "route"
-	case Probe:
-		return "probe"
-	case Node:
-		return "node"
-	case Pods:
-		return "pods"
-	case Services:
-		return "services"
-	case Deny:
-		return "deny"
-	}
-	return fmt.Sprintf("Method(%d)", uint8(m))
-}
-
-// ParseMethod returns the method of that name. The error lists the known ones.
-func ParseMethod(name string) (Method, error) {
-	for _, m := range Methods() {
-		if m.String() == name {
-			return m, nil
-		}
-	}
-	return 0, fmt.Errorf("method %q is not one of %s", name, joinMethods())
-}
-
-func joinMethods() string {
-	names := make([]string, 0, len(Methods()))
-	for _, m := range Methods() {
-		names = append(names, m.String())
-	}
-	return strings.Join(names, ", ")
-}
 
 // Rule is what the operator permits: a prefix and the evidence that it takes
 // to answer for a target inside it. The most specific rule decides.
@@ -148,7 +62,7 @@ func (r Rule) Validate() error {
 	if err := CheckPrefix(r.Prefix); err != nil {
 		errs = append(errs, err)
 	}
-	if !slices.Contains(Methods(), r.Method) {
+	if !r.Method.valid() {
 		errs = append(errs, fmt.Errorf("method is not one of %s", joinMethods()))
 	}
 	if len(r.Devices) > 0 && r.Method != Probe {

@@ -119,6 +119,8 @@ func TestEntries(t *testing.T) {
 	noRoute := rules.Verdict{Silence: rules.NoRoute}
 	ours := rules.Verdict{Answer: true}
 	notLocal := rules.Verdict{Silence: rules.NotLocal}
+	claimed := map[netip.Addr]rules.Silence{addr(pod): rules.Claimed}
+	isClaimed := rules.Verdict{Silence: rules.Claimed}
 	is := func(p string) rules.Entry { return rules.Entry{Prefix: prefix(p), Behind: true} }
 	const block = "2001:db8:0:0:f::/120"
 	tests := []struct {
@@ -201,8 +203,8 @@ func TestEntries(t *testing.T) {
 		{name: "route is no service", rules: []rules.Rule{services}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: rules.Verdict{Silence: rules.NotAllocated}},
 		{name: "service is no pod", rules: []rules.Rule{pods}, service: []rules.Entry{is(pod + "/128")}, target: pod, want: notLocal},
 		{
-			name: "guard of a service", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")},
-			guards: map[netip.Addr]rules.Silence{addr(pod): rules.Claimed}, target: pod, want: rules.Verdict{Silence: rules.Claimed},
+			name: "a claim of a service's address", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")},
+			guards: claimed, target: pod, want: isClaimed,
 		},
 		{
 			name: "guard", rules: []rules.Rule{static}, guards: map[netip.Addr]rules.Silence{addr(pod): rules.NextHop},
@@ -212,10 +214,23 @@ func TestEntries(t *testing.T) {
 			name: "beside a guard", rules: []rules.Rule{static}, guards: map[netip.Addr]rules.Silence{addr(pod): rules.NextHop},
 			target: other, want: rules.Verdict{Answer: true},
 		},
-		{
-			name: "guard of an exact route", rules: []rules.Rule{route}, entries: []rules.Entry{behind(pod + "/128")},
-			guards: map[netip.Addr]rules.Silence{addr(pod): rules.Claimed}, target: pod, want: rules.Verdict{Silence: rules.Claimed},
-		},
+		{name: "a claim of an address with a host route", rules: []rules.Rule{route}, entries: []rules.Entry{behind(pod + "/128")}, guards: claimed, target: pod, want: yes},
+		{name: "a claim of a part of a wide route", rules: []rules.Rule{route}, entries: []rules.Entry{behind(block)}, guards: claimed, target: pod, want: isClaimed},
+		{name: "a claim of an address whose host route leads away", rules: []rules.Rule{route}, entries: []rules.Entry{away(pod + "/128")}, guards: claimed, target: pod, want: isClaimed},
+		{name: "a claim of a static address", rules: []rules.Rule{{Prefix: prefix(pod + "/128"), Method: rules.Static}}, guards: claimed, target: pod, want: isClaimed},
+		{name: "a claim of a target that lives", rules: []rules.Rule{probe}, entries: []rules.Entry{behind(route.Prefix.String())}, probed: []rules.Entry{behind(pod + "/128")}, guards: claimed, target: pod, want: rules.Verdict{Answer: true, Learned: true, Part: true, Device: 7}},
+		{name: "a claim of a target that was not asked", rules: []rules.Rule{probe}, entries: []rules.Entry{behind(route.Prefix.String())}, guards: claimed, target: pod, want: isClaimed},
+		{name: "a claim of a target that lives on a named device", rules: []rules.Rule{device}, probed: []rules.Entry{behind(pod + "/128")}, guards: claimed, target: pod, want: rules.Verdict{Answer: true, Learned: true, Part: true, Device: 7}},
+		{name: "a claim of a target with a host route is asked", rules: []rules.Rule{probe}, entries: []rules.Entry{behind(pod + "/128")}, guards: claimed, target: pod, want: ask},
+		{name: "a claim of a pod's address", rules: []rules.Rule{pods}, pods: []rules.Entry{is(pod + "/128")}, guards: claimed, target: pod, want: ours},
+		{name: "a claim of a pod's address, by the node's rule", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, pods: []rules.Entry{is(pod + "/128")}, guards: claimed, target: pod, want: ours},
+		{name: "a claim of a part of the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, guards: claimed, target: pod, want: isClaimed},
+		{name: "a next hop with a host route", rules: []rules.Rule{route}, entries: []rules.Entry{behind(pod + "/128")}, guards: map[netip.Addr]rules.Silence{addr(pod): rules.NextHop}, target: pod, want: rules.Verdict{Silence: rules.NextHop}},
+		{name: "routed to a named device without neighbors", rules: []rules.Rule{device}, entries: []rules.Entry{routed}, target: pod, want: yes},
+		{name: "host route to a named device without neighbors", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Device: 7}}, target: pod, want: yes},
+		{name: "routed to a named device, but not behind us", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: routed.Prefix, Device: 7}}, target: pod, want: rules.Verdict{Probe: true}},
+		{name: "routed to a device that is not named", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: routed.Prefix, Behind: true, Device: 8}}, target: pod, want: rules.Verdict{Probe: true}},
+		{name: "neighbor inside of what is routed to a named device", rules: []rules.Rule{device}, entries: []rules.Entry{routed, behind(pod + "/128")}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

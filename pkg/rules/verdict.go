@@ -3,7 +3,6 @@
 package rules
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 )
@@ -17,8 +16,9 @@ type Verdict struct {
 	Probe bool
 	// Learned is true for a target that was asked and has answered.
 	Learned bool
-	// Part is true for a line that is there only because its target has
-	// answered: solicitations for it are heard as part of the wider line.
+	// Part is true for a line that is there only because of what its target, or
+	// a route inside of a rule with devices, says: solicitations for it are heard
+	// as part of the wider line.
 	Part bool
 	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
 	IgnoreDAD bool
@@ -44,52 +44,6 @@ func (v Verdict) Announced() bool { return v.Answer && !v.Learned }
 func (v Verdict) sameEffect(o Verdict) bool {
 	v.Rule, o.Rule = 0, 0
 	return v == o
-}
-
-// Silence is why a standing decision is not to answer.
-type Silence uint8
-
-// The kinds of silence.
-const (
-	// NotSilent goes with an answer.
-	NotSilent Silence = iota
-	// Denied by a deny rule.
-	Denied
-	// NoRoute: the kernel has no route to a device behind us.
-	NoRoute
-	// NextHop: the address is the next hop of a route through the uplink.
-	NextHop
-	// Claimed: another station on the uplink is seen to own the address.
-	Claimed
-	// NotLocal: no pod of this node has the address, and no prefix of it.
-	NotLocal
-	// NotAllocated: no service has the address.
-	NotAllocated
-	// NotOwner: another node answers for the service address.
-	NotOwner
-)
-
-// String returns the name for messages.
-func (s Silence) String() string {
-	switch s {
-	case NotSilent:
-		return "not silent"
-	case Denied:
-		return "denied"
-	case NoRoute:
-		return "no route"
-	case NextHop:
-		return "next hop"
-	case Claimed:
-		return "claimed"
-	case NotLocal:
-		return "not local"
-	case NotAllocated:
-		return "not allocated"
-	case NotOwner:
-		return "not owner"
-	}
-	return fmt.Sprintf("Silence(%d)", uint8(s))
 }
 
 // Decision is a Verdict with the prefix that it stands for.

@@ -175,7 +175,7 @@ func endsBeforeOption() Frame {
 // requirements are the rules of docs/conformance.md that the matrix lacks.
 func requirements() []Case {
 	return []Case{
-		{ID: "M8", Name: "method route, and the kernel has no route", Frame: solicitation(addr("2001:db8:1:0:b::5")), Want: ndp.NoRoute},
+		{ID: "M8", Name: "method route, and the kernel has no route", Frame: solicitation(addr("2001:db8:1:0:b::5")), Want: ndp.Silent(rules.NoRoute)},
 		{ID: "V1", Name: "hop limit 0", Frame: pod(func(f *Frame) { f.HopLimit = 0 }), Want: ndp.HopLimit, Filtered: true},
 		{ID: "V5", Name: "message of 23 octets", Frame: pod(without, func(f *Frame) { f.Cut = 1 }), Want: ndp.MessageLength},
 		{ID: "V7", Name: "24 octets and 18 of padding", Frame: pod(without, func(f *Frame) { f.Trailer = 18 }), Answer: toRouter},
@@ -192,7 +192,7 @@ func requirements() []Case {
 		{ID: "V23", Name: "authentication header", Frame: pod(extension(51, join([]byte{58, 4}, make([]byte, 22))...)), Want: ndp.ExtensionHeader, Filtered: true},
 		{ID: "V25", Name: "secured neighbor discovery", Frame: pod(options(sourceLink(RouterMAC), option(11, 3), option(13, 2), option(14, 1), option(12, 4))), Answer: toRouter},
 		{ID: "L1", Name: "our own frame coming back to another MAC", Frame: pod(func(f *Frame) { f.EtherSrc, f.EtherDst = NodeMAC, OtherMAC }), Want: ndp.NotForUs, Filtered: true},
-		{ID: "M3", Name: "deny inside of static", Frame: solicitation(Denied), Want: ndp.Denied},
+		{ID: "M3", Name: "deny inside of static", Frame: solicitation(Denied), Want: ndp.Silent(rules.Denied)},
 		{ID: "M3b", Name: "rule that leaves duplicate address detection alone", Frame: solicitation(addr("2001:db8:1:0:a::1"), dad), Want: ndp.DADIgnored, Kernel: kernelNoPolicy},
 		{ID: "M3c", Name: "the same rule, asked for resolution", Frame: solicitation(addr("2001:db8:1:0:a::1")), Answer: toRouter},
 		{ID: "G2", Name: "duplicate address detection of our own side", Frame: pod(dad, func(f *Frame) { f.EtherSrc = NodeMAC }), Want: ndp.OwnMAC, Kernel: kernelLaxSource},
@@ -241,13 +241,15 @@ func Probe(target netip.Addr) Frame { return solicitation(target, dad) }
 
 // Clustered returns the reasons that take a cluster. The tests of test/kubernetes
 // meet each of them.
-func Clustered() []ndp.Reason { return []ndp.Reason{ndp.NotLocal, ndp.NotAllocated, ndp.NotOwner} }
+func Clustered() []ndp.Reason {
+	return []ndp.Reason{ndp.Silent(rules.NotLocal), ndp.Silent(rules.NotAllocated), ndp.Silent(rules.NotOwner)}
+}
 
 // Stateful returns the reasons that no single frame can show. The wire tests
 // meet each of them.
 func Stateful() []ndp.Reason {
 	return []ndp.Reason{
-		ndp.NextHop, ndp.Claimed, ndp.NoNeighbor, ndp.ProbeLimited,
+		ndp.Silent(rules.NextHop), ndp.Silent(rules.Claimed), ndp.NoNeighbor, ndp.ProbeLimited,
 		ndp.RateLimited, ndp.Displaced, ndp.Withdrawn, ndp.SendFailed,
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -48,19 +49,19 @@ func target(i int) netip.Addr {
 // TestStateful meets the reasons that no single frame can show.
 func TestStateful(t *testing.T) {
 	tests := map[ndp.Reason]func(*testing.T, *harness.Network, *harness.Port){
-		ndp.NextHop: func(t *testing.T, net *harness.Network, p *harness.Port) {
+		ndp.Silent(rules.NextHop): func(t *testing.T, net *harness.Network, p *harness.Port) {
 			harness.Must(t, net.Node.Route("::/0", "2001:db8:1:0:f::ff", harness.Uplink, lab.OnLink))
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
 			p.Send(conformance.Solicitation(addr("2001:db8:1:0:f::ff")).Bytes())
-			count(d, ndp.NextHop, 1)
+			count(d, ndp.Silent(rules.NextHop), 1)
 		},
-		ndp.Claimed: func(t *testing.T, net *harness.Network, p *harness.Port) {
+		ndp.Silent(rules.Claimed): func(t *testing.T, net *harness.Network, p *harness.Port) {
 			harness.Must(t, net.Router.Address(harness.RouterPort, conformance.Pod.String()+"/128"))
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
 			p.Send(conformance.Claim(conformance.Pod, conformance.RouterMAC).Bytes())
 			d.Wait("conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
-			count(d, ndp.Claimed, 1)
+			count(d, ndp.Silent(rules.Claimed), 1)
 		},
 		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))

@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -169,16 +170,16 @@ func TestReasons(t *testing.T) {
 	services(c, "s", 24) // so that the other node owns some
 	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n")
 	run(t, n.Nodes[1], settle, serviceRules)
-	targets := map[ndp.Reason]netip.Addr{ndp.NotLocal: addr("2001:db8:1:0:f::77"), ndp.NotAllocated: addr("2001:db8:1:0:e::fffe")}
+	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe")}
 	harness.Eventually(t, "an address of the other node", func() bool {
 		list, err := c.Client.CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
 		harness.Must(t, err)
 		for _, s := range list.Items {
-			if e := d.Explain(addr(s.Spec.ClusterIP)).Answers[0]; e.Reason == ndp.NotOwner.String() {
-				targets[ndp.NotOwner] = addr(s.Spec.ClusterIP)
+			if e := d.Explain(addr(s.Spec.ClusterIP)).Answers[0]; e.Reason == ndp.Silent(rules.NotOwner).String() {
+				targets[ndp.Silent(rules.NotOwner)] = addr(s.Spec.ClusterIP)
 			}
 		}
-		return targets[ndp.NotOwner].IsValid()
+		return targets[ndp.Silent(rules.NotOwner)].IsValid()
 	})
 	for _, r := range conformance.Clustered() {
 		before := d.Status().Uplinks[0].Ignored[r.String()]

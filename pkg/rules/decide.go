@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rules
+
+import (
+	"net/netip"
+	"slices"
+)
+
+// question is what a method decides: what holds by a rule for the addresses of
+// a prefix inside of it.
+type question struct {
+	store  *Store
+	rule   *Rule
+	method *method
+	prefix netip.Prefix
+}
+
+// finding is what the entries say.
+type finding struct {
+	answer bool
+	probe  bool // the target is asked first
+	// silence is the reason without answer and probe.
+	silence Silence
+	device  int32
+	// line is true where an entry is about the very prefix, so that the view
+	// needs a line for it.
+	line bool
+	// part is true where that line only repeats what the wider one says to those
+	// who ask, see [Verdict.Part].
+	part bool
+	// own is true where that is evidence of our own side for one address, which
+	// outweighs what another station claims.
+	own bool
+}
+
+// decision makes a finding of a source's entries. It depends on nothing but the
+// rule, the most specific entry of each of the method's sources, and whether
+// that is about the very prefix.
+type decision func(question) finding
+
+// everything answers without evidence.
+func everything(question) finding { return finding{answer: true} }
+
+// nothing never answers.
+func nothing(q question) finding { return finding{silence: q.method.silence} }
+
+// allocated answers for addresses that the method's only source has, and says
+// are this node's to answer.
+func allocated(q question) finding {
+	e, ok := q.store.entries[q.method.sources[0]].Get(q.prefix)
+	switch {
+	case !ok:
+		return finding{silence: q.method.silence}
+	case !e.behind:
+		return finding{silence: q.method.elsewhere, line: true}
+	}
+	return finding{answer: true, line: true}
+}
+
+// routed answers for what the kernel routes to a device behind us.
+func routed(q question) finding {
+	at, e, ok := q.route()
+	f := finding{line: ok && at == q.prefix}
+	if !ok || !e.behind {
+		f.silence = q.method.silence
+		return f
+	}
+	f.answer, f.device = true, e.device
+	f.own = f.line && at.IsSingleIP()
+	return f
+}
+
+// asked lets a target be asked first where that can be: where it is a neighbor
+// on the device that the route leads to, and on the devices that the rule names.
+// What is routed to one of those and is no neighbor there is answered for.
+func asked(q question) finding {
+	at, e, ok := q.route()
+	if len(q.rule.Devices) > 0 && (!ok || !e.behind || e.neighbor || !q.store.names(q.rule, e.device)) {
+		return finding{probe: true, line: ok && at == q.prefix, part: true}
+	}
+	f := routed(q)
+	if f.answer && e.neighbor {
+		f.answer, f.probe = false, true
+	}
+	return f
+}
+
+// local answers for what the sources beside the kernel say is this node's. The
+// kernel may know better: an address has moved when its route leads elsewhere,
+// and may have a route before the source hears of it.
+func local(q question) finding {
+	var (
+		is, line bool
+		given    = -1 // the length of the prefix that a wide source has
+		p        = q.prefix
+	)
+	for _, s := range q.method.sources {
+		if s == Kernel {
+			continue
+		}
+		if !sources()[s].wide {
+			if _, ok := q.store.entries[s].Get(p); ok {
+				is, line = true, true
+			}
+			continue
+		}
+		if at, _, ok := q.store.entries[s].LookupPrefixLPM(p); ok {
+			given, is, line = max(given, at.Bits()), true, line || at == p
+		}
+	}
+	f := finding{answer: is, line: line, own: line && p.IsSingleIP()}
+	at, route, ok := q.route()
+	switch {
+	case !ok, at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
+	case !route.behind:
+		f.line = line || is && at == p
+		f.answer = false
+	case at == p && p.IsSingleIP() && route.neighbor:
+		f = finding{answer: true, line: true, own: true, device: route.device}
+	case is:
+		f.line = line || at == p
+		f.device, f.own = route.device, f.line && p.IsSingleIP()
+	}
+	if !f.answer {
+		f.silence, f.own = q.method.silence, false
+	}
+	return f
+}
+
+// route returns the kernel's most specific route for the prefix, and false where
+// there is none that counts for the rule.
+func (q question) route() (at netip.Prefix, e fact, ok bool) {
+	at, e, ok = q.store.entries[Kernel].LookupPrefixLPM(q.prefix)
+	return at, e, ok && (!q.rule.Specific || at.Bits() > q.rule.Prefix.Bits())
+}
+
+// names reports whether a rule names the device of that index.
+func (s *Store) names(r *Rule, device int32) bool {
+	return slices.ContainsFunc(r.Devices, func(name string) bool { return s.resolve != nil && s.resolve(name) == device })
+}
