@@ -40,8 +40,8 @@ func (w *Watcher) nodeUID() string {
 	return w.node.objects[w.config.Node].UID
 }
 
-// nodeNews returns a channel that closes when our Node changes.
-func (w *Watcher) nodeNews() <-chan struct{} {
+// nodeChange returns a channel that closes when our Node changes.
+func (w *Watcher) nodeChange() <-chan struct{} {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.nodeEvents

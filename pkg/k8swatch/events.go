@@ -31,8 +31,8 @@ type Event struct {
 	Service *Service
 }
 
-// Emit writes an Event, or drops it when too many wait. Any goroutine may call
-// it.
+// Emit has an Event written, or drops it if too many wait. It does not block, and any
+// goroutine may call it.
 func (w *Watcher) Emit(e Event) {
 	select {
 	case w.events <- e:

@@ -132,12 +132,12 @@ func (w *Watcher) followCiliumNode(ctx context.Context) {
 // followServiceCIDRs follows the ServiceCIDRs, an API since Kubernetes 1.33.
 func (w *Watcher) followServiceCIDRs(ctx context.Context) {
 	h, api := w.cidrs.health, w.client.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))
-	told := false
+	warned := false
 	missing := func() {
-		if w.cidrs.clear(); !told {
+		if w.cidrs.clear(); !warned {
 			w.config.Log.Warn("the API server has no ServiceCIDRs, as before Kubernetes 1.33: rules for services are not discovered, write them")
 		}
-		told = true
+		warned = true
 	}
 	w.whileThere(ctx, h, api, missing, func(ctx context.Context) {
 		follow(ctx, h, w.client.typed.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
@@ -202,7 +202,7 @@ func (w *Watcher) pause(ctx context.Context) {
 		return
 	case <-late.C:
 		return
-	case <-w.nodeNews():
+	case <-w.nodeChange():
 	}
 	select {
 	case <-ctx.Done():

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,9 @@ type stored interface {
 	source() string
 	known() bool
 	status() SourceStatus
-	save() (json.RawMessage, error)
+	// copy returns the objects as they are now, with the watcher's lock held.
+	// The copy may be encoded without it.
+	copy() any
 	load(data json.RawMessage, at time.Time) error
 }
 
@@ -64,7 +67,7 @@ func (k *kept[T]) status() SourceStatus { return k.health.get() }
 // known reports whether what is kept is all that there is.
 func (k *kept[T]) known() bool { return k.health.known() }
 
-func (k *kept[T]) save() (json.RawMessage, error) { return json.Marshal(k.objects) }
+func (k *kept[T]) copy() any { return maps.Clone(k.objects) } // the objects themselves never change
 
 // load takes objects over as they were at a time.
 func (k *kept[T]) load(data json.RawMessage, at time.Time) error {
@@ -129,10 +132,10 @@ func (w *Watcher) restore() {
 	case errors.Is(err, os.ErrNotExist):
 		return
 	case err != nil:
-		log.Warn("the snapshot cannot be used: there are no answers for Kubernetes until the API server is heard", "err", err)
+		log.Warn("the snapshot cannot be used: what it has is read from the API server again", "err", err)
 		return
 	case s.Node != w.config.Node:
-		log.Warn("the snapshot is of another node, and is not used", "node", s.Node)
+		log.Warn("the snapshot is another node's, and is not used", "node", s.Node)
 		return
 	case time.Since(s.Saved) > SnapshotAge || time.Until(s.Saved) > SnapshotAge:
 		log.Warn("the snapshot is too old, and is not used", "saved", s.Saved)
@@ -149,7 +152,7 @@ func (w *Watcher) restore() {
 		}
 	}
 	w.mu.Lock()
-	w.fresh, w.dirty = s.Saved, false
+	w.fresh, w.onDisk, w.dirty = s.Saved, s.Saved, false
 	w.mu.Unlock()
 	log.Info("answering from the snapshot until the API server is heard", "saved", s.Saved, "rebooted", rebooted)
 }
@@ -199,9 +202,25 @@ func (w *Watcher) keepSnapshot(ctx context.Context) {
 			continue
 		}
 		if faulty = err != nil; faulty {
-			w.config.Log.Warn("could not write the snapshot: a start without the API server will have no answers for Kubernetes", "err", err)
+			w.warnUnwritten(err)
+		} else {
+			w.config.Log.Info("the snapshot is written again")
 		}
 	}
+}
+
+// warnUnwritten logs why the snapshot was not written, and what that means: the one
+// before stays where it is, and is good for a start until it is too old.
+func (w *Watcher) warnUnwritten(err error) {
+	w.mu.Lock()
+	onDisk := w.onDisk
+	w.mu.Unlock()
+	if onDisk.IsZero() {
+		w.config.Log.Warn("writing the snapshot failed: a start without the API server will have no answers for Kubernetes", "err", err)
+		return
+	}
+	w.config.Log.Warn("writing the snapshot failed: a start without the API server will answer from the last one, while that is usable",
+		"saved", onDisk, "until", onDisk.Add(SnapshotAge), "err", err)
 }
 
 // heard reports whether what is kept is as the server has it.
@@ -215,14 +234,9 @@ func (w *Watcher) heard() bool {
 	return true
 }
 
-// write replaces the snapshot, whole or not at all.
+// write replaces the snapshot, whole or not at all. The lock is held only to copy
+// what is kept.
 func (w *Watcher) write() (err error) {
-	w.mu.Lock()
-	saved := w.fresh
-	w.mu.Unlock()
-	if saved.IsZero() {
-		saved = time.Now()
-	}
 	defer func() {
 		if err != nil {
 			w.mu.Lock()
@@ -230,25 +244,41 @@ func (w *Watcher) write() (err error) {
 			w.mu.Unlock()
 		}
 	}()
-	s := snapshot{Version: snapshotVersion, Saved: saved.Truncate(time.Second), Node: w.config.Node, BootID: bootID(), Objects: make(map[string]json.RawMessage)}
+	s := snapshot{Version: snapshotVersion, Node: w.config.Node, BootID: bootID(), Objects: make(map[string]json.RawMessage)}
+	for source, objects := range w.copyAll(&s.Saved) {
+		if s.Objects[source], err = json.Marshal(objects); err != nil {
+			return fmt.Errorf("write snapshot: %w", err)
+		}
+	}
+	s.Checksum = s.sum()
+	if err := saveSnapshot(w.config.Snapshot, s); err != nil {
+		return err
+	}
 	w.mu.Lock()
+	w.onDisk = s.Saved
+	w.mu.Unlock()
+	return nil
+}
+
+// copyAll returns what is worth to be kept, by source, and when it was as the server
+// has it.
+func (w *Watcher) copyAll(saved *time.Time) map[string]any {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if *saved = w.fresh; saved.IsZero() {
+		*saved = time.Now()
+	}
+	*saved = saved.Truncate(time.Second)
 	w.dirty = false
+	all := make(map[string]any)
 	for _, k := range w.stores() {
 		// Of leases and endpoints that may not be read nothing is known; of a
 		// network's objects it is that there are none for us.
-		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; !k.known() || own && k.status().Forbidden {
-			continue
+		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; k.known() && !(own && k.status().Forbidden) {
+			all[k.source()] = k.copy()
 		}
-		data, err := k.save()
-		if err != nil {
-			w.mu.Unlock()
-			return fmt.Errorf("write snapshot: %w", err)
-		}
-		s.Objects[k.source()] = data
 	}
-	w.mu.Unlock()
-	s.Checksum = s.sum()
-	return saveSnapshot(w.config.Snapshot, s)
+	return all
 }
 
 func saveSnapshot(path string, s snapshot) error {

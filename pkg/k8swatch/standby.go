@@ -42,8 +42,8 @@ type standby struct {
 }
 
 // standBy waits until this node has a seat among the announcers, and returns false
-// when ctx has ended. claimed is true where the lease is written.
-func (w *Watcher) standBy(ctx context.Context, k *keeper) (claimed, ok bool) {
+// when ctx has ended. written is true where the lease is.
+func (w *Watcher) standBy(ctx context.Context, k *keeper) (written, ok bool) {
 	if w.services.known() { // it announced before, and the server may be away
 		return false, true
 	}
@@ -93,7 +93,7 @@ func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
 		s.asked = true
 		return joinWait(s.nodes, rand.Float64()), false //nolint:gosec // no secret
 	}
-	return s.claim(ctx)
+	return s.takeSeat(ctx)
 }
 
 // joinWait returns when a node comes forward, as one of nodes, of which the share
@@ -102,9 +102,9 @@ func joinWait(nodes int, before float64) time.Duration {
 	return time.Duration(math.Log2(1+before*float64(nodes)/joinFirst) * float64(time.Second))
 }
 
-// claim writes the lease, and looks whether the seat was still free: others may
+// takeSeat writes the lease, and looks whether the seat was still free: others may
 // have come forward as well.
-func (s *standby) claim(ctx context.Context) (wait time.Duration, seated bool) {
+func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool) {
 	s.asked = false
 	s.w.joining()
 	err := s.keeper.renew(ctx)

@@ -45,8 +45,9 @@ type Config struct {
 	Log    *slog.Logger
 }
 
-// Handler takes what a watcher learns. All but Record and Renewed are called
-// one at a time. They must not call the watcher.
+// Handler takes what a watcher learns. All but Record, Renewed and Forbidden are
+// called one at a time, with the watcher's lock held: they must not block, nor call
+// a method of the watcher but Announce, Renew and Emit.
 type Handler struct {
 	// Pods has all addresses of this node's pods.
 	Pods func(map[netip.Addr]Pod)
@@ -110,6 +111,7 @@ type Watcher struct {
 	nodeEvents chan struct{}
 	dirty      bool
 	fresh      time.Time // when all that is kept was as the server has it
+	onDisk     time.Time // of what the snapshot has, zero while there is none of use
 
 	stopSlices context.CancelFunc
 	ending     sync.WaitGroup  // what has to be done in the end
@@ -198,12 +200,12 @@ func (w *Watcher) followServices(ctx context.Context) {
 // lease.
 func (w *Watcher) announce(ctx context.Context) {
 	k := &keeper{w: w, holder: w.config.Holder, health: newHealth(w.config.Log, "own lease")}
-	claimed, ok := w.standBy(ctx, k)
+	written, ok := w.standBy(ctx, k)
 	if !ok {
 		return
 	}
 	k.wrote = true // by this process, in this watcher or the one before
-	if claimed {   // it has to be kept while services are read
+	if written {   // it has to be kept while services are read
 		w.Announce()
 	}
 	w.followServices(ctx)
@@ -231,7 +233,8 @@ func (w *Watcher) hide(h *health) {
 	w.sources = slices.DeleteFunc(w.sources, func(shown *health) bool { return shown == h })
 }
 
-// Status tells how each source fares, in the order in which they began.
+// Status tells how each source fares, in the order in which they began. It waits for
+// the handler to return.
 func (w *Watcher) Status() []SourceStatus {
 	w.mu.Lock()
 	sources := slices.Clone(w.sources)
@@ -244,7 +247,7 @@ func (w *Watcher) Status() []SourceStatus {
 }
 
 // Waits returns what neither the server nor the snapshot has told yet of this node. Of
-// services and leases Known tells.
+// services and leases Known tells. It waits for the handler to return.
 func (w *Watcher) Waits() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -271,8 +274,8 @@ func (w *Watcher) Server() string { return w.client.Server }
 // Uses reports whether the watcher asks the same server with the same account.
 func (w *Watcher) Uses(c *Client) bool { return w.client.identity == c.identity }
 
-// Renew writes the lease soon, as its record has changed. Any goroutine may call
-// it.
+// Renew has the lease written soon, as its record has changed. It does not block, and
+// any goroutine may call it.
 func (w *Watcher) Renew() {
 	select {
 	case w.renew <- struct{}{}:
@@ -280,5 +283,6 @@ func (w *Watcher) Renew() {
 	}
 }
 
-// Announce begins to write the lease. Any goroutine may call it, more than once.
+// Announce has the lease written from now on. It does not block, and any goroutine may
+// call it, more than once.
 func (w *Watcher) Announce() { w.once.Do(func() { close(w.begun) }) }

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// TestProxyState observes answers of the service proxy.
+func TestProxyState(t *testing.T) {
+	t.Parallel()
+	tests := []struct{ name, answers, want string }{
+		{"well", "...", "..."},
+		{"never was well", "xxxxx", "....."},
+		{"a miss", ".x.x.", "....."},
+		{"two misses", ".xx.xx.", "......."},
+		{"three misses", ".xxxx.", "...xx."},
+		{"well again", ".xxx.xx.", "...x...."},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var p proxyState
+			got := ""
+			for _, answer := range tt.answers {
+				fault := ""
+				if answer == 'x' {
+					fault = "away"
+				}
+				if p.observe(fault) == "" {
+					got += "."
+				} else {
+					got += "x"
+				}
+			}
+			if got != tt.want {
+				t.Errorf("got %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestAskProxy asks proxies of each kind.
+func TestAskProxy(t *testing.T) {
+	t.Parallel()
+	code := func(c int) *httptest.Server {
+		return httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(c) }))
+	}
+	well, ill, gone := code(http.StatusOK), code(http.StatusServiceUnavailable), code(http.StatusOK)
+	gone.Close()
+	t.Cleanup(func() { well.Close(); ill.Close() })
+	for name, tt := range map[string]struct {
+		url  string
+		want string
+	}{"well": {well.URL, ""}, "ill": {ill.URL, "says 503"}, "gone": {gone.URL, "refused"}, "no URL": {"::", "scheme"}} {
+		got := askProxy(t.Context(), http.DefaultClient, tt.url)
+		if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// TestProxyReload keeps a fault of the service proxy over a reload.
+func TestProxyReload(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		change func(*config.Config)
+		want   string
+	}{
+		{"the same proxy", func(c *config.Config) { c.Kubernetes.Weight = 2 }, "away"},
+		{"another one", func(c *config.Config) { c.Kubernetes.ProxyHealth = "http://[::1]:1/" }, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Configure(b.config, new(k8swatch.Client))
+			for _, fault := range []string{"", "away", "away", "away"} {
+				b.current.proxyAnswered(fault)
+			}
+			next, k := *b.config, *b.config.Kubernetes
+			next.Kubernetes = &k
+			tt.change(&next)
+			b.Configure(&next, new(k8swatch.Client))
+			if got := b.Status().Unfit; got != tt.want {
+				t.Errorf("unfit: %q", got)
+			}
+		})
+	}
+}
+
+// TestNeeds asks what rules need of a cluster.
+func TestNeeds(t *testing.T) {
+	t.Parallel()
+	with := func(methods ...rules.Method) config.Config {
+		c := config.Config{Kubernetes: new(config.Kubernetes)}
+		for _, m := range methods {
+			c.Rules = append(c.Rules, rules.Rule{Method: m})
+		}
+		return c
+	}
+	anycast := with(rules.Services)
+	anycast.Kubernetes.Ownership = rules.OwnershipAnycast
+	tests := []struct {
+		name   string
+		config config.Config
+		want   k8swatch.Needs
+	}{
+		{"no Kubernetes", config.Config{DiscoverRules: true}, k8swatch.Needs{}},
+		{"routes", with(rules.Route), k8swatch.Needs{}},
+		{"pods", with(rules.Pods), k8swatch.Needs{Pods: true}},
+		{"node", with(rules.Node), k8swatch.Needs{Prefixes: true}},
+		{"services", with(rules.Services), k8swatch.Needs{Services: true, Leases: true}},
+		{"services of all nodes", anycast, k8swatch.Needs{Services: true}},
+		{"discovery", config.Config{Kubernetes: new(config.Kubernetes), DiscoverRules: true}, k8swatch.Needs{Pods: true, Services: true, ServiceCIDRs: true, Leases: true}},
+	}
+	for _, tt := range tests {
+		if got := needsOf(&tt.config); got != tt.want {
+			t.Errorf("%s: got %+v", tt.name, got)
+		}
+	}
+}
+
+// TestConnect makes clients, of which none asks a server.
+func TestConnect(t *testing.T) {
+	t.Parallel()
+	wrong := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(wrong, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := config.Config{Kubernetes: &config.Kubernetes{Kubeconfig: wrong}}
+	if client, err := Connect(&c, "test"); client != nil || err != nil {
+		t.Errorf("rules that need no cluster: %v, %v", client, err)
+	}
+	c.Rules = []rules.Rule{{Method: rules.Pods}}
+	if _, err := Connect(&c, "test"); !errors.Is(err, ErrKubernetes) {
+		t.Errorf("a wrong kubeconfig: %v", err)
+	}
+}
+
+// TestKinds wants the names of service kinds in a configuration to be those of
+// package k8swatch.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	kinds := []k8swatch.ServiceKind{k8swatch.ClusterIP, k8swatch.LoadBalancer, k8swatch.ExternalIP}
+	text := "version: 1\nrules: [{prefix: \"2001:db8::/64\", method: services}]\nkubernetes: {services: {kinds: ["
+	for _, kind := range kinds {
+		text += string(kind) + ","
+	}
+	c, err := config.Parse("test.yaml", []byte(text+"]}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := selectionOf(c.Kubernetes.Services).Kinds; !slices.Equal(got, kinds) {
+		t.Errorf("got %v", got)
+	}
+}
+
+// TestReminders reports the same things again and again.
+func TestReminders(t *testing.T) {
+	t.Parallel()
+	var r reminders
+	now := time.Unix(1_000_000, 0)
+	due := func(i int, at time.Duration) bool { return r.due(reminder{uplink, service(i)}, now.Add(at)) }
+	for _, tt := range []struct {
+		name string
+		i    int
+		at   time.Duration
+		want bool
+	}{
+		{"first", 0, 0, true}, {"again", 0, time.Second, false}, {"another", 1, time.Second, true}, {"after a minute", 0, time.Minute, true},
+	} {
+		if got := due(tt.i, tt.at); got != tt.want {
+			t.Errorf("%s: %t", tt.name, got)
+		}
+	}
+	for i := range 2 * maxReminders {
+		due(i, 2*time.Minute)
+	}
+	if len(r.last) > maxReminders {
+		t.Errorf("%d are remembered", len(r.last))
+	}
+	if !due(3*maxReminders, 4*time.Minute) {
+		t.Error("what is remembered is never forgotten")
+	}
+}
+
+// TestOutbox posts more questions than there is room for.
+func TestOutbox(t *testing.T) {
+	t.Parallel()
+	o := newOutbox()
+	for range 3 {
+		o.ask(make([]ownership.Ask, maxQuestions-1))
+	}
+	o.setPresence(service(1))
+	o.setPresence(service(2))
+	o.withdraw(service(3))
+	u := &fakeUplinks{withdrawn: make(map[netip.Addr]bool)}
+	changed := 0
+	m := o.take()
+	m.deliver(u, func() { changed++ })
+	if len(u.asked) != maxQuestions || u.presence != service(2) || !u.withdrawn[service(3)] || changed != 1 {
+		t.Errorf("%d questions, presence %s, withdrawn %v, %d changes", len(u.asked), u.presence, u.withdrawn, changed)
+	}
+	if m := o.take(); fmt.Sprint(m) != fmt.Sprint(messages{}) {
+		t.Errorf("left over: %v", m)
+	}
+}
