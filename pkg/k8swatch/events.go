@@ -5,6 +5,7 @@ package k8swatch
 import (
 	"context"
 	"fmt"
+	"log/slog"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -31,23 +32,35 @@ type Event struct {
 	Service *Service
 }
 
-// Emit has an Event written, or drops it if too many wait. It does not block, and any
-// goroutine may call it.
-func (w *Watcher) Emit(e Event) {
+// eventWriter writes Events.
+type eventWriter struct {
+	client *Client
+	node   string
+	uid    func() string // of the Node, "" while it is not known
+	log    *slog.Logger
+	queue  chan Event
+}
+
+func newEventWriter(client *Client, config Config, uid func() string) *eventWriter {
+	return &eventWriter{client: client, node: config.Node, uid: uid, log: config.Log, queue: make(chan Event, eventsWaiting)}
+}
+
+// emit queues an Event, or drops it if too many wait.
+func (w *eventWriter) emit(e Event) {
 	select {
-	case w.events <- e:
+	case w.queue <- e:
 	default:
 	}
 }
 
-// sendEvents writes Events until ctx ends.
-func (w *Watcher) sendEvents(ctx context.Context) {
+// run writes Events until ctx ends.
+func (w *eventWriter) run(ctx context.Context) {
 	limit := flowcontrol.NewTokenBucketRateLimiter(eventRate, eventBurst)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-w.events:
+		case e := <-w.queue:
 			if limit.TryAccept() {
 				w.send(ctx, e)
 			}
@@ -55,10 +68,11 @@ func (w *Watcher) sendEvents(ctx context.Context) {
 	}
 }
 
-func (w *Watcher) send(ctx context.Context, e Event) {
+// send writes one Event.
+func (w *eventWriter) send(ctx context.Context, e Event) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	about := corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: w.config.Node, UID: types.UID(w.nodeUID())}
+	about := corev1.ObjectReference{Kind: "Node", APIVersion: "v1", Name: w.node, UID: types.UID(w.uid())}
 	switch {
 	case e.Pod != nil:
 		about = corev1.ObjectReference{Kind: "Pod", APIVersion: "v1", Namespace: e.Pod.Namespace, Name: e.Pod.Name}
@@ -75,14 +89,14 @@ func (w *Watcher) send(ctx context.Context, e Event) {
 	event := &corev1.Event{
 		ObjectMeta:     metav1.ObjectMeta{Name: fmt.Sprintf("%s.%x", about.Name, now.UnixNano()), Namespace: namespace},
 		InvolvedObject: about, Reason: e.Reason, Message: e.Message, Type: corev1.EventTypeNormal,
-		Source:         corev1.EventSource{Component: component, Host: w.config.Node},
+		Source:         corev1.EventSource{Component: component, Host: w.node},
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-		ReportingController: component, ReportingInstance: w.config.Node,
+		ReportingController: component, ReportingInstance: w.node,
 	}
 	if e.Warning {
 		event.Type = corev1.EventTypeWarning
 	}
 	if _, err := w.client.typed.events(namespace).Create(ctx, event); err != nil && ctx.Err() == nil {
-		w.config.Log.Warn("could not write an Event", "reason", e.Reason, "err", err)
+		w.log.Warn("could not write an Event", "reason", e.Reason, "err", err)
 	}
 }

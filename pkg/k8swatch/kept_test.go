@@ -3,6 +3,8 @@
 package k8swatch
 
 import (
+	"bytes"
+	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -147,7 +149,7 @@ func TestSnapshot(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "sub", "state.json")
 			f := newFollower(t, path)
 			must(t, f.Watcher.pods.Replace(podList(0, 10), ""))
-			must(t, f.write())
+			must(t, f.archive.write())
 			s, err := readSnapshot(path)
 			must(t, err)
 			tt.change(&s)
@@ -155,7 +157,7 @@ func TestSnapshot(t *testing.T) {
 			must(t, saveSnapshot(path, s))
 
 			next := newFollower(t, path)
-			next.restore()
+			next.archive.restore()
 			if len(next.pods) != tt.want {
 				t.Errorf("%d pods are known, want %d", len(next.pods), tt.want)
 			}
@@ -178,7 +180,7 @@ func TestBrokenSnapshot(t *testing.T) {
 	good := filepath.Join(t.TempDir(), "good")
 	f := newFollower(t, good)
 	must(t, f.Watcher.pods.Replace(podList(0, 10), ""))
-	must(t, f.write())
+	must(t, f.archive.write())
 	b, err := os.ReadFile(good)
 	must(t, err)
 	for name, content := range map[string]string{
@@ -187,10 +189,45 @@ func TestBrokenSnapshot(t *testing.T) {
 		path := filepath.Join(t.TempDir(), name)
 		must(t, os.WriteFile(path, []byte(content), 0o600))
 		next := newFollower(t, path)
-		next.restore()
+		next.archive.restore()
 		if len(next.pods) != 0 {
 			t.Errorf("%s: %d pods are known", name, len(next.pods))
 		}
+	}
+}
+
+// TestUnwritten writes a snapshot where it cannot be: the warning says whether a start
+// would have answers.
+func TestUnwritten(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		before func(t *testing.T, a *archive) // the file, which cannot be written again
+		want   string
+	}{
+		{"for the first time", func(*testing.T, *archive) {}, "will have no answers"},
+		{"after one that was written", func(t *testing.T, a *archive) { must(t, a.write()) }, "will answer from the last one"},
+		{"after one that was restored", func(t *testing.T, a *archive) { must(t, a.write()); *a = archive{w: a.w}; a.restore() }, "will answer from the last one"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var log bytes.Buffer
+			dir := filepath.Join(t.TempDir(), "state")
+			f := newFollower(t, filepath.Join(dir, "state.json"))
+			f.config.Log = slog.New(slog.NewTextHandler(&log, nil))
+			must(t, f.Watcher.pods.Replace(podList(0, 10), ""))
+			tt.before(t, f.archive)
+			must(t, os.RemoveAll(dir))
+			must(t, os.WriteFile(dir, nil, 0o600)) // no directory
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			must(t, f.Watcher.pods.Add(pod(10)))
+			f.archive.run(ctx)
+			if !strings.Contains(log.String(), tt.want) {
+				t.Errorf("the log has %q", &log)
+			}
+		})
 	}
 }
 

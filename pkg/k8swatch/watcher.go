@@ -4,84 +4,15 @@ package k8swatch
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/go-logr/logr"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
-)
-
-// Needs are what the rules ask of the cluster. What they do not ask is not
-// followed, and takes no permission.
-type Needs struct {
-	Pods, Prefixes, Services bool
-	// ServiceCIDRs are for the discovery of rules.
-	ServiceCIDRs bool
-	// Leases are for one owner of each service address.
-	Leases bool
-}
-
-// Config is what a watcher works with.
-type Config struct {
-	// Node is the name of this node's Node object.
-	Node string
-	// Namespace is where the announcers' leases are.
-	Namespace string
-	Needs     Needs
-	Selection Selection
-	// Snapshot is the file that outlives the process, "" for none.
-	Snapshot string
-	// Standby takes nothing about services and leases from the snapshot: the
-	// node has left them to others, and what it knew of them is no longer true.
-	Standby bool
-	// Holder names this process, by [NewHolder].
-	Holder string
-	Log    *slog.Logger
-}
-
-// Handler takes what a watcher learns. All but Record, Renewed and Forbidden are
-// called one at a time, with the watcher's lock held: they must not block, nor call
-// a method of the watcher but Announce, Renew and Emit.
-type Handler struct {
-	// Pods has all addresses of this node's pods.
-	Pods func(map[netip.Addr]Pod)
-	// Prefixes has all prefixes of this node, and the one source of them that
-	// is taken.
-	Prefixes func(source string, prefixes []netip.Prefix)
-	Services func([]AddressChange)
-	// ServiceCIDRs has all of them.
-	ServiceCIDRs func([]netip.Prefix)
-	Node         func(NodeState)
-	// Lease is called at each renewal that is seen, and with gone at the end.
-	Lease func(l Lease, gone bool)
-	// Wanted reports whether this node is to announce, given the leases of those
-	// who do. Until it is, nothing of services is followed, nor those leases.
-	Wanted func(announcers []Lease) bool
-	// Joining is called when it is about to.
-	Joining func()
-	// Known is called when a source is known as a whole, from the snapshot, or by
-	// heard from the server: services, with what their policies need, after all of
-	// them; leases after all of them. It may be called again.
-	Known func(source string, heard bool)
-	// Record returns what this node's lease says of it; Renewed is called after
-	// each attempt to renew it, and Forbidden when the account may not read a
-	// source. They may be called at any time.
-	Record    func() string
-	Renewed   func(error)
-	Forbidden func(source string)
-}
-
-// The sources that Known and Forbidden tell apart.
-const (
-	SourceServices       = "services"
-	SourceLeases         = "leases"
-	SourceEndpointSlices = "endpointslices"
 )
 
 // Watcher follows the API server.
@@ -92,7 +23,8 @@ type Watcher struct {
 	renew   chan struct{}
 	begun   chan struct{} // closed when the lease may be written
 	once    sync.Once
-	events  chan Event
+	events  *eventWriter
+	archive *archive
 
 	mu         sync.Mutex // what the handler is called with
 	sources    []*health
@@ -109,9 +41,7 @@ type Watcher struct {
 	seenLeases map[string]Lease
 	allocated  *allocated
 	nodeEvents chan struct{}
-	dirty      bool
-	fresh      time.Time // when all that is kept was as the server has it
-	onDisk     time.Time // of what the snapshot has, zero while there is none of use
+	dirty      bool // what is kept has changed since the snapshot was written
 
 	stopSlices context.CancelFunc
 	ending     sync.WaitGroup  // what has to be done in the end
@@ -122,9 +52,9 @@ type Watcher struct {
 func New(client *Client, config Config, handler Handler) *Watcher {
 	w := &Watcher{
 		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
-		events:  make(chan Event, eventsWaiting),
 		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), nodeEvents: make(chan struct{}),
 	}
+	w.events, w.archive = newEventWriter(client, config, w.nodeUID), &archive{w: w}
 	w.pods = newKept(&w.mu, newHealth(config.Log, "pods"), readPod, func([]string) { w.podsChanged() })
 	w.node = newKept(&w.mu, newHealth(config.Log, "nodes"), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
@@ -156,7 +86,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Lock()
 	w.ctx = ctx
 	w.mu.Unlock()
-	w.restore()
+	w.archive.restore()
 	api, n := w.client.typed, w.config.Needs
 	if n.Prefixes || n.Services {
 		w.begin(w.node.health, func() {
@@ -183,9 +113,9 @@ func (w *Watcher) Run(ctx context.Context) {
 	if n.ServiceCIDRs {
 		w.begin(w.cidrs.health, func() { w.followServiceCIDRs(ctx) })
 	}
-	w.ending.Go(func() { w.sendEvents(ctx) })
+	w.ending.Go(func() { w.events.run(ctx) })
 	if w.config.Snapshot != "" {
-		w.ending.Go(func() { w.keepSnapshot(ctx) })
+		w.ending.Go(func() { w.archive.run(ctx) })
 	}
 	<-ctx.Done()
 }
@@ -286,3 +216,7 @@ func (w *Watcher) Renew() {
 // Announce has the lease written from now on. It does not block, and any goroutine may
 // call it, more than once.
 func (w *Watcher) Announce() { w.once.Do(func() { close(w.begun) }) }
+
+// Emit has an Event written, or drops it if too many wait. It does not block, and any
+// goroutine may call it.
+func (w *Watcher) Emit(e Event) { w.events.emit(e) }

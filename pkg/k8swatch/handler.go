@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package k8swatch
+
+import (
+	"log/slog"
+	"net/netip"
+)
+
+// Needs are what the rules ask of the cluster. What they do not ask is not
+// followed, and takes no permission.
+type Needs struct {
+	Pods, Prefixes, Services bool
+	// ServiceCIDRs are for the discovery of rules.
+	ServiceCIDRs bool
+	// Leases are for one owner of each service address.
+	Leases bool
+}
+
+// Config is what a watcher works with.
+type Config struct {
+	// Node is the name of this node's Node object.
+	Node string
+	// Namespace is where the announcers' leases are.
+	Namespace string
+	Needs     Needs
+	Selection Selection
+	// Snapshot is the file that outlives the process, "" for none.
+	Snapshot string
+	// Standby takes nothing about services and leases from the snapshot: the
+	// node has left them to others, and what it knew of them is no longer true.
+	Standby bool
+	// Holder names this process, by [NewHolder].
+	Holder string
+	Log    *slog.Logger
+}
+
+// Handler takes what a watcher learns. All but Record, Renewed and Forbidden are
+// called one at a time, with the watcher's lock held: they must not block, nor call
+// a method of the watcher but Announce, Renew and Emit.
+type Handler struct {
+	// Pods has all addresses of this node's pods.
+	Pods func(map[netip.Addr]Pod)
+	// Prefixes has all prefixes of this node, and the one source of them that
+	// is taken.
+	Prefixes func(source string, prefixes []netip.Prefix)
+	Services func([]AddressChange)
+	// ServiceCIDRs has all of them.
+	ServiceCIDRs func([]netip.Prefix)
+	Node         func(NodeState)
+	// Lease is called at each renewal that is seen, and with gone at the end.
+	Lease func(l Lease, gone bool)
+	// Wanted reports whether this node is to announce, given the leases of those
+	// who do. Until it is, nothing of services is followed, nor those leases.
+	Wanted func(announcers []Lease) bool
+	// Joining is called when it is about to.
+	Joining func()
+	// Known is called when a source is known as a whole, from the snapshot, or by
+	// heard from the server: services, with what their policies need, after all of
+	// them; leases after all of them. It may be called again.
+	Known func(source string, heard bool)
+	// Record returns what this node's lease says of it; Renewed is called after
+	// each attempt to renew it, and Forbidden when the account may not read a
+	// source. They may be called at any time.
+	Record    func() string
+	Renewed   func(error)
+	Forbidden func(source string)
+}
+
+// The sources that Known and Forbidden tell apart.
+const (
+	SourceServices       = "services"
+	SourceLeases         = "leases"
+	SourceEndpointSlices = "endpointslices"
+)
