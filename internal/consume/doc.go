@@ -11,8 +11,17 @@
 //
 // [Table] is a table of nftables with a chain that drops such solicitations
 // after packet sockets have seen them, and one that drops such packets after
-// service proxies have. It belongs to the socket that made it, so
-// the kernel removes it when the process ends, however it ends. It takes
-// CAP_NET_ADMIN, and Linux 5.12. The daemon makes one where an uplink asks for one of them.
-// A Table is not safe for concurrent use.
+// service proxies have. The table belongs to the socket that made it, so the
+// kernel removes it when the process ends, however it ends. It takes
+// CAP_NET_ADMIN, and Linux 5.12. A Table is not safe for concurrent use.
+//
+// [Keeper] is the task that owns the Table: it makes the table match what was
+// wanted last, and tries again while that fails. Package daemon makes one Keeper.
+// Its methods may be called from any goroutine and never wait for the kernel.
+//
+// This is the only package that speaks nftables. It does so with
+// github.com/google/nftables, which brings github.com/mdlayher/netlink; links,
+// routes and neighbors are read with github.com/vishvananda/netlink, in
+// pkg/hostwatch. google/nftables is taken from its main branch, because its last
+// release, v0.3.0, ignores the flags of a table and with them the owner.
 package consume

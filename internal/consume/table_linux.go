@@ -5,10 +5,9 @@ package consume
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
-	"time"
 
+	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -16,111 +15,98 @@ import (
 // tableName is the name of the table in "nft list ruleset".
 const tableName = "ndproxyd"
 
-// drainTime is how long the kernel gets to say all that is wrong with a batch.
-const drainTime = 100 * time.Millisecond
-
-// Uplink is an interface.
-type Uplink struct {
-	Index int
-	// MAC is the device's. Frames for other stations come by, too, where a
-	// bridge hands what it forwards to nftables (br_netfilter).
-	MAC [6]byte
-	// Prefixes are those whose unicast solicitations are answered there.
-	Prefixes []netip.Prefix
-	// Loops are those for which no packet goes back out.
-	Loops []netip.Prefix
-}
+// Why a table cannot be set for as long as nobody changes something else.
+var (
+	// ErrTaken is that another program has a table of this name, as a second
+	// daemon in the network namespace does.
+	ErrTaken = errors.New("another program has a table of this name")
+	// ErrUnsupported is that the kernel cannot do it.
+	ErrUnsupported = errors.New("consume_unicast needs Linux 5.12 with nftables, as drop_loops does")
+)
 
 // Table is the table, which lives as long as its socket.
 type Table struct {
-	conn *netlink.Conn
+	conn *nftables.Conn
 	made bool
 }
 
 // Open opens the socket of a table that does nothing yet.
 func Open() (*Table, error) {
-	c, err := netlink.Dial(unix.NETLINK_NETFILTER, nil)
+	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(prepare))
 	if err != nil {
 		return nil, fmt.Errorf("open nftables socket: %w", err)
 	}
 	return &Table{conn: c}, nil
 }
 
-// Close removes the table.
-func (t *Table) Close() error { return t.conn.Close() }
+// The kernel takes a whole transaction as one message, which has to fit the
+// buffer of the sender, and queues at most one error for each of its parts.
+// Neither buffer is allocated in advance.
+const (
+	sendBuffer    = 16 << 20
+	receiveBuffer = 1 << 20
+)
 
-// Set replaces what is consumed, at once.
+// maxDescriptor is FD_SETSIZE of select(2): google/nftables waits for answers with
+// that, and panics beyond.
+const maxDescriptor = 1024
+
+// prepare sets the socket up.
+func prepare(c *netlink.Conn) error {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var descriptor uintptr
+	if err := raw.Control(func(fd uintptr) { descriptor = fd }); err != nil {
+		return err
+	}
+	if descriptor >= maxDescriptor {
+		err = fmt.Errorf("%w: the socket would be number %d", unix.EMFILE, descriptor)
+	} else {
+		err = errors.Join(c.SetWriteBuffer(sendBuffer), c.SetReadBuffer(receiveBuffer))
+	}
+	if err != nil { // the caller of prepare forgets to
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+// Close removes the table.
+func (t *Table) Close() error { return t.conn.CloseLasting() }
+
+// Set replaces all that the table does, in one transaction. After an error the
+// table may be the old one or the new one, or not be there: close it and open
+// another. The errors are [ErrTaken], [ErrUnsupported], [os.ErrPermission] without
+// CAP_NET_ADMIN, and what else the kernel reports.
 func (t *Table) Set(uplinks []Uplink) error {
-	b := newBatch()
-	if t.made {
-		b.add(unix.NFT_MSG_DELTABLE, 0, b.attrs(func(e *netlink.AttributeEncoder) { e.String(unix.NFTA_TABLE_NAME, tableName) }))
+	if err := t.build(uplinks); err != nil {
+		return fmt.Errorf("build nftables table %s: %w", tableName, err)
 	}
-	b.add(unix.NFT_MSG_NEWTABLE, netlink.Create|netlink.Excl, b.attrs(func(e *netlink.AttributeEncoder) {
-		e.String(unix.NFTA_TABLE_NAME, tableName)
-		e.Uint32(unix.NFTA_TABLE_FLAGS, be(tableOwner))
-	}))
-	b.chain(prerouting())
-	b.chain(forward())
-	for _, u := range uplinks {
-		for _, p := range u.Prefixes {
-			b.consume(u, p)
-		}
-		for _, p := range u.Loops {
-			b.dropLoop(u, p)
-		}
-	}
-	if b.err != nil {
-		return b.err
-	}
-	if err := t.send(b.finish()); err != nil {
-		return fmt.Errorf("set nftables table %s: %w", tableName, help(err))
+	if err := t.conn.Flush(); err != nil {
+		return fmt.Errorf("set nftables table %s: %w", tableName, t.explain(err))
 	}
 	t.made = true
 	return nil
 }
 
-func help(err error) error {
+// explain returns an error that says what to do about err.
+func (t *Table) explain(err error) error {
 	switch {
-	case errors.Is(err, os.ErrPermission):
-		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN, as drop_loops does; or another daemon here has the table already)", err)
-	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
-		return fmt.Errorf("%w (consume_unicast needs Linux 5.12 with nftables, as drop_loops does)", err)
 	case errors.Is(err, os.ErrExist):
-		return fmt.Errorf("%w (another program has a table of this name)", err)
+		return fmt.Errorf("%w: %w", ErrTaken, err)
+	case errors.Is(err, os.ErrPermission):
+		// The kernel reports another socket's table in the same words.
+		if tables, listed := t.conn.ListTablesOfFamily(nftables.TableFamilyIPv6); listed == nil {
+			for _, other := range tables {
+				if other.Name == tableName {
+					return fmt.Errorf("%w, which belongs to the process with netlink port %d", ErrTaken, other.Owner)
+				}
+			}
+		}
+		return fmt.Errorf("%w (consume_unicast needs the capability CAP_NET_ADMIN, as drop_loops does)", err)
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EINVAL):
+		return fmt.Errorf("%w: %w", ErrUnsupported, err)
 	}
 	return err
-}
-
-// send sends a batch, and returns the first error that the kernel reports.
-func (t *Table) send(messages []netlink.Message) error {
-	sent, err := t.conn.SendMessages(messages)
-	if err != nil {
-		return err
-	}
-	pending := 0
-	for _, m := range sent {
-		if m.Header.Flags&netlink.Acknowledge != 0 {
-			pending++
-		}
-	}
-	var first error
-	for pending > 0 {
-		got, err := t.conn.Receive()
-		switch {
-		case errors.Is(err, os.ErrDeadlineExceeded): // an aborted batch leaves messages without a word
-			pending = 0
-		case err != nil && first == nil:
-			first = err
-			pending--
-			if err := t.conn.SetReadDeadline(time.Now().Add(drainTime)); err != nil {
-				return err
-			}
-		default:
-			pending -= max(1, len(got))
-		}
-	}
-	if first != nil {
-		return errors.Join(first, t.conn.SetReadDeadline(time.Time{}))
-	}
-	return first
 }

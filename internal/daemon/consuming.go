@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -14,8 +15,8 @@ import (
 )
 
 // maxConsumed bounds the prefixes whose unicast solicitations are consumed on one
-// uplink: the kernel compares every solicitation with one after the other.
-const maxConsumed = 64
+// uplink.
+const maxConsumed = consume.MaxPrefixes
 
 // consumeUnicast keeps the kernel from unicast solicitations, and from sending
 // packets back, where uplinks ask for that.
@@ -88,7 +89,10 @@ func (s *supervisor) setConsumed(wanted []consume.Uplink) error {
 		}
 		s.table = t
 	}
-	return s.table.Set(wanted)
+	if err := s.table.Set(wanted); err != nil {
+		return errors.Join(err, s.stopConsuming())
+	}
+	return nil
 }
 
 // stopConsuming leaves unicast solicitations to the kernel again.
