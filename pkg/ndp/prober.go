@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -16,25 +18,38 @@ const (
 	// RETRANS_TIMER of RFC 4861 §10.
 	probeAgain = time.Second
 	// maxProbes bounds the targets that are being asked or did not answer, and
-	// so the memory that a scan takes.
+	// so the memory that a scan takes. maxFresh of them may be targets that were
+	// asked for once only.
 	maxProbes = 8192
-	// maxAlive bounds the targets that have answered.
+	maxFresh  = maxProbes * 3 / 4
+	// maxAlive bounds the targets that have answered, and those that the kernel
+	// is known to have as neighbors.
 	maxAlive = 8192
 	// maxWaiting bounds the solicitations that wait for one target.
 	maxWaiting = 8
-	// probeRate is how many solicitations are sent in a second, and at once,
-	// counting those that a target will get if it does not answer.
+	// probeRate is how many solicitations are sent in a second, and at once.
 	probeRate = 1000
+	// probeReserve is how many of these only favored targets may use. It fills
+	// up again before the others get any.
+	probeReserve = probeRate / 2
 )
 
 // Prober decides which targets are asked when, and who gets an answer then. It
 // sends nothing itself and is not safe for concurrent use.
+//
+// A solicitation is charged against the rate when it leaves. Some targets are
+// favored, so that a scan does not shut them out: those that have answered, those
+// that the kernel has as neighbors ([Prober.Prime]), and those that are asked for
+// again. A router repeats a solicitation after a second, twice (RFC 4861 §7.2.2);
+// a scanner asks for each address once.
 type Prober struct {
 	targets map[netip.Addr]*probe
 	queue   schedule[*probe]
-	alive   int
-	limit   bucket
-	epoch   time.Time // of the limit's clock
+	alive   int // targets that have answered
+	fresh   int // targets that are not favored
+	limit   *rate.Limiter
+	primed  map[netip.Addr]int32 // neighbors of the kernel, by their device
+	refused sieve                // targets for which there was no room a moment ago
 }
 
 // probeState is what is known of a target.
@@ -53,10 +68,11 @@ type probe struct {
 	Plan
 	target  netip.Addr
 	state   probeState
+	favored bool
 	device  int32 // where it answered
 	waiting []Query
-	sent    int       // solicitations of this round
-	last    time.Time // of them
+	sent    int       // solicitations of this round, also those that had to be left out
+	last    time.Time // when one left
 	due     time.Time
 	place   int
 }
@@ -100,16 +116,8 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 		p.rest(t, out) // its route leads elsewhere now
 	}
 	switch {
-	case t == nil && (len(p.targets)-p.alive >= maxProbes || len(plan.Devices) == 0 || !p.allow(now, plan.cost())):
-		out.Refused = append(out.Refused, q)
 	case t == nil:
-		t = &probe{Plan: plan, target: q.Target, waiting: []Query{q}}
-		if p.targets == nil {
-			p.targets = make(map[netip.Addr]*probe)
-		}
-		p.targets[q.Target] = t
-		heap.Push(&p.queue, t)
-		p.send(t, now, out)
+		p.begin(q, plan, now, out)
 	case t.state == dead || t.state >= alive:
 		out.Settled = append(out.Settled, q)
 	case len(t.waiting) >= maxWaiting:
@@ -119,18 +127,69 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 			t.Plan = plan
 		}
 		t.waiting = append(t.waiting, q)
+		p.favor(t)
+		if t.state == asking && t.sent <= t.Timing.Retries && now.Sub(t.last) >= probeAgain && p.allow(t, now) {
+			p.send(t, now, out)
+		}
 	}
 }
 
-// cost is how many solicitations a target gets that does not answer.
-func (p Plan) cost() int { return min(len(p.Devices)*(1+p.Timing.Retries), probeRate) }
-
-// allow takes n solicitations from what a second may have.
-func (p *Prober) allow(now time.Time, n int) bool {
-	if p.epoch.IsZero() {
-		p.epoch = now.Add(-time.Hour) // the bucket is full
+// begin asks for a target that nothing is known of, or refuses.
+func (p *Prober) begin(q Query, plan Plan, now time.Time, out *Outcome) {
+	t := &probe{Plan: plan, target: q.Target, waiting: []Query{q}}
+	device, primed := p.primed[q.Target]
+	t.favored = primed && slices.Contains(plan.Devices, device) || p.refused.has(q.Target, now)
+	switch {
+	case len(plan.Devices) == 0,
+		len(p.targets)-p.alive >= maxProbes,
+		!t.favored && p.fresh >= maxFresh,
+		!p.allow(t, now):
+		out.Refused = append(out.Refused, q)
+		p.refused.add(q.Target, now)
+		return
 	}
-	return p.limit.takeN(int64(now.Sub(p.epoch)), probeRate, n)
+	if p.targets == nil {
+		p.targets = make(map[netip.Addr]*probe)
+	}
+	if !t.favored {
+		p.fresh++
+	}
+	p.targets[q.Target] = t
+	heap.Push(&p.queue, t)
+	p.send(t, now, out)
+}
+
+// favor lets a target use the reserve from now on.
+func (p *Prober) favor(t *probe) {
+	if !t.favored {
+		t.favored = true
+		p.fresh--
+	}
+}
+
+// Prime tells that the kernel has a target as a neighbor on a device, as its
+// table does at the start. The target is not answered for without being asked,
+// but it is asked before those of which nothing is known.
+func (p *Prober) Prime(target netip.Addr, device int32) {
+	if p.primed == nil {
+		p.primed = make(map[netip.Addr]int32)
+	}
+	if _, known := p.primed[target]; known || len(p.primed) < maxAlive {
+		p.primed[target] = device
+	}
+}
+
+// allow takes what asking for a target once costs out of the rate, and returns
+// false when that does not suffice.
+func (p *Prober) allow(t *probe, now time.Time) bool {
+	if p.limit == nil {
+		p.limit = rate.NewLimiter(probeRate, probeRate)
+	}
+	n := min(len(t.Devices), probeReserve)
+	if !t.favored && p.limit.TokensAt(now) < float64(probeReserve+n) {
+		return false
+	}
+	return p.limit.AllowN(now, n)
 }
 
 // send asks for a target, and sets the time to look at it again.
@@ -138,161 +197,16 @@ func (p *Prober) send(t *probe, now time.Time, out *Outcome) {
 	for _, d := range t.Devices {
 		out.Ask = append(out.Ask, Solicit{Target: t.target, Device: d})
 	}
-	t.sent++
 	t.last = now
+	p.sent(t, now)
+}
+
+// sent counts a solicitation for a target, and sets the time to look at it again.
+func (p *Prober) sent(t *probe, now time.Time) {
+	t.sent++
 	t.due = now.Add(max(t.Timing.Timeout, probeAgain))
 	if t.sent > t.Timing.Retries { // the last one
 		t.due = now.Add(t.Timing.Timeout)
 	}
-	heap.Fix(&p.queue, t.place)
-}
-
-// Answer takes in that a target has answered on a device, us or the kernel.
-func (p *Prober) Answer(target netip.Addr, device int32, now time.Time, out *Outcome) {
-	t := p.targets[target]
-	if t == nil || !slices.Contains(t.Devices, device) {
-		return
-	}
-	if t.state < alive {
-		if p.alive >= maxAlive {
-			p.evict(out)
-		}
-		p.alive++
-	}
-	if t.state < alive || t.device != device {
-		out.Learned = append(out.Learned, rules.Entry{
-			Prefix: netip.PrefixFrom(target, target.BitLen()), Behind: true, Neighbor: true, Device: device, Since: now,
-		})
-	}
-	out.Settled = append(out.Settled, t.waiting...)
-	t.state, t.device, t.waiting, t.sent = alive, device, nil, 0
-	t.due = now.Add(t.Timing.TTL)
-	heap.Fix(&p.queue, t.place)
-}
-
-// evict forgets the living target that would be asked again first.
-func (p *Prober) evict(out *Outcome) {
-	var oldest *probe
-	for _, t := range p.targets {
-		if t.state >= alive && (oldest == nil || t.due.Before(oldest.due)) {
-			oldest = t
-		}
-	}
-	if oldest != nil {
-		p.forget(oldest, out)
-	}
-}
-
-// forget takes a target out.
-func (p *Prober) forget(t *probe, out *Outcome) {
-	if t.state >= alive {
-		p.alive--
-		out.Lost = append(out.Lost, t.target)
-	}
-	out.Settled = append(out.Settled, t.waiting...)
-	heap.Remove(&p.queue, t.place)
-	delete(p.targets, t.target)
-}
-
-// Doubt asks a living target again at once, as when the kernel could not reach
-// it.
-func (p *Prober) Doubt(target netip.Addr, now time.Time, out *Outcome) {
-	if t := p.targets[target]; t != nil && t.state == alive && now.Sub(t.last) >= probeAgain {
-		t.state = aging
-		p.send(t, now, out)
-	}
-}
-
-// rest drops what was found out about a target, but not when it was asked: the
-// next solicitation waits until it may be asked again.
-func (p *Prober) rest(t *probe, out *Outcome) {
-	if t.state >= alive {
-		p.alive--
-		out.Lost = append(out.Lost, t.target)
-	}
-	t.state, t.sent, t.due = resting, 0, t.last.Add(probeAgain)
-	heap.Fix(&p.queue, t.place)
-}
-
-// Changed drops what was found out about addresses whose route changed: a missing
-// answer no longer counts, and a present one may be of another device. all is for
-// every address. Targets on devices that rules name have nothing to do with
-// routes.
-func (p *Prober) Changed(prefixes []netip.Prefix, all bool, out *Outcome) {
-	if len(p.targets) == 0 {
-		return
-	}
-	for _, prefix := range prefixes {
-		if t := p.targets[prefix.Addr()]; t != nil && prefix.IsSingleIP() && !t.Named {
-			p.rest(t, out)
-		}
-	}
-	wide := slices.DeleteFunc(slices.Clone(prefixes), netip.Prefix.IsSingleIP)
-	if !all && len(wide) == 0 {
-		return
-	}
-	for a, t := range p.targets {
-		if !t.Named && (all || slices.ContainsFunc(wide, func(w netip.Prefix) bool { return w.Contains(a) })) {
-			p.rest(t, out)
-		}
-	}
-}
-
-// Keep forgets the targets for which keep returns false, as when their rule is
-// gone.
-func (p *Prober) Keep(keep func(netip.Addr, Plan) bool, out *Outcome) {
-	for a, t := range p.targets {
-		if !keep(a, t.Plan) {
-			p.forget(t, out)
-		}
-	}
-}
-
-// DeviceGone forgets what was to be asked, or was found out, on a device.
-func (p *Prober) DeviceGone(index int32, out *Outcome) {
-	p.Keep(func(_ netip.Addr, plan Plan) bool { return !slices.Contains(plan.Devices, index) }, out)
-}
-
-// Next returns when Due has something to do, and false for never.
-func (p *Prober) Next() (time.Time, bool) {
-	if len(p.queue) == 0 {
-		return time.Time{}, false
-	}
-	return p.queue[0].due, true
-}
-
-// Due does what is due.
-func (p *Prober) Due(now time.Time, out *Outcome) {
-	for len(p.queue) > 0 && !p.queue[0].due.After(now) {
-		t := p.queue[0]
-		switch {
-		case t.state == dead, t.state == resting && len(t.waiting) == 0:
-			p.forget(t, out)
-		case (t.state == resting || t.state == alive) && !p.allow(now, t.cost()):
-			t.due = now.Add(probeAgain / 10)
-			heap.Fix(&p.queue, t.place)
-		case t.state == resting:
-			t.state = asking
-			p.send(t, now, out)
-		case t.state == alive:
-			t.state, t.sent = aging, 0
-			p.send(t, now, out)
-		case t.sent <= t.Timing.Retries:
-			p.send(t, now, out)
-		default:
-			p.bury(t, out)
-		}
-	}
-}
-
-// bury notes that a target has not answered.
-func (p *Prober) bury(t *probe, out *Outcome) {
-	if t.state == aging {
-		p.alive--
-		out.Lost = append(out.Lost, t.target)
-	}
-	out.Settled = append(out.Settled, t.waiting...)
-	t.state, t.waiting = dead, nil
-	t.due = t.last.Add(max(t.Timing.Timeout+t.Timing.Deadtime, probeAgain))
 	heap.Fix(&p.queue, t.place)
 }
