@@ -192,7 +192,7 @@ func (a *archive) copyAll(saved *time.Time) map[string]any {
 	for _, k := range a.stores() {
 		// Of leases and endpoints that may not be read nothing is known; of a
 		// network's objects it is that there are none for us.
-		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; k.known() && !(own && k.status().Forbidden) {
+		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; k.known() && (!own || !k.status().Forbidden) {
 			all[k.source()] = k.copy()
 		}
 	}
