@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inspect finds what about the host keeps answers from being of use:
+// forwarding that is off, a rule that leads nowhere, another responder on the
+// link. Each [Finding] says what is wrong, what follows from it, and what puts it
+// right.
+//
+// [Findings] is pure. Package daemon calls it for its log at each load, package
+// web for the misconfiguration metric at each scrape, and [Host] for the check
+// command, which runs without a daemon. [UnicastErrors] keeps the little state
+// that a finding about the last minutes needs; it may be used from any goroutine,
+// as everything here may.
+package inspect

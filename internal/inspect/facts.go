@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Uplink holds the facts about one uplink that findings are drawn from.
+type Uplink struct {
+	Config rules.Uplink
+	// Link is the zero Link while there is no such interface.
+	Link rules.Link
+	// Forwards is true when the node forwards IPv6 packets that arrive here.
+	Forwards bool
+	// OnLink are the on-link prefixes, as discover.OnLink returns them.
+	OnLink []netip.Prefix
+	// Rules are those that hold here, see [Holding].
+	Rules []rules.Rule
+	// Discovered is true for rules that nobody wrote, and Gap says why there are
+	// none for the uplink, "" where there are.
+	Discovered bool
+	Gap        string
+	Behind     Judge
+	Routes     Routes
+	// Host is what the kernel has configured on the uplink.
+	Host hostwatch.UplinkState
+	// Conflicts is how many addresses of rules other stations have.
+	Conflicts int
+	// UnicastErrors is what [UnicastErrors.Observe] returned last.
+	UnicastErrors uint64
+}
+
+// Judge decides what routes mean for a prefix.
+type Judge interface {
+	// LeadsBack reports whether packets for the prefix as a whole go back out of
+	// an uplink, or are not routed at all.
+	LeadsBack(netip.Prefix) bool
+	// LeadsBehind reports whether any address of the prefix is behind the node.
+	LeadsBehind(netip.Prefix) bool
+}
+
+// Routes tells facts of the kernel's routing.
+type Routes interface {
+	// DefaultByRA reports whether a default route through the device with that
+	// index comes from router advertisements.
+	DefaultByRA(index int) bool
+	// Policy returns the policy rules that are not followed, in the order of
+	// their priority and as "ip -6 rule" shows them.
+	Policy() []string
+}
+
+// Holding returns those of the rules that hold on an uplink.
+func Holding(rs []rules.Rule, uplink string) []rules.Rule {
+	return slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(uplink) })
+}
+
+// answering returns the rules that can lead to an answer.
+func (u *Uplink) answering() []rules.Rule {
+	return slices.DeleteFunc(slices.Clone(u.Rules), func(r rules.Rule) bool { return r.Method == rules.Deny })
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import "slices"
+
+// Severity tells whether a finding is worth waking somebody up.
+type Severity string
+
+// The severities.
+const (
+	// Warning is for what costs service, or may: it sets the misconfiguration
+	// metric, and thereby the alert.
+	Warning Severity = "warning"
+	// Info is for what is good to know while one looks for a fault. It is shown
+	// by the check command and sets no metric, because it can be permanent on a
+	// host that works.
+	Info Severity = "info"
+)
+
+// Finding is one thing about the host that keeps answers from being of use.
+type Finding struct {
+	// Interface is the uplink, "" for a finding about the host as a whole.
+	Interface string `json:"interface"`
+	// Reason is the label of the misconfiguration metric.
+	Reason   string   `json:"reason"`
+	Severity Severity `json:"severity"`
+	// Problem says what is wrong, Effect what follows from it as long as it
+	// stays, and Remedy which command or setting puts it right. None of them ends
+	// with a full stop.
+	Problem string `json:"problem"`
+	Effect  string `json:"effect"`
+	Remedy  string `json:"remedy"`
+}
+
+// The reasons of findings.
+const (
+	reasonForwarding = "forwarding_off"
+	reasonAcceptRA   = "accept_ra"
+	reasonProxy      = "kernel_proxy"
+	reasonPort       = "bridge_port"
+	reasonNoUplink   = "no_uplink"
+	reasonNoRules    = "no_rules"
+	reasonOnLink     = "not_on_link"
+	reasonNoRoute    = "no_route_behind"
+	reasonIngress    = "ingress_filter"
+	reasonSnooping   = "mld_snooping"
+	reasonResponder  = "another_responder"
+	reasonUnicast    = "unicast_errors"
+	reasonPolicy     = "policy_rules"
+)
+
+// Reasons lists the reasons that a warning about an uplink can have, which are
+// the label values of the misconfiguration metric. Of the others unicast_errors
+// is information only, and no_uplink is about the host.
+func Reasons() []string {
+	return []string{
+		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonOnLink, reasonNoRoute,
+		reasonIngress, reasonSnooping, reasonResponder, reasonPolicy,
+	}
+}
+
+// Warns reports whether one of the findings is a warning for that reason, which
+// is what the misconfiguration metric shows.
+func Warns(found []Finding, reason string) bool {
+	return slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason && f.Severity == Warning })
+}

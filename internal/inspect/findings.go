@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Findings returns what is wrong with an uplink and its rules, in a fixed order.
+// It returns nothing for an interface that does not exist: its state tells.
+func Findings(at Uplink) []Finding {
+	if at.Link.Index == 0 {
+		return nil
+	}
+	c := &collector{Uplink: at, name: at.Config.Interface}
+	c.forwarding()
+	c.link()
+	c.rules()
+	c.ingress()
+	c.stations()
+	c.policy()
+	return c.found
+}
+
+// collector collects the findings of one uplink.
+type collector struct {
+	Uplink
+	name  string
+	found []Finding
+}
+
+func (c *collector) warn(reason, effect, remedy, problem string, args ...any) {
+	c.add(Warning, reason, effect, remedy, fmt.Sprintf(problem, args...))
+}
+
+func (c *collector) inform(reason, effect, remedy, problem string, args ...any) {
+	c.add(Info, reason, effect, remedy, fmt.Sprintf(problem, args...))
+}
+
+func (c *collector) add(s Severity, reason, effect, remedy, problem string) {
+	c.found = append(c.found, Finding{Interface: c.name, Reason: reason, Severity: s, Problem: problem, Effect: effect, Remedy: remedy})
+}
+
+// forwarding looks at the settings that make the node a router.
+func (c *collector) forwarding() {
+	switch {
+	case !c.Link.IPv6: // which the state tells
+	case !c.Forwards && c.Discovered:
+		c.warn(reasonForwarding, "nothing is answered on "+c.name+" without rules of the configuration: packets for the addresses behind this node would be dropped", "sysctl -w net.ipv6.conf.all.forwarding=1",
+			"the node does not forward IPv6 packets that arrive on %s", c.name)
+	case !c.Forwards:
+		c.warn(reasonForwarding, "packets for the addresses behind this node arrive and are dropped", "sysctl -w net.ipv6.conf.all.forwarding=1",
+			"the node does not forward IPv6 packets that arrive on %s", c.name)
+	case !c.Link.Forwarding && c.Config.Router == rules.RouterAuto:
+		c.inform(reasonForwarding, "packets are forwarded, but advertisements say that the node is not a router (R flag)", `set "router: true" for the uplink, or sysctl -w net.ipv6.conf.`+c.name+".forwarding=1",
+			"net.ipv6.conf.%s.forwarding is 0, although the node forwards", c.name)
+	}
+	// With accept_ra 0 a program on the host handles the advertisements, not the
+	// kernel.
+	if c.Link.Forwarding && c.Routes.DefaultByRA(c.Link.Index) && c.Host.AcceptRA == "1" {
+		c.warn(reasonAcceptRA, "the default route expires some time after the last router advertisement that was accepted", "sysctl -w net.ipv6.conf."+c.name+".accept_ra=2",
+			"the default route comes from router advertisements, which the kernel ignores while it forwards (accept_ra is 1)")
+	}
+}
+
+// link looks at what else handles solicitations on the link.
+func (c *collector) link() {
+	if p := c.proxied(); len(p) > 0 {
+		c.warn(reasonProxy, "solicitations for these addresses get two answers, the kernel's up to a second late", "ip -6 neigh del proxy "+p[0].String()+" dev "+c.name,
+			"the kernel is a proxy for %s on %s as well", list(p), c.name)
+	}
+	if c.Link.Master != "" {
+		c.warn(reasonPort, "no solicitation arrives", "name "+c.Link.Master+" as the uplink",
+			"%s is a port of %s, which receives its frames", c.name, c.Link.Master)
+	}
+}
+
+// ingress looks at what may take solicitations before the daemon receives them.
+func (c *collector) ingress() {
+	if c.Host.Ingress != "" && !c.Config.Early {
+		c.warn(reasonIngress, "they may take or drop solicitations before the daemon receives them", `set "socket: early" for the uplink`,
+			"%s on %s", c.Host.Ingress, c.name)
+	}
+	if c.Host.XDP {
+		c.warn(reasonIngress, "it may take or drop solicitations before anything else receives them", "make the program pass ICMPv6 messages of the types 135 and 136",
+			"an XDP program handles the frames that arrive on %s", c.name)
+	}
+	if wide := c.wide(); c.Host.Snooping && len(wide) > 0 {
+		c.warn(reasonSnooping, "the bridge does not forward solicitations for these prefixes, because nobody has joined their multicast groups", "echo 0 > /sys/class/net/"+c.name+"/bridge/multicast_snooping, or use rules of /120 and longer",
+			"the bridge %s snoops MLD, and %s have too many addresses to join the group of each", c.name, list(wide))
+	}
+}
+
+// stations looks at what other stations of the link do, and at what they get.
+func (c *collector) stations() {
+	if c.Conflicts > 0 {
+		c.warn(reasonResponder, "these addresses are left to the other station", `see "ndproxyd status" for which station it is; narrow the rules, or add a deny rule for the addresses`,
+			"another station on %s answers for %s of the rules", c.name, plural(c.Conflicts, "address", "addresses"))
+	}
+	if c.UnicastErrors > 0 && !c.Config.ConsumeUnicast {
+		c.inform(reasonUnicast, "a router that checks whether a neighbor is still reachable gets an error beside the answer; it goes by the answer", `nothing has to be done; "consume_unicast: true" for the uplink stops the errors (needs CAP_NET_ADMIN)`,
+			"in the last %d minutes the kernel has sent up to %s out of %s for unicast solicitations that were answered", int(errorWindow.Minutes()), plural(c.UnicastErrors, "ICMPv6 error", "ICMPv6 errors"), c.name)
+	}
+}
+
+// list shows the first few of some things.
+func list[T fmt.Stringer](all []T) string {
+	const most = 3
+	var words []string
+	for _, v := range all[:min(len(all), most)] {
+		words = append(words, v.String())
+	}
+	s := strings.Join(words, ", ")
+	if len(all) > most {
+		s += fmt.Sprintf(" and %d more", len(all)-most)
+	}
+	return s
+}
+
+// plural shows a number with its noun.
+func plural[N int | uint64](n N, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

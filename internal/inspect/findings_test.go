@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect_test
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// routing is what the tests' kernel routes.
+type routing struct {
+	behind []netip.Prefix
+	byRA   bool
+	policy []string
+}
+
+func (r routing) LeadsBehind(p netip.Prefix) bool {
+	return slices.ContainsFunc(r.behind, func(b netip.Prefix) bool { return b.Overlaps(p) })
+}
+func (r routing) LeadsBack(p netip.Prefix) bool { return !r.LeadsBehind(p) }
+func (r routing) DefaultByRA(index int) bool    { return r.byRA && index == 2 }
+func (r routing) Policy() []string              { return r.policy }
+
+func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
+
+func rule(p string, m rules.Method) rules.Rule { return rules.Rule{Prefix: prefix(p), Method: m} }
+
+// good returns an uplink that nothing is wrong with.
+func good() inspect.Uplink {
+	r := routing{behind: []netip.Prefix{prefix("2001:db8:1:0:f::/80")}}
+	return inspect.Uplink{
+		Config: rules.Uplink{Interface: "eth0"},
+		Link: rules.Link{
+			Name: "eth0", Index: 2, MAC: [6]byte{2, 0, 0, 0, 0, 2}, Ethernet: true, Up: true, IPv6: true, Forwarding: true,
+			Addresses: []rules.LinkAddress{{Prefix: prefix("2001:db8:1::2/64"), Usable: true}, {Prefix: prefix("fe80::2/64"), Usable: true}},
+		},
+		Forwards: true, OnLink: []netip.Prefix{prefix("2001:db8:1::/64")},
+		Rules:  []rules.Rule{rule("2001:db8:1:0:f::/120", rules.Route)},
+		Behind: r, Routes: r,
+	}
+}
+
+func TestFindings(t *testing.T) {
+	t.Parallel()
+	const (
+		warning = "warning "
+		info    = "info "
+	)
+	tests := []struct {
+		name   string
+		change func(*inspect.Uplink)
+		want   []string // severity and reason
+		says   []string // parts of what the findings say
+	}{
+		{"good host", func(*inspect.Uplink) {}, nil, nil},
+		{"no interface", func(u *inspect.Uplink) { u.Link, u.Forwards = rules.Link{}, false }, nil, nil},
+		{"forwarding is off", func(u *inspect.Uplink) { u.Forwards, u.Link.Forwarding = false, false }, []string{warning + "forwarding_off"}, []string{"arrive and are dropped", "net.ipv6.conf.all.forwarding=1"}},
+		{
+			"forwarding is off, and rules are discovered", func(u *inspect.Uplink) {
+				u.Forwards, u.Link.Forwarding, u.Discovered, u.Rules = false, false, true, nil
+				u.Gap = "rules are not discovered for eth0 because the node does not forward"
+			}, []string{warning + "forwarding_off"}, []string{"nothing is answered on eth0"},
+		},
+		{"the interface is a host to its neighbors", func(u *inspect.Uplink) { u.Link.Forwarding = false }, []string{info + "forwarding_off"}, []string{"R flag"}},
+		{"so, and the operator wants the R flag", func(u *inspect.Uplink) { u.Link.Forwarding, u.Config.Router = false, rules.RouterTrue }, nil, nil},
+		{"IPv6 is off", func(u *inspect.Uplink) { u.Link.IPv6, u.Forwards = false, false }, nil, nil},
+		{
+			"default route by advertisements", func(u *inspect.Uplink) {
+				u.Host.AcceptRA, u.Routes = "1", routing{byRA: true}
+			}, []string{warning + "accept_ra"}, []string{"eth0.accept_ra=2"},
+		},
+		{"a program accepts the advertisements", func(u *inspect.Uplink) { u.Host.AcceptRA, u.Routes = "0", routing{byRA: true} }, nil, nil},
+		{"kernel proxy", func(u *inspect.Uplink) { u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::7")} }, []string{warning + "kernel_proxy"}, []string{"del proxy 2001:db8:1:0:f::7 dev eth0"}},
+		{"kernel proxy outside of the rules", func(u *inspect.Uplink) { u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1::7")} }, nil, nil},
+		{
+			"kernel proxy for what is denied", func(u *inspect.Uplink) {
+				u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::7")}
+				u.Rules = []rules.Rule{rule("2001:db8:1:0:f::/124", rules.Deny), rule("2001:db8:1:0:f::80/121", rules.Route)}
+			}, nil, nil,
+		},
+		{"port of a bridge", func(u *inspect.Uplink) { u.Link.Master = "br0" }, []string{warning + "bridge_port"}, []string{"name br0 as the uplink"}},
+		{"no rule", func(u *inspect.Uplink) { u.Rules = nil }, []string{warning + "no_rules"}, []string{"no rule of the configuration holds on eth0"}},
+		{"deny rules only", func(u *inspect.Uplink) { u.Rules = []rules.Rule{rule("2001:db8:1::/64", rules.Deny)} }, []string{warning + "no_rules"}, []string{"are deny rules"}},
+		{
+			"no rule could be discovered", func(u *inspect.Uplink) { u.Rules, u.Discovered, u.Gap = nil, true, "eth0 has no prefix" },
+			[]string{warning + "no_rules"}, []string{"eth0 has no prefix"},
+		},
+		{"rule off the link", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:77::/120", rules.Pods)) }, []string{warning + "not_on_link"}, []string{"in 2001:db8:77::/120"}},
+		{"unique local rule, of which no prefix is known", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("fd00::/108", rules.Services)) }, nil, nil},
+		{"nothing behind the node", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:1:0:e::/120", rules.Static)) }, []string{warning + "no_route_behind"}, []string{"2001:db8:1:0:e::/120 dev DEVICE"}},
+		{
+			"many rules with nothing behind the node", func(u *inspect.Uplink) {
+				for _, p := range []string{"a", "b", "c", "d", "e"} {
+					u.Rules = append(u.Rules, rule("2001:db8:1:0:"+p+"::/120", rules.Route))
+				}
+			}, []string{warning + "no_route_behind"}, []string{"2001:db8:1:0:c::/120 and 2 more"},
+		},
+		{"probe on devices of its own", func(u *inspect.Uplink) {
+			r := rule("2001:db8:1:0:e::/120", rules.Probe)
+			r.Devices = []string{"br0"}
+			u.Rules = append(u.Rules, r)
+		}, nil, nil},
+		{"discovered rule with nothing behind the node yet", func(u *inspect.Uplink) {
+			u.Discovered, u.Rules, u.Behind = true, []rules.Rule{rule("2001:db8:1::/64", rules.Route)}, routing{}
+		}, nil, nil},
+		{"filter of tc", func(u *inspect.Uplink) { u.Host.Ingress = "filters of tc look at frames" }, []string{warning + "ingress_filter"}, []string{"filters of tc look at frames on eth0"}},
+		{"filter of tc behind an early socket", func(u *inspect.Uplink) { u.Host.Ingress, u.Config.Early = "filters of tc look at frames", true }, nil, nil},
+		{"XDP", func(u *inspect.Uplink) { u.Host.XDP, u.Config.Early = true, true }, []string{warning + "ingress_filter"}, nil},
+		{"snooping, and groups that are joined", func(u *inspect.Uplink) { u.Host.Snooping = true }, nil, nil},
+		{"snooping, and a wide rule", func(u *inspect.Uplink) {
+			u.Host.Snooping, u.Rules = true, []rules.Rule{rule("2001:db8:1:0:f::/80", rules.Route)}
+		}, []string{warning + "mld_snooping"}, []string{"2001:db8:1:0:f::/80"}},
+		{"another station", func(u *inspect.Uplink) { u.Conflicts = 1 }, []string{warning + "another_responder"}, []string{"for 1 address of"}},
+		{"other stations", func(u *inspect.Uplink) { u.Conflicts = 7 }, []string{warning + "another_responder"}, []string{"for 7 addresses of"}},
+		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = math.MaxUint64 }, nil, nil},
+		{"errors beside unicast answers", func(u *inspect.Uplink) { u.UnicastErrors = 3 }, []string{info + "unicast_errors"}, []string{"in the last 10 minutes", "up to 3 ICMPv6 errors", "nothing has to be done"}},
+		{"errors, and unicast solicitations are consumed", func(u *inspect.Uplink) { u.UnicastErrors, u.Config.ConsumeUnicast = 3, true }, nil, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			u := good()
+			tt.change(&u)
+			found := inspect.Findings(u)
+			var (
+				got []string
+				all strings.Builder
+			)
+			for _, f := range found {
+				got = append(got, string(f.Severity)+" "+f.Reason)
+				all.WriteString(f.Problem + "\n" + f.Effect + "\n" + f.Remedy + "\n")
+				if f.Interface != "eth0" || f.Problem == "" || f.Effect == "" || f.Remedy == "" {
+					t.Errorf("incomplete: %+v", f)
+				}
+				if f.Severity == inspect.Warning && !slices.Contains(inspect.Reasons(), f.Reason) {
+					t.Errorf("the metric has no %s", f.Reason)
+				}
+				if got := inspect.Warns(found, f.Reason); got != (f.Severity == inspect.Warning) {
+					t.Errorf("%s warns: %t", f.Reason, got)
+				}
+			}
+			if !slices.Equal(got, tt.want) {
+				t.Errorf("found %q, want %q", got, tt.want)
+			}
+			for _, part := range tt.says {
+				if !strings.Contains(all.String(), part) {
+					t.Errorf("no %q in:\n%s", part, &all)
+				}
+			}
+		})
+	}
+}
+
+// TestPolicy has the policy rules that common software makes.
+func TestPolicy(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		policy []string
+		want   string // the severity, "" for no finding
+	}{
+		{"none", nil, ""},
+		{"wg-quick", []string{"32764: suppress_prefixlength 0 lookup 254", "32765: not fwmark 0xca6c lookup 51820"}, "info"},
+		{"a table for everything without a mark, before the main table", []string{"100: not fwmark 0xca6c lookup 51820"}, "warning"},
+		{"Tailscale", []string{"5210: fwmark 0x80000/0xff0000 lookup 254", "5230: fwmark 0x80000/0xff0000 lookup 253", "5250: fwmark 0x80000/0xff0000 action 7"}, "info"},
+		{"Cilium", []string{"9: fwmark 0x200/0xf00 lookup 2004"}, "info"},
+		{"packets without a mark", []string{"15: fwmark 0x0/0xff lookup 99"}, "warning"},
+		{"VRF", []string{"1000: l3mdev lookup 0"}, "info"},
+		{"sockets bound to a device", []string{"40: oif wg0 lookup 100"}, "info"},
+		{"users of Android", []string{"41: selector 20 lookup 100"}, "info"},
+		{"another uplink", []string{"50: iif eth1 lookup 103"}, "info"},
+		{"this node's own packets", []string{"50: iif lo lookup 103"}, "info"},
+		{"this uplink", []string{"50: iif eth0 lookup 103"}, "warning"},
+		{"this uplink, marked packets", []string{"50: fwmark 0x1 iif eth0 lookup 103"}, "info"},
+		{"to an address of the rules", []string{"30: to 2001:db8:1:0:f::/124 lookup 102"}, "warning"},
+		{"to another prefix", []string{"30: to 2001:db8:9::/48 lookup 102"}, "info"},
+		{"two providers: from our own prefix", []string{"30: from 2001:db8:1::/64 lookup 102", "31: from 2001:db8:1:0:f::/120 lookup 102"}, "info"},
+		{"from others", []string{"30: from 2001:db8:9::/48 lookup 102"}, "warning"},
+		{"short routes of another table are left out", []string{"40: suppress_prefixlength 0 lookup 100"}, "warning"},
+		{"a selector that is not known", []string{"60: selector 99 lookup 104"}, "warning"},
+		{"the end of all rules", []string{"40000: action 6"}, "info"},
+		{"a jump", []string{"100: action 2"}, "warning"},
+		{"unreachable for this uplink", []string{"100: iif eth0 action 7"}, "warning"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			u := good()
+			u.Routes = routing{policy: tt.policy}
+			got := ""
+			for _, f := range inspect.Findings(u) {
+				got += string(f.Severity)
+				if f.Reason != "policy_rules" || !strings.Contains(f.Problem, strings.Join(tt.policy, "; ")) {
+					t.Errorf("found %+v", f)
+				}
+			}
+			if got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+	u := good()
+	u.Routes, u.Rules = routing{policy: []string{"50: iif eth0 lookup 103"}}, []rules.Rule{rule("2001:db8:1:0:f::/120", rules.Static)}
+	if found := inspect.Findings(u); len(found) > 0 {
+		t.Errorf("static rules do not depend on routes: %+v", found)
+	}
+	u.Rules, u.Routes = []rules.Rule{rule("2001:db8:1:0:f::/120", rules.Probe)}, routing{policy: []string{"50: iif eth0 lookup 103", "9: fwmark 0x200/0xf00 lookup 2004"}}
+	if found := inspect.Findings(u); len(found) != 2 || strings.Contains(found[0].Problem, "fwmark") || strings.Contains(found[1].Problem, "iif") {
+		t.Errorf("two rules of either sort: %+v", found)
+	}
+}
+
+func TestHolding(t *testing.T) {
+	t.Parallel()
+	rs := []rules.Rule{rule("2001:db8::/64", rules.Static), {Prefix: prefix("2001:db8:1::/64"), Uplinks: []string{"eth1"}}}
+	if got := inspect.Holding(rs, "eth0"); len(got) != 1 || len(rs) != 2 || !rs[1].Covers("eth1") {
+		t.Errorf("eth0: %v", got)
+	}
+	if got := inspect.Holding(rs, "eth1"); len(got) != 2 {
+		t.Errorf("eth1: %v", got)
+	}
+}
+
+// The routes of the kernel are what findings ask.
+var (
+	_ inspect.Judge  = (*hostwatch.Routes)(nil)
+	_ inspect.Routes = (*hostwatch.Routes)(nil)
+)

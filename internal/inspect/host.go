@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"net/netip"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// StateOf tells in which state an uplink with such a link is, and in one sentence
+// why it is not ready. It is the function by which the uplinks of a daemon do so.
+type StateOf func(rules.Link, *ndp.Interface, rules.SourcePolicy) (uplink.State, string)
+
+// system is where the facts about a host come from.
+type system interface {
+	Judge
+	Routes
+	// Defaults returns the devices with an IPv6 default route.
+	Defaults() ([]discover.DefaultDevice, error)
+	// Link returns the zero Link where no interface has the name.
+	Link(name string) (rules.Link, error)
+	// Forwards reports whether the node forwards what arrives on the interface.
+	Forwards(name string) bool
+	// OnLink returns the prefixes that are routed to a device without next hop.
+	OnLink(index int) []netip.Prefix
+	// SetUplinks names the devices that do not lead behind the node.
+	SetUplinks(indices []int)
+	// State returns what is configured on the link.
+	State(rules.Link) hostwatch.UplinkState
+	// Open opens a packet socket on the link.
+	Open(index int) (packetLink, error)
+}
+
+// inspect looks at a host for a configuration.
+func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
+	if _, err := rules.Compile(c.Rules); err != nil {
+		return Inspection{}, err
+	}
+	defaults, err := s.Defaults()
+	if err != nil {
+		return Inspection{}, err
+	}
+	result := Inspection{Uplinks: []UplinkInspection{}, Findings: []Finding{}}
+	configs := discover.Uplinks(c, defaults, nil)
+	var (
+		uplinks []discover.Uplink
+		indices []int
+	)
+	for _, u := range configs {
+		link, err := s.Link(u.Interface)
+		if err != nil {
+			return Inspection{}, err
+		}
+		state, why := stateOf(link, ndp.NewInterface(link, u), u.Source)
+		result.Uplinks = append(result.Uplinks, UplinkInspection{Interface: u.Interface, State: state.String(), Why: why})
+		uplinks = append(uplinks, discover.Uplink{Interface: u.Interface, Link: link, Forwards: s.Forwards(u.Interface), OnLinkRoutes: s.OnLink(link.Index)})
+		if link.Index != 0 {
+			indices = append(indices, link.Index)
+		}
+	}
+	s.SetUplinks(indices)
+	rs := discover.Rules(c, uplinks, nil)
+	result.Rules = len(rs)
+	gaps := make(map[string]string)
+	for _, g := range discover.Gaps(c, uplinks) {
+		gaps[g.Interface] = g.Why
+	}
+	for i, u := range uplinks {
+		at := Uplink{
+			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: discover.OnLink(u.Link, u.OnLinkRoutes),
+			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
+			Behind: s, Routes: s,
+		}
+		if u.Link.Index != 0 {
+			at.Host = s.State(u.Link)
+		}
+		result.Findings = append(result.Findings, Findings(at)...)
+		found, err := findResponder(at, s.Open)
+		if err != nil {
+			return Inspection{}, err
+		}
+		result.Findings = append(result.Findings, found...)
+	}
+	result.Findings = append(result.Findings, nothing(result, defaults)...)
+	return result, nil
+}
+
+// nothing returns the finding of a host on which nothing would be answered for a
+// reason that no uplink has told yet.
+func nothing(i Inspection, defaults []discover.DefaultDevice) []Finding {
+	const effect = "nothing is answered"
+	switch {
+	case len(i.Uplinks) == 0:
+		return []Finding{{
+			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + discover.NoUplink(defaults), Effect: effect,
+			Remedy: `name the interface that faces the router, with "--interface NAME" or under "uplinks" in the configuration`,
+		}}
+	case i.Rules == 0 && len(i.Findings) == 0:
+		var states []string
+		for _, u := range i.Uplinks {
+			states = append(states, u.Interface+" is "+u.State)
+		}
+		return []Finding{{
+			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: rules are discovered from the on-link prefixes of the uplinks, and " + strings.Join(states, ", "), Effect: effect,
+			Remedy: "mend the uplinks, or add rules to the configuration",
+		}}
+	}
+	return nil
+}

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/mdlayher/packet"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/consume"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Host looks at this host for a configuration. It changes nothing, and solicits
+// addresses that nobody has on the uplinks, which takes a second or two. It needs
+// no privilege; what takes one to see is left out without it. Whether the
+// configuration fits the cluster is for the caller to check.
+func Host(c *config.Config, stateOf StateOf) (Inspection, error) {
+	w, err := hostwatch.Watch()
+	if err != nil {
+		return Inspection{}, err
+	}
+	defer w.Close()
+	return inspect(c, kernel{w.Routes}, stateOf)
+}
+
+// kernel is the system that this process runs on.
+type kernel struct{ *hostwatch.Routes }
+
+// Defaults implements system. The copy of the routes knows the Ethernet devices;
+// the others matter only where there is none.
+func (k kernel) Defaults() ([]discover.DefaultDevice, error) {
+	var ds []discover.DefaultDevice
+	for _, name := range k.DefaultDevices() {
+		ds = append(ds, discover.DefaultDevice{Name: name, Ethernet: true})
+	}
+	if len(ds) > 0 {
+		return ds, nil
+	}
+	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{}, netlink.RT_FILTER_DST) // ::/0
+	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
+		return nil, fmt.Errorf("read default routes: %w", err)
+	}
+	for i := range routes {
+		if routes[i].Type != unix.RTN_UNICAST {
+			continue
+		}
+		indices := []int{routes[i].LinkIndex}
+		for _, hop := range routes[i].MultiPath {
+			indices = append(indices, hop.LinkIndex)
+		}
+		for _, index := range indices {
+			if index != 0 {
+				ds = append(ds, discover.DefaultDevice{Name: k.Name(int32(index))}) //nolint:gosec // an index
+			}
+		}
+	}
+	return ds, nil
+}
+
+// Link implements system.
+func (kernel) Link(name string) (rules.Link, error) {
+	link, err := hostwatch.ReadLink(name, 0)
+	if errors.Is(err, hostwatch.ErrNoLink) {
+		return rules.Link{}, nil
+	}
+	return link, err
+}
+
+// Forwards implements system.
+func (kernel) Forwards(name string) bool { return hostwatch.Forwards(name) }
+
+// OnLink implements system.
+func (k kernel) OnLink(index int) []netip.Prefix { return k.HopsOf(index).OnLink }
+
+// SetUplinks implements system.
+func (k kernel) SetUplinks(indices []int) { k.Routes.SetUplinks(indices) }
+
+// State implements system.
+func (kernel) State(link rules.Link) hostwatch.UplinkState {
+	s := hostwatch.ReadUplink(link)
+	if chains, err := consume.IngressChains(link.Name); err == nil && len(chains) > 0 && s.Ingress == "" {
+		s.Ingress = "chains of nftables (" + strings.Join(chains, ", ") + ") handle the frames that arrive"
+	}
+	return s
+}
+
+// Open implements system.
+func (kernel) Open(index int) (packetLink, error) {
+	conn, err := packet.Listen(&net.Interface{Index: index}, packet.Raw, unix.ETH_P_IPV6, nil)
+	if err != nil {
+		return nil, err
+	}
+	return packetConn{conn}, nil
+}
+
+// packetConn is a packet socket as a packetLink.
+type packetConn struct{ conn *packet.Conn }
+
+// Send implements packetLink.
+func (c packetConn) Send(frame []byte) error {
+	_, err := c.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
+	return err
+}
+
+// Receive implements packetLink.
+func (c packetConn) Receive(b []byte) (int, error) {
+	n, _, err := c.conn.ReadFrom(b)
+	return n, err
+}
+
+// SetDeadline implements packetLink.
+func (c packetConn) SetDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// Close implements packetLink.
+func (c packetConn) Close() error { return c.conn.Close() }

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// rules looks for rules that no router asks for, for such that lead nowhere, and
+// for none at all.
+func (c *collector) rules() {
+	answering := c.answering()
+	if len(answering) == 0 && (c.Forwards || !c.Discovered) { // else forwarding_off says it
+		c.warn(reasonNoRules, "nothing is answered on "+c.name, "add rules to the configuration that hold on "+c.name, "%s", c.noRules())
+	}
+	var off, nowhere []netip.Prefix
+	for _, r := range answering {
+		if c.isOffLink(r.Prefix) {
+			off = append(off, r.Prefix)
+		}
+		// A static rule may be for a tunnel, or for this node itself.
+		back := r.Method != rules.Static || c.Behind.LeadsBack(r.Prefix)
+		if !c.Discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !c.Behind.LeadsBehind(r.Prefix) {
+			nowhere = append(nowhere, r.Prefix)
+		}
+	}
+	if len(off) > 0 {
+		c.warn(reasonOnLink, "a router solicits only addresses that it takes to be on its link", "ask the provider which prefix is on-link, or have the prefix routed to this node instead",
+			"%s has no address and no on-link route in %s", c.name, list(off))
+	}
+	if len(nowhere) > 0 {
+		c.warn(reasonNoRoute, "static rules draw packets here that go back to the router, in a loop; other rules answer for nothing", "ip -6 route add "+nowhere[0].String()+" dev DEVICE",
+			"the kernel routes nothing of %s to a device behind this node", list(nowhere))
+	}
+}
+
+// noRules says why no rule can lead to an answer on the uplink.
+func (c *collector) noRules() string {
+	switch {
+	case len(c.Rules) > 0:
+		return "all rules that hold on " + c.name + " are deny rules"
+	case c.Gap != "":
+		return c.Gap
+	case c.Discovered:
+		return "no rule was discovered for " + c.name
+	}
+	return "no rule of the configuration holds on " + c.name
+}
+
+// isOffLink reports whether a prefix is in none of the link's, as far as one of
+// its kind, global or unique local (RFC 4193), is known.
+func (c *collector) isOffLink(p netip.Prefix) bool {
+	known := false
+	for _, on := range c.OnLink {
+		if on.Overlaps(p) {
+			return false
+		}
+		known = known || on.Addr().IsPrivate() == p.Addr().IsPrivate()
+	}
+	return known
+}
+
+// proxied returns the kernel's proxy entries that rules cover.
+func (c *collector) proxied() []netip.Addr {
+	answering := c.answering()
+	return slices.DeleteFunc(slices.Clone(c.Host.Proxied), func(a netip.Addr) bool {
+		return !slices.ContainsFunc(answering, func(r rules.Rule) bool { return r.Prefix.Contains(a) })
+	})
+}
+
+// joinable is the length from which on the multicast groups of a prefix are
+// joined one by one.
+const joinable = 120
+
+// wide returns the prefixes whose multicast groups are not joined one by one.
+func (c *collector) wide() []netip.Prefix {
+	var ps []netip.Prefix
+	for _, r := range c.answering() {
+		if r.Prefix.Bits() < joinable {
+			ps = append(ps, r.Prefix)
+		}
+	}
+	return ps
+}
