@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -230,6 +231,6 @@ func TestHolding(t *testing.T) {
 
 // The routes of the kernel are what findings ask.
 var (
-	_ inspect.Judge  = (*hostwatch.Routes)(nil)
+	_ inspect.Judge  = (*behind.Judge)(nil)
 	_ inspect.Routes = (*hostwatch.Routes)(nil)
 )

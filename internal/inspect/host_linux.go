@@ -14,6 +14,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
@@ -31,11 +32,20 @@ func Host(c *config.Config, stateOf StateOf) (Inspection, error) {
 		return Inspection{}, err
 	}
 	defer w.Close()
-	return inspect(c, kernel{w.Routes}, stateOf)
+	return inspect(c, kernel{Routes: w.Routes, judge: behind.New(w.Routes, behind.DefaultPolicy())}, stateOf)
 }
 
 // kernel is the system that this process runs on.
-type kernel struct{ *hostwatch.Routes }
+type kernel struct {
+	*hostwatch.Routes
+	judge *behind.Judge
+}
+
+// LeadsBack implements system.
+func (k kernel) LeadsBack(p netip.Prefix) bool { return k.judge.LeadsBack(p) }
+
+// LeadsBehind implements system.
+func (k kernel) LeadsBehind(p netip.Prefix) bool { return k.judge.LeadsBehind(p) }
 
 // Defaults implements system. The copy of the routes knows the Ethernet devices;
 // the others matter only where there is none.
@@ -84,7 +94,7 @@ func (kernel) Forwards(name string) bool { return hostwatch.Forwards(name) }
 func (k kernel) OnLink(index int) []netip.Prefix { return k.HopsOf(index).OnLink }
 
 // SetUplinks implements system.
-func (k kernel) SetUplinks(indices []int) { k.Routes.SetUplinks(indices) }
+func (k kernel) SetUplinks(indices []int) { k.judge.SetUplinks(indices) }
 
 // State implements system.
 func (kernel) State(link rules.Link) hostwatch.UplinkState {
