@@ -6,10 +6,11 @@
 // announcers say of themselves in their leases ([Announcer]); the first of them
 // is the owner, the second the backup. That takes no message for a service, and
 // moves only the share of a node that comes or goes. [Election] holds one
-// announcer's view. What the API server cannot tell, since it is away or late,
+// announcer's view. What the API server cannot tell, because it is away or late,
 // the link does: each announcer asks the owners whether they are alive, and
 // listens to who announces what.
 //
-// The daemon's loop calls an Election under its lock. It has no clock, no socket
-// and no client of its own.
+// An Election is pure state: it has no clock, no socket, no client and no lock.
+// Package cluster calls it with its own lock held, hands it leases, services and
+// signs, sends the questions that it returns, and puts its changes in force.
 package ownership

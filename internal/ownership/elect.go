@@ -5,9 +5,53 @@ package ownership
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
+
+// HandOver is how long an owner goes on to answer when its address goes to another
+// announcer as planned, which may read the leases later than we do. A solicitation
+// that fell between the two would be repeated after a second, RETRANS_TIMER of
+// RFC 4861 §10.
+const HandOver = 500 * time.Millisecond
+
+// Update takes changes of service addresses over.
+func (e *Election) Update(facts []Fact) {
+	for _, f := range facts {
+		a := e.addresses[f.Address]
+		switch {
+		case f.Gone && a == nil:
+		case f.Gone:
+			e.count(a, -1)
+			delete(e.addresses, f.Address)
+			delete(e.left, f.Address)
+			delete(e.held, f.Address)
+			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
+		case a == nil:
+			a = &address{local: f.Local, nodes: f.Nodes}
+			e.addresses[f.Address] = a
+			owner, backup := e.elect(f.Address, a)
+			e.assign(f.Address, a, owner, backup, true)
+		default:
+			a.local, a.nodes = f.Local, f.Nodes
+			e.reelect(f.Address, a)
+		}
+	}
+}
+
+// Changes returns what has changed since it was last called, and is to be put in
+// force now.
+func (e *Election) Changes(now time.Time) []Change {
+	changes := e.changes
+	e.changes = nil
+	for _, c := range changes {
+		if until, held := e.held[c.Address]; held && until.IsZero() {
+			e.held[c.Address] = now.Add(HandOver)
+		}
+	}
+	return changes
+}
 
 // electIf decides anew if something has changed.
 func (e *Election) electIf(changed bool) {
@@ -85,15 +129,6 @@ func (e *Election) ranked() *Announcer {
 	return &e.ranks
 }
 
-// takes reports whether a node takes traffic for the address.
-func (a *address) takes(node string) bool {
-	if !a.local {
-		return true
-	}
-	_, found := slices.BinarySearch(a.nodes, node)
-	return found
-}
-
 func (e *Election) assign(s netip.Addr, a *address, owner, backup string, fresh bool) {
 	if !fresh && owner == a.owner && backup == a.backup {
 		return
@@ -114,12 +149,97 @@ func (e *Election) count(a *address, n int) {
 	add(e.stands, a.backup, n)
 }
 
-// add adds to a number that is not kept when it is 0.
-func add(m map[string]int, node string, n int) {
-	if node == "" {
+// hold reports whether we go on to answer for an address that has the owner from now
+// on: it was ours, and the owner has not announced it yet.
+func (e *Election) hold(s netip.Addr, a *address, owner string, fresh bool) bool {
+	_, held := e.held[s]
+	switch {
+	case owner == "" || owner == e.self.Node || a.leftTo != "" || e.phase != member || !a.takes(e.self.Node):
+		delete(e.held, s)
+		return false
+	case !held && (fresh || a.owner != e.self.Node):
+		return false
+	case !held:
+		e.held[s] = time.Time{} // Changes knows what time it is
+	}
+	return true
+}
+
+// release ends the hold of an address: its owner has announced it, or has had the
+// time to.
+func (e *Election) release(s netip.Addr) {
+	if _, held := e.held[s]; !held {
 		return
 	}
-	if m[node] += n; m[node] == 0 {
-		delete(m, node)
+	delete(e.held, s)
+	a := e.addresses[s]
+	e.changes = append(e.changes, Change{Address: s, Owner: a.owner, Backup: a.backup, Before: a.owner})
+}
+
+// releaseAll ends all holds, as when the link is lost.
+func (e *Election) releaseAll() {
+	for s := range e.held {
+		e.release(s)
 	}
+}
+
+// holdsDue ends the holds whose time is over.
+func (e *Election) holdsDue(now time.Time) {
+	for s, until := range e.held {
+		if !until.IsZero() && !now.Before(until) {
+			e.release(s)
+		}
+	}
+}
+
+// Requests returns the nodes that a Local policy needs among the announcers, in order:
+// for an address of our rules that none of those who would announce without being
+// asked may own, two of those that take traffic for it. Announcers with the same rules
+// choose the same.
+func (e *Election) Requests(regular func(node string) bool) []string {
+	wanted := make(map[string]bool)
+	known := make(map[string]bool) // answers of regular
+	isRegular := func(node string) bool {
+		is, asked := known[node]
+		if !asked {
+			is = regular(node)
+			known[node] = is
+		}
+		return is
+	}
+	for s, a := range e.addresses {
+		if !a.local {
+			continue
+		}
+		if covered, _ := e.self.covers(s); !covered {
+			continue
+		}
+		if slices.ContainsFunc(a.nodes, func(node string) bool { return e.mayOwn(node, s) && isRegular(node) }) {
+			continue
+		}
+		for _, node := range best(a.nodes, s) {
+			wanted[node] = true
+		}
+	}
+	names := make([]string, 0, len(wanted))
+	for node := range wanted {
+		names = append(names, node)
+	}
+	slices.Sort(names)
+	return names[:min(len(names), maxRequests)]
+}
+
+// mayOwn reports whether a node announces and has a rule for an address. What the
+// link says of it does not count, so that all see the same.
+func (e *Election) mayOwn(node string, s netip.Addr) bool {
+	a := &e.self
+	if node != e.self.Node {
+		p := e.peers[node]
+		if p == nil || p.expired {
+			return false
+		}
+		a = &p.Announcer
+	}
+	covered, _ := a.covers(s)
+	return covered
 }

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	// presenceEvery is how often an owner, or who is next in line, is asked whether
+	// it is alive, by each announcer and whatever the number of addresses.
+	presenceEvery = time.Second
+	// presenceWait is how long it may take to answer.
+	presenceWait = 500 * time.Millisecond
+	// presenceMisses unanswered questions make it dead: 2.5 seconds after its
+	// last sign of life at the latest.
+	presenceMisses = 3
+	// deadEvery is how often a dead owner is asked for what was its.
+	deadEvery = 5 * time.Second
+	// checkWait and checkAsks are for the question whether another announcer
+	// has taken over what would be ours.
+	checkWait = 250 * time.Millisecond
+	checkAsks = 2
+)
+
+const (
+	// deferFor is how long an address is left to a peer that has just announced it,
+	// until the leases explain why.
+	deferFor = 5 * time.Second
+	// askLeft is how often that peer is asked meanwhile.
+	askLeft = time.Second
+)
+
+// Due performs what is due at now, and returns the questions to send.
+func (e *Election) Due(now time.Time) []Ask {
+	if e.mode != rules.OwnershipHash || e.alone {
+		return nil
+	}
+	e.looked = now
+	if !e.settleAt.IsZero() && !now.Before(e.settleAt) && e.phase == member {
+		e.setSettled(true, now)
+		e.electAll()
+	}
+	e.expire(now)
+	e.holdsDue(now)
+	e.leftDue(now)
+	asks := e.checksDue(now)
+	if len(e.self.Links) == 0 {
+		return asks
+	}
+	died := false
+	for _, p := range e.peers {
+		more, dead := e.peerDue(p, now)
+		asks, died = append(asks, more...), died || dead
+	}
+	e.electIf(died)
+	return asks
+}
+
+// Next returns when Due has something to do, and false for never.
+func (e *Election) Next() (first time.Time, ok bool) {
+	if e.mode != rules.OwnershipHash || e.alone {
+		return time.Time{}, false
+	}
+	sooner := func(t time.Time) {
+		if !t.IsZero() && (!ok || t.Before(first)) {
+			first, ok = t, true
+		}
+	}
+	sooner(e.settleAt)
+	for _, c := range e.checks {
+		if !c.taken {
+			sooner(c.due)
+		}
+	}
+	for _, a := range e.left {
+		sooner(a.until)
+	}
+	for _, until := range e.held {
+		sooner(until)
+	}
+	for _, p := range e.peers {
+		if p.expired {
+			continue
+		}
+		if len(e.self.Links) > 0 {
+			sooner(p.due)
+		}
+		if end := p.seen.Add(leaseTime); end.After(e.looked) { // else we were frozen, and look when we are not
+			sooner(end)
+		}
+	}
+	return first, ok
+}
+
+// peerDue checks one peer: it asks an owner or a backup whether it is alive, and a dead
+// peer whether it answers for an address that was its own. died is true when the peer
+// has just turned out to be dead.
+func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, died bool) {
+	if p.expired || now.Before(p.due) {
+		return nil, false
+	}
+	if p.dead {
+		p.due = now.Add(deadEvery)
+		for s, a := range e.addresses {
+			if a.owner == e.self.Node && e.wouldOwn(p, s, a) {
+				return p.asks(s), false
+			}
+		}
+		return nil, false
+	}
+	if p.open && e.reaches(p) {
+		if p.misses++; p.misses >= presenceMisses {
+			p.dead, p.open, p.due = true, false, now.Add(deadEvery)
+			return nil, true
+		}
+	}
+	if e.stands[p.Node] == 0 {
+		p.open, p.misses, p.due = false, 0, now.Add(presenceEvery)
+		return nil, false
+	}
+	p.open, p.asked, p.due = true, now, now.Add(presenceWait)
+	if !e.reaches(p) {
+		p.due = now.Add(deadEvery)
+	}
+	return p.asks(rules.Presence(p.Node)), false
+}
+
+// reaches reports whether silence of a peer means anything: it has answered
+// before, or is on our link. One on another link is dead when its lease says so.
+func (e *Election) reaches(p *peer) bool { return p.answers || e.self.sameLink(&p.Announcer) }
+
+// wouldOwn reports whether a dead peer would own an address if it were alive.
+func (e *Election) wouldOwn(p *peer, s netip.Addr, a *address) bool {
+	p.dead = false
+	owner, _ := e.elect(s, a)
+	p.dead = true
+	return owner == p.Node
+}
+
+// checkAll begins to check whether others have taken our addresses over: one address
+// for each peer that is a backup.
+func (e *Election) checkAll(now time.Time) {
+	was, phase := e.self.Settled, e.phase
+	e.self.Settled, e.phase = true, member
+	asked := make(map[string]bool)
+	for s, a := range e.addresses {
+		owner, backup := e.elect(s, a)
+		if owner == e.self.Node && backup != "" && !asked[backup] {
+			asked[backup] = true
+			e.checks = append(e.checks, &check{peer: backup, address: s, due: now})
+		}
+	}
+	e.self.Settled, e.phase, e.asked = was, phase, len(e.checks)
+}
+
+// takeBack no longer leaves addresses to a peer: the ranks decide again who owns them.
+func (e *Election) takeBack(node string) {
+	for s, a := range e.left {
+		if a.leftTo == node {
+			a.leftTo = ""
+			delete(e.left, s)
+		}
+	}
+	e.electAll()
+}
+
+// leftDue begins to check whether the peers that addresses were left to still answer.
+func (e *Election) leftDue(now time.Time) {
+	asked := make(map[string]bool)
+	for s, a := range e.left {
+		if now.Before(a.until) {
+			continue
+		}
+		if !asked[a.leftTo] && !e.isChecking(a.leftTo) {
+			asked[a.leftTo] = true
+			e.checks = append(e.checks, &check{peer: a.leftTo, address: s, due: now, left: true})
+		}
+		a.until = now.Add(askLeft)
+	}
+}
+
+func (e *Election) isChecking(peer string) bool {
+	return slices.ContainsFunc(e.checks, func(c *check) bool { return c.left && c.peer == peer })
+}
+
+// checksDue advances the checks, and returns the questions to send.
+func (e *Election) checksDue(now time.Time) []Ask {
+	var asks []Ask
+	rest := e.checks[:0]
+	for _, c := range e.checks {
+		p := e.peers[c.peer]
+		switch {
+		case c.taken || now.Before(c.due):
+			rest = append(rest, c)
+		case p == nil || c.asks >= checkAsks: // it does not answer
+			if c.left {
+				e.takeBack(c.peer)
+			}
+		default:
+			c.asks++
+			c.due = now.Add(checkWait)
+			asks = append(asks, p.asks(c.address)...)
+			rest = append(rest, c)
+		}
+	}
+	e.checks = rest
+	e.endChecks(now)
+	return asks
+}
+
+// endChecks makes this node a member once the last check of its start has ended. While
+// the election is frozen, peers that did not take over still count on us: only addresses
+// whose backup has taken over are left to it.
+func (e *Election) endChecks(now time.Time) {
+	if e.phase != checking || slices.ContainsFunc(e.checks, func(c *check) bool { return !c.taken }) {
+		return
+	}
+	taken := make(map[string]bool)
+	for _, c := range e.checks {
+		taken[c.peer] = true
+	}
+	asked := e.asked
+	e.checks, e.asked, e.recordChanged = nil, 0, true
+	if len(taken) == 0 || len(taken) == asked || !e.Frozen(now) {
+		e.enter(len(taken) == 0, now)
+		return
+	}
+	e.enter(true, now)
+	for s, a := range e.addresses {
+		if a.owner == e.self.Node && taken[a.backup] {
+			a.leftTo, a.since, a.until = a.backup, now, now.Add(askLeft)
+			e.left[s] = a
+			e.reelect(s, a)
+		}
+	}
+}

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ownership
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+const (
+	// leaseTime is how long a lease is valid after its last renewal.
+	leaseTime = 10 * time.Second
+	// freezeAfter is how long we may go without seeing a renewal of our own, or the
+	// first list, before we stop judging peers by their leases: we may be the one
+	// that is cut off. It is less than leaseTime.
+	freezeAfter = 7 * time.Second
+)
+
+// Heard notes that the leases are current: the API server has just listed them.
+func (e *Election) Heard(now time.Time) {
+	if e.Frozen(now) { // nobody could renew while we could not see it
+		for _, p := range e.peers {
+			p.seen = now
+		}
+	}
+	e.ownSeen = now
+}
+
+// Renewed updates the view after a renewal of a lease.
+func (e *Election) Renewed(a Announcer, now time.Time) {
+	if a.Node == e.self.Node {
+		if a.Holder != e.self.Holder { // of the last process
+			e.resume = e.resume || a.Settled
+			return
+		}
+		e.Heard(now)
+		was := e.published
+		e.published = a
+		if !was.same(a) { // which may explain to others what was left to them
+			for _, l := range e.left {
+				l.until = now
+			}
+		}
+		e.electIf(was.Holder != a.Holder || was.Excluded != a.Excluded || was.Cordoned != a.Cordoned || was.Weight != a.Weight)
+		return
+	}
+	p := e.peers[a.Node]
+	if p == nil {
+		e.peers[a.Node] = &peer{Announcer: a, seen: now, due: now}
+		e.electAll()
+		return
+	}
+	back := p.expired || p.dead && (p.Holder != a.Holder || p.Settled && !a.Settled)
+	changed := back || !p.same(a)
+	p.answers = p.answers && p.Holder == a.Holder && !changed // it may be on another link now
+	p.Announcer, p.seen, p.expired = a, now, false
+	if back {
+		p.dead, p.misses, p.open, p.due = false, 0, false, now
+	}
+	if changed {
+		e.electAll()
+	}
+}
+
+// Left removes an announcer whose lease was deleted: it has stopped as planned.
+func (e *Election) Left(node string) {
+	if _, known := e.peers[node]; known {
+		delete(e.peers, node)
+		e.electAll()
+	}
+}
+
+// Frozen reports whether the leases cannot be trusted: neither a first list nor a
+// renewal of our own was seen lately.
+func (e *Election) Frozen(now time.Time) bool {
+	return e.mode == rules.OwnershipHash && !e.alone && now.Sub(e.ownSeen) > freezeAfter
+}
+
+// expire marks peers whose leases were not renewed in time, unless we are frozen.
+func (e *Election) expire(now time.Time) {
+	if e.Frozen(now) {
+		return
+	}
+	ended := false
+	for _, p := range e.peers {
+		if !p.expired && now.Sub(p.seen) >= leaseTime {
+			p.expired, ended = true, true
+		}
+	}
+	if ended {
+		e.electAll()
+	}
+}
+
+// Speaks reports whether Record returns the present state. A node that is still
+// checking on the link who has taken over does not know it yet.
+func (e *Election) Speaks() bool { return e.begun && e.phase != checking }
+
+// Record returns the record for our lease, with the nodes that should announce as
+// well. While Speaks is false the record does not change: others would leave
+// addresses to us that we do not take.
+func (e *Election) Record(requests ...string) string {
+	if e.phase != checking {
+		e.lastRecord = e.self
+		e.lastRecord.Joining = !e.begun
+	}
+	e.lastRecord.Requests = requests
+	return e.lastRecord.Record()
+}
+
+// RecordChanged reports whether the record has changed since the last call.
+func (e *Election) RecordChanged() bool {
+	changed := e.recordChanged
+	e.recordChanged = false
+	return changed
+}
+
+// Knows reports whether an announcer has that link-layer address.
+func (e *Election) Knows(m MAC) bool { return e.peerOf(m) != nil }
+
+// peerOf returns the peer with a link-layer address: a living one rather than
+// what a node was called before.
+func (e *Election) peerOf(m MAC) *peer {
+	var found *peer
+	for _, p := range e.peers {
+		if p.has(m) && (found == nil || p.live() && !found.live() || p.live() == found.live() && !p.expired && found.expired) {
+			found = p
+		}
+	}
+	return found
+}
+
+// Hear updates the view after an advertisement of a peer.
+func (e *Election) Hear(s Sign, now time.Time) {
+	p := e.peerOf(s.From)
+	if p == nil || e.mode != rules.OwnershipHash || e.alone {
+		return
+	}
+	switch {
+	case rules.PresencePrefix().Contains(s.Address):
+		e.present(s)
+	case s.Announced:
+		e.announced(p, s.Address, now)
+	default:
+		e.answered(p, s.Address, now)
+	}
+}
+
+// present notes that the daemon with a presence address is alive.
+func (e *Election) present(s Sign) {
+	for _, p := range e.peers {
+		if p.open && s.Address == rules.Presence(p.Node) && p.has(s.From) {
+			p.open, p.misses, p.due, p.answers = false, 0, p.asked.Add(presenceEvery), true
+		}
+	}
+}
+
+// announced notes that a peer has taken an address over.
+func (e *Election) announced(p *peer, s netip.Addr, now time.Time) {
+	if p.expired && !e.Frozen(now) { // it is cut off from the API server, and we are not
+		return
+	}
+	e.revive(p, now)
+	e.release(s)
+	a := e.addresses[s]
+	if a == nil || a.owner != e.self.Node {
+		return
+	}
+	a.leftTo, a.since, a.until = p.Node, now, now.Add(askLeft)
+	e.left[s] = a
+	e.reelect(s, a)
+}
+
+// revive notes that a peer is alive after all.
+func (e *Election) revive(p *peer, now time.Time) {
+	if p.live() {
+		return
+	}
+	p.dead, p.expired, p.misses, p.open, p.due, p.seen = false, false, 0, false, now, now
+	e.electAll()
+}
+
+// answered notes that a peer answers for an address.
+func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
+	for i, c := range e.checks {
+		if c.peer != p.Node || c.address != s {
+			continue
+		}
+		if !c.left { // the other checks go on
+			c.taken = true
+			e.endChecks(now)
+			return
+		}
+		e.checks = append(e.checks[:i], e.checks[i+1:]...)
+		// Others may be about to read in the leases what explains it. While these
+		// tell nothing it stays as it is.
+		if a := e.addresses[s]; a != nil && !e.Frozen(now) && now.Sub(a.since) >= deferFor {
+			e.setSettled(false, now) // the others have gone on without us
+			e.takeBack(p.Node)
+		}
+		return
+	}
+	if a := e.addresses[s]; p.dead && a != nil && a.owner == e.self.Node {
+		e.revive(p, now)
+	}
+}
