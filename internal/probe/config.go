@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"log/slog"
+	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Config is what a Prober works with.
+type Config struct {
+	// Store holds the rules, and gets the targets that have answered.
+	Store *rules.Store
+	// Devices are the interfaces of the host.
+	Devices Devices
+	// ReadLink reads the facts of the interface with that index.
+	ReadLink func(index int) (rules.Link, error)
+	// Open opens the probe socket.
+	Open func() (Socket, error)
+	// Wires makes host routes.
+	Wires Wires
+	// Neighbors reads the kernel's neighbor table.
+	Neighbors func() ([]hostwatch.Neighbor, error)
+	Log       *slog.Logger
+}
+
+// Devices are the interfaces of the host, as they are known without asking the
+// kernel: *hostwatch.Routes.
+type Devices interface {
+	// Index returns the index of the interface with that name, 0 for none.
+	Index(name string) int32
+	// Name returns the name of the interface with that index.
+	Name(index int32) string
+	// Has reports whether there is an interface with that index.
+	Has(index int32) bool
+}
+
+// Socket sends solicitations and hears the answers: *ndp.ProbeSocket.
+type Socket interface {
+	// Send asks for a target on a device.
+	Send(device *ndp.Interface, target netip.Addr) error
+	// Run hands every answer to f, until Close, and returns nil then.
+	Run(f func(target netip.Addr, device int)) error
+	Close() error
+}
+
+// Wires makes and removes the host routes of autowire: [KernelWires].
+type Wires interface {
+	// Existing returns the routes that an earlier process has left behind.
+	Existing() []hostwatch.HostRoute
+	// Add makes a route. The error wraps os.ErrExist where there is one already.
+	Add(target netip.Addr, device int) error
+	// Remove removes a route, if it is there.
+	Remove(target netip.Addr, device int) error
+}
+
+// KernelWires are host routes in the kernel's tables.
+type KernelWires struct{ Routes *hostwatch.Routes }
+
+// Existing returns the routes of this program that were there at the start.
+func (w KernelWires) Existing() []hostwatch.HostRoute { return w.Routes.HostRoutes() }
+
+// Add makes a route.
+func (KernelWires) Add(target netip.Addr, device int) error {
+	return hostwatch.AddHostRoute(target, device)
+}
+
+// Remove removes a route.
+func (KernelWires) Remove(target netip.Addr, device int) error {
+	return hostwatch.RemoveHostRoute(target, device)
+}

@@ -1,0 +1,414 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package probe
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+func (h *host) probed() int { return h.store.Load().Entries(rules.Probed) }
+
+// TestAskAndAnswer asks on every device of the rule, and settles what waited after
+// the answer was published.
+func TestAskAndAnswer(t *testing.T) {
+	t.Parallel()
+	play(t, onDevices("pod1", "pod2", "missing"), nil, func(h *host) {
+		h.ask(target(1))
+		want := []ndp.Solicit{{Target: target(1), Device: pod1}, {Target: target(1), Device: pod2}}
+		if !slices.Equal(h.asked, want) {
+			t.Errorf("asked %v, want %v", h.asked, want)
+		}
+		h.hear(target(1), pod2)
+		if want := []string{"2001:db8::101 answered"}; !slices.Equal(h.settled, want) {
+			t.Errorf("settled %q, want %q", h.settled, want)
+		}
+		h.ask(target(2))
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if want := "2001:db8::201 unanswered"; h.settled[1] != want {
+			t.Errorf("settled %q, want %q", h.settled[1], want)
+		}
+		if h.probed() != 1 {
+			t.Errorf("%d targets in the store", h.probed())
+		}
+	})
+}
+
+// TestNothingBlocks has each thing that a Prober works with block: nobody who
+// tells it something waits, and what was told is merged. Before this the shutdown
+// could hang in a send to a task that had ended.
+func TestNothingBlocks(t *testing.T) {
+	t.Parallel()
+	flood := func(t *testing.T, h *host) {
+		t.Helper()
+		begin, refused := time.Now(), 0
+		for i := range 20000 {
+			h.p.RoutesChanged([]netip.Prefix{netip.PrefixFrom(target(i), 128)}, i%7 == 0)
+			h.p.DeviceChanged(i)
+			h.p.Neighbor(hostwatch.Neighbor{Index: pod1, Address: target(i), Alive: true})
+			h.p.Neighbor(hostwatch.Neighbor{Index: pod1, Address: target(i), Failed: true})
+			if !h.p.Ask(ndp.Query{Target: target(i), Verdict: rules.Verdict{Probe: true, Device: pod1}}) {
+				refused++
+			}
+			if i%100 == 0 {
+				h.p.RulesChanged()
+			}
+			_, _, _ = h.p.Ready(), h.p.Fault(), h.p.String()
+		}
+		if d := time.Since(begin); d != 0 { // of the fake clock: a wait for ever ends the test
+			t.Errorf("waited %s", d)
+		}
+		if refused < 19000 {
+			t.Errorf("only %d queries were refused", refused)
+		}
+	}
+	autowired := onDevices("pod1")
+	autowired[0].Autowire = true
+	for _, blocks := range []string{"ReadLink", "Open", "Neighbors", "Add", "Send"} {
+		t.Run(blocks, func(t *testing.T) {
+			t.Parallel()
+			play(t, autowired, func(h *host) {
+				if blocks == "Open" || blocks == "Neighbors" {
+					h.gate, h.blocks = make(chan struct{}), blocks
+				}
+			}, func(h *host) {
+				if h.gate == nil {
+					if blocks == "Add" {
+						h.ask(target(1))
+					}
+					h.gate, h.blocks = make(chan struct{}), blocks
+					if blocks == "Add" {
+						h.hear(target(1), pod1)
+					} else {
+						h.ask(target(1))
+					}
+				}
+				flood(t, h)
+				close(h.gate)
+				synctest.Wait()
+				if err := h.p.Ready(); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+	t.Run("ended", func(t *testing.T) {
+		t.Parallel()
+		var ended *host
+		play(t, onDevices("pod1"), nil, func(h *host) { ended = h })
+		synctest.Test(t, func(t *testing.T) {
+			ended.p.mail = newMailbox() // a channel belongs to a bubble
+			ended.p.queries = make(chan ndp.Query, queryQueue)
+			flood(t, ended)
+		})
+	})
+}
+
+// TestDescriptorShortage is a host without a free descriptor: the Prober waits, and
+// loses nobody who has answered before.
+func TestDescriptorShortage(t *testing.T) {
+	t.Parallel()
+	shortage := fmt.Errorf("open packet socket: %w", unix.EMFILE)
+	t.Run("at the start", func(t *testing.T) {
+		t.Parallel()
+		play(t, onDevices("pod1"), func(h *host) { h.openErr = shortage }, func(h *host) {
+			h.ask(target(1))
+			time.Sleep(time.Minute)
+			if n := len(h.opens); n < 10 || n > 20 {
+				t.Errorf("%d attempts in a minute", n)
+			}
+			if h.p.Ready() == nil || h.p.Fault() == nil {
+				t.Error("ready")
+			}
+			if h.refused != 1 || len(h.settled) != 0 {
+				t.Errorf("%d refused, %q settled", h.refused, h.settled)
+			}
+			h.openErr = nil
+			time.Sleep(10 * time.Second)
+			if err := h.p.Ready(); err != nil {
+				t.Error(err)
+			}
+			h.ask(target(1))
+			h.hear(target(1), pod1)
+			if h.probed() != 1 {
+				t.Error("nobody is found")
+			}
+			if n := strings.Count(h.log.String(), "level=WARN"); n != 1 {
+				t.Errorf("%d warnings:\n%s", n, h.log.String())
+			}
+		})
+	})
+	t.Run("after the reader failed", func(t *testing.T) {
+		t.Parallel()
+		play(t, onDevices("pod1"), nil, func(h *host) {
+			h.ask(target(1))
+			h.hear(target(1), pod1)
+			h.openErr = shortage
+			h.socket.end <- unix.ENOBUFS
+			time.Sleep(10 * time.Minute) // many TTLs
+			if h.probed() != 1 {
+				t.Error("a target that could not be asked counts as gone")
+			}
+			h.openErr = nil
+			time.Sleep(time.Minute)
+			if h.probed() != 0 {
+				t.Error("a target that does not answer stays")
+			}
+		})
+	})
+}
+
+// TestReaderFails has the socket's reader fail as soon as it is opened.
+func TestReaderFails(t *testing.T) {
+	t.Parallel()
+	play(t, onDevices("pod1"), nil, func(h *host) {
+		for range 600 {
+			if s := h.socket; !s.closed {
+				s.end <- unix.ENOBUFS
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(h.opens); n < 10 || n > 20 {
+			t.Errorf("%d sockets in a minute", n)
+		}
+		if n := strings.Count(h.log.String(), "level=WARN"); n != 1 {
+			t.Errorf("%d warnings:\n%s", n, h.log.String())
+		}
+		time.Sleep(10 * time.Second)
+		h.ask(target(1))
+		if len(h.asked) != 1 {
+			t.Error("nobody is asked")
+		}
+	})
+}
+
+// TestNeighborsGoFirst takes from the kernel's neighbor table what probe rules are
+// about, at the start and when the first probe rule comes.
+func TestNeighborsGoFirst(t *testing.T) {
+	t.Parallel()
+	known := []hostwatch.Neighbor{
+		{Index: pod1, Address: target(1), Alive: true},
+		{Index: pod2, Address: target(2), Alive: true}, // not where the rule looks
+		{Index: pod1, Address: netip.MustParseAddr("2001:db8:f::1"), Alive: true},
+	}
+	want := []netip.Addr{target(1)}
+	t.Run("at the start", func(t *testing.T) {
+		t.Parallel()
+		play(t, onDevices("pod1"), func(h *host) { h.neighbors = known }, func(h *host) {
+			if !slices.Equal(h.primed, want) {
+				t.Errorf("primed %v", h.primed)
+			}
+		})
+	})
+	t.Run("with the first rule", func(t *testing.T) {
+		t.Parallel()
+		static := []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Static}}
+		play(t, static, func(h *host) { h.neighbors = known }, func(h *host) {
+			if len(h.primed) > 0 || len(h.opens) > 0 {
+				t.Error("does something without a probe rule")
+			}
+			for _, rs := range [][]rules.Rule{onDevices("pod1"), onDevices("pod1", "tun0"), static} {
+				if err := h.store.SetRules(rs); err != nil {
+					t.Fatal(err)
+				}
+				h.p.RulesChanged()
+				synctest.Wait()
+			}
+			if !slices.Equal(h.primed, want) {
+				t.Errorf("primed %v", h.primed)
+			}
+			if !h.socket.closed {
+				t.Error("the socket is open without a probe rule")
+			}
+		})
+	})
+	t.Run("after an error", func(t *testing.T) {
+		t.Parallel()
+		play(t, onDevices("pod1"), func(h *host) { h.neighbors, h.nErr = known, unix.EMFILE }, func(h *host) {
+			if err := h.p.Ready(); err != nil {
+				t.Errorf("targets can be asked without the neighbor table, but: %v", err)
+			}
+			h.nErr = nil
+			time.Sleep(time.Second)
+			if !slices.Equal(h.primed, want) {
+				t.Errorf("primed %v", h.primed)
+			}
+		})
+	})
+}
+
+// TestDeviceVanishes forgets what was found on a device that is gone, even when it
+// is not known which one changed.
+func TestDeviceVanishes(t *testing.T) {
+	t.Parallel()
+	for name, index := range map[string]int{"its event": pod1, "an overrun": 0} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			route := []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Probe}}
+			play(t, route, func(h *host) {
+				h.store.Update(rules.Kernel, []rules.EntryChange{{Entry: rules.Entry{Prefix: netip.MustParsePrefix("2001:db8::/64"), Behind: true, Neighbor: true, Device: pod1}}})
+			}, func(h *host) {
+				h.ask(target(1))
+				h.hear(target(1), pod1)
+				h.p.RulesChanged() // what was read of devices is read again
+				h.p.DeviceChanged(index)
+				synctest.Wait()
+				if h.probed() != 1 {
+					t.Error("lost with the device there")
+				}
+				delete(h.names, "pod1")
+				h.p.DeviceChanged(index)
+				synctest.Wait()
+				if h.probed() != 0 {
+					t.Error("a target on a device that is gone counts as alive")
+				}
+			})
+		})
+	}
+}
+
+// TestNoNeighborDiscovery never sends Ethernet frames into a tunnel.
+func TestNoNeighborDiscovery(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name    string
+		devices []string
+		asked   []ndp.Solicit
+		settled int
+	}{
+		{"tunnel only", []string{"tun0"}, nil, 500},
+		{"tunnel and veth", []string{"tun0", "pod1"}, []ndp.Solicit{{Target: target(1), Device: pod1}}, 0},
+		{"no device at all", []string{"missing"}, nil, 500},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			play(t, onDevices(tt.devices...), nil, func(h *host) {
+				for range 500 {
+					h.ask(target(1))
+				}
+				if !slices.Equal(h.asked, tt.asked) {
+					t.Errorf("asked %v, want %v", h.asked, tt.asked)
+				}
+				if len(h.settled) != tt.settled {
+					t.Errorf("%d settled, want %d", len(h.settled), tt.settled)
+				}
+				if h.reads > len(tt.devices) {
+					t.Errorf("devices were read %d times", h.reads)
+				}
+				want := 0
+				if tt.devices[0] == "tun0" {
+					want = 1
+				}
+				if n := strings.Count(h.log.String(), "asking on device tun0 failed"); n != want {
+					t.Errorf("%d warnings:\n%s", n, h.log.String())
+				}
+			})
+		})
+	}
+}
+
+// TestUnreadableDevice reads a device that cannot be read once a second, however
+// many ask.
+func TestUnreadableDevice(t *testing.T) {
+	t.Parallel()
+	play(t, []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Probe}}, func(h *host) { delete(h.names, "pod1") }, func(h *host) {
+		for i := range 500 {
+			h.ask(target(i))
+			time.Sleep(10 * time.Millisecond)
+		}
+		if h.reads > 6 {
+			t.Errorf("read %d times in 5 s", h.reads)
+		}
+		if len(h.settled) != 500 {
+			t.Errorf("%d settled", len(h.settled))
+		}
+	})
+}
+
+func TestAutowire(t *testing.T) {
+	t.Parallel()
+	rs := onDevices("pod1", "pod2")
+	rs[0].Autowire = true
+	rs[0].Timing.TTL = time.Hour
+	play(t, rs, func(h *host) {
+		h.wired[target(9)] = pod2
+		h.existing = []hostwatch.HostRoute{{Address: target(9), Device: pod2}}
+	}, func(h *host) {
+		if len(h.wired) > 0 {
+			t.Errorf("the last process's routes stay: %v", h.wired)
+		}
+		h.ask(target(1))
+		h.hear(target(1), pod1)
+		if h.wired[target(1)] != pod1 {
+			t.Errorf("routes are %v", h.wired)
+		}
+		h.hear(target(1), pod2)
+		if h.wired[target(1)] != pod2 {
+			t.Errorf("after the target moved: %v", h.wired)
+		}
+		for _, index := range []int{pod2, 0} {
+			clear(h.wired) // as the kernel does when the device goes down
+			h.p.DeviceChanged(index)
+			synctest.Wait()
+			if h.wired[target(1)] != pod2 {
+				t.Errorf("after device %d changed: %v", index, h.wired)
+			}
+		}
+		h.addErr = os.ErrExist
+		h.ask(target(2))
+		h.hear(target(2), pod1)
+		h.wired[target(2)] = pod1 // somebody else's
+		if err := h.store.SetRules(onDevices("pod1")); err != nil {
+			t.Fatal(err)
+		}
+		h.p.RulesChanged()
+		synctest.Wait()
+		if _, still := h.wired[target(1)]; still || h.wired[target(2)] != pod1 {
+			t.Errorf("after the rule went: %v", h.wired)
+		}
+		delete(h.wired, target(2))
+		if s := h.log.String(); s != "" {
+			t.Errorf("log: %s", s)
+		}
+	})
+}
+
+// TestFaultsAreKeptApart logs the same cause for each thing that fails, and once
+// for many addresses.
+func TestFaultsAreKeptApart(t *testing.T) {
+	t.Parallel()
+	rs := onDevices("pod1")
+	rs[0].Autowire = true
+	play(t, rs, func(h *host) { h.nErr = unix.EPERM }, func(h *host) {
+		for i := range 50 {
+			h.ask(target(i))
+			h.addErr = fmt.Errorf("add route to %s: %w", target(i), unix.EPERM)
+			h.hear(target(i), pod1)
+		}
+		for _, what := range []string{"reading the neighbor table failed", "adding a host route failed"} {
+			if n := strings.Count(h.log.String(), what); n != 1 {
+				t.Errorf("%q is logged %d times:\n%s", what, n, h.log.String())
+			}
+		}
+		time.Sleep(faultInterval)
+		h.ask(target(99))
+		h.hear(target(99), pod1)
+		if n := strings.Count(h.log.String(), "adding a host route failed"); n != 2 {
+			t.Errorf("a fault that lasts is logged %d times after an hour", n)
+		}
+	})
+}
