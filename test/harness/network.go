@@ -92,13 +92,19 @@ func OpenPort(tb testing.TB, n *lab.Namespace, device string) *Port {
 		p.conn, err = packet.Listen(ifi, packet.Raw, unix.ETH_P_ALL, nil)
 		return err
 	}))
-	raw, err := p.conn.SyscallConn()
+	ignoreOutgoing(tb, p.conn)
+	tb.Cleanup(func() { _ = p.conn.Close() })
+	return p
+}
+
+// ignoreOutgoing keeps a socket from what this host sends on its device.
+func ignoreOutgoing(tb testing.TB, conn *packet.Conn) {
+	tb.Helper()
+	raw, err := conn.SyscallConn()
 	Must(tb, err)
 	Must(tb, raw.Control(func(fd uintptr) {
 		Must(tb, unix.SetsockoptInt(int(fd), unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1))
 	}))
-	tb.Cleanup(func() { _ = p.conn.Close() })
-	return p
 }
 
 // Send sends a frame.

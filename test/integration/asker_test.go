@@ -3,7 +3,9 @@
 package integration
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -16,4 +18,12 @@ type status = daemon.Status
 func newAsker(t *testing.T, n *harness.Network) *harness.Asker {
 	t.Helper()
 	return harness.NewAsker(t, n.Router, harness.RouterPort)
+}
+
+// shortly is the context of a call that may not be answered.
+func shortly(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	t.Cleanup(cancel)
+	return ctx
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -104,8 +105,9 @@ func become(uid uintptr) error {
 	return nil
 }
 
-// squat binds an abstract name as a user without privilege.
-func squat(t *testing.T, n *harness.Network, name string, listens bool) {
+// squat binds an abstract name as a user without privilege, until the returned function
+// is called or the test ends.
+func squat(t *testing.T, n *harness.Network, name string, listens bool) (leave func()) {
 	t.Helper()
 	var fd int
 	harness.Must(t, n.Node.Do(func() error {
@@ -121,7 +123,9 @@ func squat(t *testing.T, n *harness.Network, name string, listens bool) {
 		}
 		return errors.Join(err, become(0))
 	}))
-	t.Cleanup(func() { _ = unix.Close(fd) })
+	leave = sync.OnceFunc(func() { _ = unix.Close(fd) })
+	t.Cleanup(leave)
+	return leave
 }
 
 // TestStrangersSocket has somebody without privilege hold the name of the control

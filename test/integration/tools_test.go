@@ -105,12 +105,18 @@ func (s *snoopingSwitch) connect(name string, mac [6]byte) *lab.Namespace {
 	s.t.Helper()
 	station := harness.Namespace(s.t)
 	harness.Must(s.t, station.Veth("eth0", mac, s.ns, name, [6]byte{2, 0, 0, 1, mac[4], mac[5]}))
+	s.enslave(name)
+	return station
+}
+
+// enslave makes a device of the switch's namespace a port.
+func (s *snoopingSwitch) enslave(name string) {
+	s.t.Helper()
 	port, err := s.ns.Link.LinkByName(name)
 	harness.Must(s.t, err)
 	br, err := s.ns.Link.LinkByName("br0")
 	harness.Must(s.t, err)
 	harness.Must(s.t, s.ns.Link.LinkSetMaster(port, br))
-	return station
 }
 
 // readNetlinkTable returns /proc/net/netlink of a namespace.
