@@ -18,6 +18,8 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 )
 
 // patience bounds every wait for the daemon. It is no claim about speed.
@@ -116,21 +118,21 @@ func (d *Daemon) Dial(ctx context.Context, network, address string) (net.Conn, e
 // WaitReady waits until an uplink answers.
 func (d *Daemon) WaitReady() {
 	d.tb.Helper()
-	d.Wait("a ready uplink", func(s daemon.Status) bool { return s.Ready })
+	d.Wait("a ready uplink", func(s status.Status) bool { return s.Ready })
 }
 
 // WaitState waits until the first uplink is in a state.
-func (d *Daemon) WaitState(state daemon.State) {
+func (d *Daemon) WaitState(state uplink.State) {
 	d.tb.Helper()
-	d.Wait("state "+state.String(), func(s daemon.Status) bool {
+	d.Wait("state "+state.String(), func(s status.Status) bool {
 		return len(s.Uplinks) > 0 && s.Uplinks[0].State == state.String()
 	})
 }
 
 // Wait waits until the status is as wanted.
-func (d *Daemon) Wait(what string, wanted func(daemon.Status) bool) {
+func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 	d.tb.Helper()
-	var last daemon.Status
+	var last status.Status
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
@@ -158,7 +160,7 @@ func Eventually(tb testing.TB, what string, f func() bool) {
 }
 
 // Status returns the daemon's status.
-func (d *Daemon) Status() daemon.Status {
+func (d *Daemon) Status() status.Status {
 	d.tb.Helper()
 	s, err := d.Client.Status(context.Background())
 	Must(d.tb, err)
@@ -166,7 +168,7 @@ func (d *Daemon) Status() daemon.Status {
 }
 
 // Explain returns what the daemon does with a solicitation for an address.
-func (d *Daemon) Explain(target netip.Addr) daemon.Explanation {
+func (d *Daemon) Explain(target netip.Addr) status.Explanation {
 	d.tb.Helper()
 	e, err := d.Client.Explain(context.Background(), target)
 	Must(d.tb, err)

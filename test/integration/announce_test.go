@@ -10,8 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -92,9 +92,9 @@ func TestAnnouncements(t *testing.T) {
 	})
 	time.Sleep(10 * time.Second) // the last series is over, and has rested
 	harness.Must(t, n.Router.Down(harness.RouterPort))
-	d.WaitState(daemon.Down)
+	d.WaitState(uplink.Down)
 	harness.Must(t, n.Router.Up(harness.RouterPort))
-	d.WaitState(daemon.Ready)
+	d.WaitState(uplink.Ready)
 	back := time.Now()
 	a = newAsker(t, n) // the old port has heard that the link was down
 	if f := a.Hear(conformance.Pod, 5*time.Second); f == nil || time.Since(back) < 500*time.Millisecond {

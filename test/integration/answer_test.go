@@ -11,8 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
@@ -82,7 +82,7 @@ func TestBurst(t *testing.T) {
 		harness.Must(t, err)
 		seq += n
 	}
-	d.Wait("all solicitations", func(st daemon.Status) bool { return st.Uplinks[0].Received == burst && st.Uplinks[0].Answered == burst })
+	d.Wait("all solicitations", func(st status.Status) bool { return st.Uplinks[0].Received == burst && st.Uplinks[0].Answered == burst })
 	if u := d.Status().Uplinks[0]; u.Drops != 0 || len(u.Ignored) != 0 {
 		t.Errorf("status is %+v", u)
 	}
@@ -129,7 +129,7 @@ func TestNoNeighborEntries(t *testing.T) {
 		harness.Must(t, err)
 		seq += uint64(n)
 	}
-	d.Wait("all answers", func(st daemon.Status) bool { return st.Uplinks[0].Answered == asked })
+	d.Wait("all answers", func(st status.Status) bool { return st.Uplinks[0].Answered == asked })
 	if after := neighbors(); after > before {
 		t.Errorf("%d neighbor entries became %d", before, after)
 	}
@@ -148,7 +148,7 @@ uplinks: [{interface: uplink}, {interface: uplink2}]
 rules:
   - {prefix: "2001:db8:1:0:f::/80", method: static, uplinks: [uplink]}
 `))
-	d.Wait("two ready uplinks", func(s daemon.Status) bool {
+	d.Wait("two ready uplinks", func(s status.Status) bool {
 		return s.Uplinks[0].State == "ready" && s.Uplinks[1].State == "ready"
 	})
 	first, other := harness.OpenPort(t, net.Router, harness.RouterPort), harness.OpenPort(t, second, "link")
@@ -237,7 +237,7 @@ func TestLimitPerAsker(t *testing.T) {
 	if got := p.Advertisements(5*time.Second, func(f []byte) bool { return [6]byte(f) == conformance.OtherMAC }); len(got) == 0 || [6]byte(got[len(got)-1]) != conformance.OtherMAC {
 		t.Error("the quiet asker got no answer")
 	}
-	d.Wait("all solicitations", func(s daemon.Status) bool { return s.Uplinks[0].Received == asked+3 })
+	d.Wait("all solicitations", func(s status.Status) bool { return s.Uplinks[0].Received == asked+3 })
 	if u := d.Status().Uplinks[0]; u.Answered < limit || u.Answered > asked/2 {
 		t.Errorf("%d of %d were answered, with a limit of %d a second", u.Answered, asked, limit)
 	}

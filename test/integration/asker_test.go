@@ -7,12 +7,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
-
-// status is what a daemon tells of itself.
-type status = daemon.Status
 
 // newAsker asks on a network's link.
 func newAsker(t *testing.T, n *harness.Network) *harness.Asker {

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -81,7 +81,7 @@ func TestExplain(t *testing.T) {
 		t.Errorf("status of a stranger ends with %d: %s", code, &out)
 	}
 	harness.Must(t, n.Node.Down(harness.Uplink))
-	d.WaitState(daemon.Down)
+	d.WaitState(uplink.Down)
 	e, err := d.Client.Explain(context.Background(), conformance.Pod)
 	harness.Must(t, err)
 	if got := e.Answers[0].Reason; got != "down" {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -44,5 +45,5 @@ func TestOutOfDescriptors(t *testing.T) {
 	d.WaitReady()
 	follows(t, n.Node, "pods", p, 100, 1)
 	harness.Must(t, n.Node.Link.LinkSetHardwareAddr(link, conformance.OtherMAC[:]))
-	d.Wait("the new MAC address", func(s status) bool { return s.Uplinks[0].MAC == "02:00:00:00:00:99" })
+	d.Wait("the new MAC address", func(s status.Status) bool { return s.Uplinks[0].MAC == "02:00:00:00:00:99" })
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -164,7 +165,7 @@ func TestRivalStaysOwner(t *testing.T) {
 	harness.Must(t, err)
 	defer p.Close()
 	_, _ = p.Ping(t.Context(), time.Second)
-	d.Wait("conflict", func(s status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
+	d.Wait("conflict", func(s status.Status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
 	for range 20 {
 		router.Port.Send(conformance.Solicitation(foreign).Bytes())
 		for _, f := range router.Port.Advertisements(50*time.Millisecond, harness.Never) {

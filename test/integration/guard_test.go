@@ -9,8 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -65,7 +65,7 @@ func TestGuard(t *testing.T) {
 	harness.Must(t, err)
 	defer p.Close()
 	_, _ = p.Ping(t.Context(), time.Second)
-	d.Wait("conflict", func(s daemon.Status) bool {
+	d.Wait("conflict", func(s status.Status) bool {
 		c := s.Uplinks[0].Conflicts
 		return len(c) == 1 && c[0].Address == foreign && c[0].MAC == "02:00:00:00:00:03"
 	})
@@ -91,7 +91,7 @@ func TestGuard(t *testing.T) {
 
 	t.Log("the other station goes")
 	harness.Must(t, l.host.Down("eth0"))
-	d.Wait("end of the conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) == 0 })
+	d.Wait("end of the conflict", func(s status.Status) bool { return len(s.Uplinks[0].Conflicts) == 0 })
 	router.WantAnswer(foreign)
 }
 

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -86,7 +87,7 @@ func TestTwoInterfacesInOnePrefix(t *testing.T) {
 				r.Gw, r.Priority = conformance.RouterAddr.AsSlice(), 101
 			})
 			d := harness.Start(t, node)
-			d.Wait("the discovered uplink", func(s status) bool {
+			d.Wait("the discovered uplink", func(s status.Status) bool {
 				return len(s.Uplinks) == 1 && s.Uplinks[0].Interface == "eth0" && s.Uplinks[0].State == "ready" && s.Rules > 0
 			})
 			t.Log("a living station has no rival")
@@ -122,7 +123,7 @@ func TestDiscoveryWithoutForwarding(t *testing.T) {
 	device(t, n.Node, "pods")
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
 	d := harness.Run(t, n.Node)
-	d.Wait("a discovered rule", func(s status) bool { return s.Rules > 0 })
+	d.Wait("a discovered rule", func(s status.Status) bool { return s.Rules > 0 })
 	a := newAsker(t, n)
 	for range 3 {
 		if f := a.Ask(conformance.Pod, harness.Quiet); f != nil {

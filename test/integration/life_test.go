@@ -12,7 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -53,35 +54,35 @@ func TestLife(t *testing.T) {
 	steps := []struct {
 		name  string
 		do    func()
-		state daemon.State
+		state uplink.State
 	}{
-		{"not there yet", func() {}, daemon.Absent},
-		{"created", create, daemon.Ready},
-		{"down", func() { harness.Must(t, n.Node.Down(harness.Uplink)) }, daemon.Down},
-		{"up", func() { harness.Must(t, n.Node.Up(harness.Uplink)); n.AddressNode(t) }, daemon.Ready},
-		{"no carrier", func() { harness.Must(t, n.Router.Down(harness.RouterPort)) }, daemon.Down},
-		{"carrier", func() { harness.Must(t, n.Router.Up(harness.RouterPort)) }, daemon.Ready},
-		{"deleted", func() { harness.Must(t, n.Node.Delete(harness.Uplink)) }, daemon.Absent},
-		{"created again", create, daemon.Ready},
-		{"renamed", func() { rename(t, n, harness.Uplink, "other") }, daemon.Ready},
-		{"renamed back", func() { rename(t, n, "other", harness.Uplink) }, daemon.Ready},
-		{"without addresses", func() { flush(t, n) }, daemon.NoAddress},
-		{"with an address", func() { n.AddressNode(t) }, daemon.Ready},
+		{"not there yet", func() {}, uplink.Absent},
+		{"created", create, uplink.Ready},
+		{"down", func() { harness.Must(t, n.Node.Down(harness.Uplink)) }, uplink.Down},
+		{"up", func() { harness.Must(t, n.Node.Up(harness.Uplink)); n.AddressNode(t) }, uplink.Ready},
+		{"no carrier", func() { harness.Must(t, n.Router.Down(harness.RouterPort)) }, uplink.Down},
+		{"carrier", func() { harness.Must(t, n.Router.Up(harness.RouterPort)) }, uplink.Ready},
+		{"deleted", func() { harness.Must(t, n.Node.Delete(harness.Uplink)) }, uplink.Absent},
+		{"created again", create, uplink.Ready},
+		{"renamed", func() { rename(t, n, harness.Uplink, "other") }, uplink.Ready},
+		{"renamed back", func() { rename(t, n, "other", harness.Uplink) }, uplink.Ready},
+		{"without addresses", func() { flush(t, n) }, uplink.NoAddress},
+		{"with an address", func() { n.AddressNode(t) }, uplink.Ready},
 	}
 	for _, s := range steps {
 		s.do()
 		d.WaitState(s.state)
-		if s.state == daemon.Ready {
+		if s.state == uplink.Ready {
 			if mac := answers(t, n); mac != conformance.NodeMAC {
 				t.Errorf("%s: answered with %x", s.name, mac)
 			}
 		}
 		code, body := d.Get("/readyz")
-		if ready := code == 200; ready != (s.state == daemon.Ready) {
+		if ready := code == 200; ready != (s.state == uplink.Ready) {
 			t.Errorf("%s: /readyz is %d %s", s.name, code, body)
 		}
 		_, metrics := d.Get("/metrics")
-		if v := metric(t, metrics, `ndproxyd_interface_ready{interface="uplink"}`); (v == 1) != (s.state == daemon.Ready) {
+		if v := metric(t, metrics, `ndproxyd_interface_ready{interface="uplink"}`); (v == 1) != (s.state == uplink.Ready) {
 			t.Errorf("%s: interface_ready is %g", s.name, v)
 		}
 	}
@@ -117,7 +118,7 @@ func TestChangedMAC(t *testing.T) {
 	link, err := n.Node.Link.LinkByName(harness.Uplink)
 	harness.Must(t, err)
 	harness.Must(t, n.Node.Link.LinkSetHardwareAddr(link, conformance.OtherMAC[:]))
-	d.Wait("new MAC", func(s daemon.Status) bool {
+	d.Wait("new MAC", func(s status.Status) bool {
 		return s.Uplinks[0].MAC == net.HardwareAddr(conformance.OtherMAC[:]).String()
 	})
 	if mac := answers(t, n); mac != conformance.OtherMAC {
@@ -132,7 +133,7 @@ func TestRouterFlag(t *testing.T) {
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 	for _, forwarding := range []string{"0", "1"} {
 		harness.Must(t, n.Node.Sysctl("net/ipv6/conf/"+harness.Uplink+"/forwarding", forwarding))
-		d.Wait("R flag", func(s daemon.Status) bool { return s.Uplinks[0].Router == (forwarding == "1") })
+		d.Wait("R flag", func(s status.Status) bool { return s.Uplinks[0].Router == (forwarding == "1") })
 	}
 }
 
@@ -149,7 +150,7 @@ func TestUnusable(t *testing.T) {
 	harness.Must(t, err)
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 	harness.Must(t, n.Node.Link.LinkSetMaster(link, bridge))
-	d.WaitState(daemon.Port)
+	d.WaitState(uplink.Port)
 	if why := d.Status().Uplinks[0].Why; !strings.Contains(why, "use br7") {
 		t.Errorf("the reason is %q", why)
 	}
@@ -168,7 +169,7 @@ func TestNotEthernet(t *testing.T) {
 		return netlink.LinkAdd(&netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TUN})
 	}))
 	d := harness.Start(t, node, "--interface", "tun7", "--rule", podRule)
-	d.WaitState(daemon.NotEthernet)
+	d.WaitState(uplink.NotEthernet)
 }
 
 // TestSwappedNames has two uplinks, of which one takes the other's name: the
@@ -182,7 +183,7 @@ func TestSwappedNames(t *testing.T) {
 	d := harness.Start(t, n.Node, "--interface", harness.Uplink, "--interface", "uplink2", "--rule", podRule)
 	states := func(first, second string) {
 		t.Helper()
-		d.Wait("states "+first+" and "+second, func(s daemon.Status) bool {
+		d.Wait("states "+first+" and "+second, func(s status.Status) bool {
 			return s.Uplinks[0].State == first && s.Uplinks[1].State == second
 		})
 	}
@@ -216,7 +217,7 @@ func TestForgottenGroups(t *testing.T) {
 			t.Error("not in the group")
 		}
 		mtu(1200)
-		d.WaitState(daemon.NoIPv6)
+		d.WaitState(uplink.NoIPv6)
 		mtu(1500)
 		n.AddressNode(t)
 		d.WaitReady()
@@ -237,7 +238,7 @@ func TestAlternativeName(t *testing.T) {
 	alias()
 	d := harness.Run(t, n.Node, "--interface", "enp1s0", "--rule", podRule)
 	harness.Must(t, n.Router.Delete(harness.RouterPort))
-	d.WaitState(daemon.Absent)
+	d.WaitState(uplink.Absent)
 	harness.Must(t, n.Router.Veth(harness.RouterPort, conformance.RouterMAC, n.Node, harness.Uplink, conformance.NodeMAC))
 	n.Address(t)
 	alias()
@@ -287,7 +288,7 @@ func TestDeviceAwayAndBack(t *testing.T) {
 			answers(t, n)
 			if down {
 				harness.Must(t, n.Node.Down(harness.Uplink))
-				d.WaitState(daemon.Down)
+				d.WaitState(uplink.Down)
 			}
 			d.Signal(syscall.SIGSTOP)
 			harness.Must(t, n.Node.Move(harness.Uplink, elsewhere))

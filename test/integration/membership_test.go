@@ -8,7 +8,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -136,7 +136,7 @@ func TestManyGroups(t *testing.T) {
 	const n = 8192
 	d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t,
 		"version: 1\nuplinks: [{interface: uplink, membership: join}]\nrules: [{prefix: '2001:db8:5::/115', method: static}]\n"))
-	d.Wait("all groups", func(s daemon.Status) bool { return s.Uplinks[0].Membership.Groups == n })
+	d.Wait("all groups", func(s status.Status) bool { return s.Uplinks[0].Membership.Groups == n })
 	for _, group := range []string{"ff02::1:ff00:0", "ff02::1:ff00:1fff"} {
 		if !hasGroup(t, net.Node, harness.Uplink, group) {
 			t.Errorf("not in %s", group)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -34,7 +35,7 @@ func TestProbe(t *testing.T) {
 	if f := a.Ask(conformance.Pod, harness.Quiet); f != nil {
 		t.Fatalf("an absent pod is answered for: % x", f)
 	}
-	d.Wait("missing answer", func(s status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
+	d.Wait("missing answer", func(s status.Status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
 
 	t.Log("the pod comes, and several routers wait for it")
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
@@ -72,7 +73,7 @@ func TestProbeWaiting(t *testing.T) {
 	copy(second.Options[2:], second.EtherSrc[:])
 	a.Port.Send(first.Bytes())
 	a.Port.Send(second.Bytes())
-	d.Wait("both", func(s status) bool { return s.Uplinks[0].Received == 2 })
+	d.Wait("both", func(s status.Status) bool { return s.Uplinks[0].Received == 2 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	asked := make(map[[6]byte]bool)
 	a.Port.Advertisements(5*time.Second, func(f []byte) bool {
@@ -95,7 +96,7 @@ func TestProbeEvents(t *testing.T) {
 		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, timeout: 50ms, retries: 0}\n"))
 	a := newAsker(t, n)
 	a.Ask(conformance.Pod, harness.Quiet)
-	d.Wait("missing answer", func(s status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
+	d.Wait("missing answer", func(s status.Status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
 	begin := time.Now()
@@ -114,7 +115,7 @@ func TestProbeEvents(t *testing.T) {
 	}
 	harness.Must(t, n.Node.Delete("pods"))
 	a.WantSilence(addr("2001:db8:1:0:f::41"))
-	d.Wait("an end of all waiting", func(s status) bool {
+	d.Wait("an end of all waiting", func(s status.Status) bool {
 		u := s.Uplinks[0]
 		sum := u.Answered
 		for _, n := range u.Ignored {

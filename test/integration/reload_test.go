@@ -9,7 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
 )
@@ -52,7 +53,7 @@ func TestReload(t *testing.T) {
 	}
 	close(stop)
 	total := <-sent
-	d.Wait("all solicitations", func(st daemon.Status) bool { return st.Uplinks[0].Received >= total })
+	d.Wait("all solicitations", func(st status.Status) bool { return st.Uplinks[0].Received >= total })
 	harness.Eventually(t, "all answers", func() bool { return d.Status().Uplinks[0].Answered == total })
 	if got := strings.Count(d.Log(), "uplink ready"); got != 1 {
 		t.Errorf("the uplink became ready %d times: a reload closed its socket", got)
@@ -95,7 +96,7 @@ func TestReloadUplinks(t *testing.T) {
 	n := harness.NewNetwork(t)
 	path := harness.WriteConfig(t, "version: 1\nuplinks: [{interface: other}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: static}]\nmetrics: {listen: ''}\n")
 	d := harness.Start(t, n.Node, "--config", path)
-	d.WaitState(daemon.Absent)
+	d.WaitState(uplink.Absent)
 	harness.Rewrite(t, path, "version: 1\nuplinks: [{interface: uplink, membership: join, source: target}]\nrules: [{prefix: '2001:db8:1:0:f::5', method: static}]\n")
 	d.Reload()
 	d.WaitReady()

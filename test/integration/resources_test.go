@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
@@ -144,7 +144,7 @@ func TestStopInFlood(t *testing.T) {
 			}
 		}
 	}()
-	d.Wait("flood", func(st daemon.Status) bool { return st.Uplinks[0].Received > 10_000 })
+	d.Wait("flood", func(st status.Status) bool { return st.Uplinks[0].Received > 10_000 })
 	d.Signal(syscall.SIGTERM)
 	if code := d.Exit(); code != 0 {
 		t.Errorf("exit code is %d", code)

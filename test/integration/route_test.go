@@ -15,8 +15,8 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -174,7 +174,7 @@ func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
 	d := harness.Start(t, n.Node)
-	d.Wait("start without an uplink", func(s daemon.Status) bool { return len(s.Uplinks) == 0 && !s.Ready })
+	d.Wait("start without an uplink", func(s status.Status) bool { return len(s.Uplinks) == 0 && !s.Ready })
 	route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
 	d.WaitReady()
 	a := newAsker(t, n)
@@ -195,13 +195,13 @@ func TestDiscovery(t *testing.T) {
 	route(t, n.Node, "::/0", "second", n.Node.Link.RouteAdd, func(r *netlink.Route) {
 		r.Gw, r.Priority = netip.MustParseAddr("2001:db8:2::ff").AsSlice(), 2048
 	})
-	d.Wait("two uplinks", func(s daemon.Status) bool { return len(s.Uplinks) == 2 && s.Rules == 2 })
+	d.Wait("two uplinks", func(s status.Status) bool { return len(s.Uplinks) == 2 && s.Rules == 2 })
 	route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteDel, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
-	d.Wait("the other uplink alone", func(s daemon.Status) bool {
+	d.Wait("the other uplink alone", func(s status.Status) bool {
 		return len(s.Uplinks) == 1 && s.Uplinks[0].Interface == "second" && s.Uplinks[0].State == "ready"
 	})
 	harness.Must(t, n.Node.Down("second"))
-	d.Wait("the uplink to be waited for", func(s daemon.Status) bool {
+	d.Wait("the uplink to be waited for", func(s status.Status) bool {
 		return len(s.Uplinks) == 1 && s.Uplinks[0].Interface == "second" && s.Uplinks[0].State == "down"
 	})
 }

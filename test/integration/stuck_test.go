@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/docs"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -150,7 +151,7 @@ func TestStuckUplink(t *testing.T) {
 	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t, "version: 1\n"+
 		"uplinks: [{interface: uplink, gratuitous: routers}, {interface: uplink2, gratuitous: none}]\n"+
 		"rules: [{prefix: '2001:db8:1:0:f::/80', method: route}, {prefix: '2001:db8:100::/64', method: static}]\n"))
-	d.Wait("two ready uplinks", func(s status) bool { return s.Uplinks[0].State == "ready" && s.Uplinks[1].State == "ready" })
+	d.Wait("two ready uplinks", func(s status.Status) bool { return s.Uplinks[0].State == "ready" && s.Uplinks[1].State == "ready" })
 	router := harness.NewSteady(t, second, "link", prefix64.Addr().Next())
 	clog(t, n.Node, harness.Uplink)
 	t.Log("answers fill the queue, and each announcement finds it full")
@@ -177,7 +178,7 @@ func TestStuckUplink(t *testing.T) {
 	harness.Must(t, err)
 	mac := [6]byte{2, 0, 0, 0, 0, 0x77}
 	harness.Must(t, n.Node.Link.LinkSetHardwareAddr(link, mac[:]))
-	d.Wait("the new MAC address", func(s status) bool { return s.Uplinks[1].MAC == "02:00:00:00:00:77" })
+	d.Wait("the new MAC address", func(s status.Status) bool { return s.Uplinks[1].MAC == "02:00:00:00:00:77" })
 	stop()
 	router.Stop("a stuck uplink")
 	d.Signal(syscall.SIGTERM)

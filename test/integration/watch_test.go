@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -66,8 +66,8 @@ func TestWatch(t *testing.T) {
 	var seen []string
 	done := make(chan error, 1)
 	go func() {
-		filter := daemon.WatchFilter{Prefix: netip.MustParsePrefix("2001:db8:1:0:f::/112"), Reason: "answered", Interface: harness.Uplink}
-		done <- d.Client.Watch(ctx, filter, func(e daemon.WatchEvent) error {
+		filter := status.WatchFilter{Prefix: netip.MustParsePrefix("2001:db8:1:0:f::/112"), Reason: "answered", Interface: harness.Uplink}
+		done <- d.Client.Watch(ctx, filter, func(e status.WatchEvent) error {
 			var b strings.Builder
 			harness.Must(t, e.WriteText(&b))
 			seen = append(seen, b.String())

@@ -16,7 +16,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -99,8 +99,8 @@ current-context: x
 	harness.Rewrite(t, config, strings.Join(lines, "\n"))
 	harness.Must(t, os.WriteFile(token, []byte("of long ago"), 0o600))
 	d := harness.Run(t, node.Namespace, "--config", config)
-	fault := func(s daemon.Status) string { return s.Cluster.Sources[0].Fault }
-	d.Wait("a word of the token", func(s daemon.Status) bool {
+	fault := func(s status.Status) string { return s.Cluster.Sources[0].Fault }
+	d.Wait("a word of the token", func(s status.Status) bool {
 		return s.Cluster != nil && len(s.Cluster.Sources) > 0 && strings.Contains(fault(s), "Unauthorized")
 	})
 	if !strings.Contains(d.Log(), "token may have expired") {
@@ -113,7 +113,7 @@ current-context: x
 			t.Fatal("the new token is not used")
 		}
 	}
-	d.Wait("no fault", func(s daemon.Status) bool { return fault(s) == "" })
+	d.Wait("no fault", func(s status.Status) bool { return fault(s) == "" })
 }
 
 // TestSlowServer stops the API server's process, which says nothing then and
@@ -141,7 +141,7 @@ func TestSlowServer(t *testing.T) {
 		t.Error("the leases are believed although nobody renews them")
 	}
 	c.SignalServer(syscall.SIGCONT)
-	daemons[0].Wait("renewed leases", func(s daemon.Status) bool { return !s.Cluster.Frozen })
+	daemons[0].Wait("renewed leases", func(s status.Status) bool { return !s.Cluster.Frozen })
 	time.Sleep(2 * time.Second)
 	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
 		t.Errorf("owners went from %v to %v", before, now)

@@ -13,7 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -96,7 +96,7 @@ func TestNodePrefixes(t *testing.T) {
 	d := run(t, node, "", nodeRules)
 	from := func(source string) {
 		t.Helper()
-		d.Wait("prefixes of "+source, func(s daemon.Status) bool { return s.Cluster != nil && s.Cluster.PrefixSource == source })
+		d.Wait("prefixes of "+source, func(s status.Status) bool { return s.Cluster != nil && s.Cluster.PrefixSource == source })
 	}
 	from(k8swatch.FromPodCIDRs)
 	object, err := c.Client.CoreV1().Nodes().Get(context.Background(), node.Name, metav1.GetOptions{})

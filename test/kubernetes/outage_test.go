@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -36,7 +36,7 @@ func TestOutage(t *testing.T) {
 	before := owners(t, n, a, targets)
 	a.WantAnswer(pod)
 	for _, d := range daemons { // what they know has to be on disk
-		d.Wait("snapshot", func(s daemon.Status) bool { return len(s.Cluster.Sources) >= 4 })
+		d.Wait("snapshot", func(s status.Status) bool { return len(s.Cluster.Sources) >= 4 })
 	}
 	time.Sleep(6 * time.Second)
 
@@ -48,7 +48,7 @@ func TestOutage(t *testing.T) {
 			}
 		}
 	}
-	daemons[0].Wait("frozen", func(s daemon.Status) bool { return s.Cluster.Frozen })
+	daemons[0].Wait("frozen", func(s status.Status) bool { return s.Cluster.Frozen })
 	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
 		t.Errorf("owners went from %v to %v", before, now)
 	}
@@ -83,7 +83,7 @@ func TestOutage(t *testing.T) {
 
 	c.StartServer()
 	for _, d := range daemons {
-		d.Wait("healed", func(s daemon.Status) bool {
+		d.Wait("healed", func(s status.Status) bool {
 			for _, src := range s.Cluster.Sources {
 				if src.Fault != "" || !src.Synced && src.Source != "own lease" {
 					return false
@@ -116,8 +116,8 @@ func TestMassDelete(t *testing.T) {
 		a.WantAnswer(p)
 	}
 	c.LoseStorage()
-	d.Wait("held pods", func(s daemon.Status) bool {
-		return slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Source == "pods" && src.Held == len(pods) })
+	d.Wait("held pods", func(s status.Status) bool {
+		return slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "pods" && src.Held == len(pods) })
 	})
 	for _, p := range pods {
 		a.WantAnswer(p)
@@ -125,7 +125,7 @@ func TestMassDelete(t *testing.T) {
 	// What comes back is held no more.
 	c.CreateNode(n.Nodes[0].Name, n.Nodes[0].Addr)
 	c.CreatePod("p0", n.Nodes[0].Name, pods[0])
-	d.Wait("fewer held pods", func(s daemon.Status) bool {
-		return slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Source == "pods" && src.Held == len(pods)-1 })
+	d.Wait("fewer held pods", func(s status.Status) bool {
+		return slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "pods" && src.Held == len(pods)-1 })
 	})
 }

@@ -18,7 +18,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -126,14 +126,14 @@ func TestLeastPrivilege(t *testing.T) {
 		_ = d.Process.Kill() // if it still runs
 		d.Exit()
 	}
-	forbidden := func(s daemon.Status) bool {
-		return slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Forbidden })
+	forbidden := func(s status.Status) bool {
+		return slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Forbidden })
 	}
 
 	d := start(everyRule)
 	a.WantAnswer(target)
-	d.Wait("everything synced", func(s daemon.Status) bool {
-		return len(s.Cluster.Sources) >= 9 && !slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Fault != "" || !src.Synced && src.Source != "own lease" })
+	d.Wait("everything synced", func(s status.Status) bool {
+		return len(s.Cluster.Sources) >= 9 && !slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Fault != "" || !src.Synced && src.Source != "own lease" })
 	})
 	end(d)
 	for _, p := range all {
@@ -159,11 +159,11 @@ func TestLeastPrivilege(t *testing.T) {
 					t.Errorf("/metrics is %d %s", code, body)
 				}
 			case p.resource == "events":
-				d.Wait("a lease", func(s daemon.Status) bool { return s.Cluster.Announcers > 0 })
+				d.Wait("a lease", func(s status.Status) bool { return s.Cluster.Announcers > 0 })
 				conflict(t, n, a, d, target)
 				harness.Eventually(t, "a word of the Event", func() bool { return strings.Contains(d.Log(), "could not write an Event") })
 			case p.verb == "delete":
-				d.Wait("a lease", func(s daemon.Status) bool { return s.Cluster.Announcers > 0 && !s.Cluster.Frozen })
+				d.Wait("a lease", func(s status.Status) bool { return s.Cluster.Announcers > 0 && !s.Cluster.Frozen })
 				d.Signal(syscall.SIGTERM)
 				d.Exit()
 				if !strings.Contains(d.Log(), "could not give the lease back") {
@@ -181,7 +181,7 @@ func conflict(t *testing.T, n *cluster.Network, a *harness.Asker, d *harness.Dae
 	t.Helper()
 	harness.Must(t, n.Router.Address(harness.RouterPort, target.String()+"/128"))
 	a.Port.Send(claim(addr(target.String())))
-	d.Wait("conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) > 0 })
+	d.Wait("conflict", func(s status.Status) bool { return len(s.Uplinks[0].Conflicts) > 0 })
 }
 
 // TestLeaseAdmission tries to write another node's lease.
@@ -228,8 +228,8 @@ func TestKubelet(t *testing.T) {
 	d := harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.KubeletToken, "", both))
 	a.WantAnswer(pod)
 	a.WantAnswer(service)
-	alone := func(s daemon.Status) bool {
-		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Source == "leases" && src.Forbidden })
+	alone := func(s status.Status) bool {
+		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "leases" && src.Forbidden })
 	}
 	d.Wait("a word of what is missing", alone)
 	time.Sleep(6 * time.Second) // what it knows is on disk

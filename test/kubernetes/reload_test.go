@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -61,7 +61,7 @@ func TestReload(t *testing.T) {
 
 	// Another share moves addresses, and loses no answer.
 	reload("  settle: 3s\n", "  settle: 3s\n  weight: 8\n")
-	d.Wait("more addresses", func(s daemon.Status) bool { return s.Cluster.OwnedAddresses > s.Cluster.ServiceAddresses/2 })
+	d.Wait("more addresses", func(s status.Status) bool { return s.Cluster.OwnedAddresses > s.Cluster.ServiceAddresses/2 })
 	reload("  weight: 8\n", "  weight: 1\n")
 	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
 		t.Errorf("with the weight of before the owners went from %v to %v", before, now)
@@ -71,7 +71,7 @@ func TestReload(t *testing.T) {
 	// changes nothing.
 	harness.ReplaceIn(t, config, "  service_proxy_health: \"\"\n", "  services: {kinds: [external-ip]}\n")
 	d.Reload()
-	d.Wait("no addresses", func(s daemon.Status) bool { return s.Cluster.ServiceAddresses == 0 })
+	d.Wait("no addresses", func(s status.Status) bool { return s.Cluster.ServiceAddresses == 0 })
 	if d.Explain(kept).Answers[0].Answered {
 		t.Error("an address that is not selected is answered for")
 	}

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -128,7 +128,7 @@ func TestReadiness(t *testing.T) {
 	want("with nothing known", 503, "kubernetes waits for services")
 	c.StartServer()
 	harness.Eventually(t, "readiness", func() bool { code, _ := page(); return code == 200 })
-	if !slices.ContainsFunc(d.Status().Cluster.Sources, func(s daemon.SourceStatus) bool { return s.Source == "own lease" && s.Synced }) {
+	if !slices.ContainsFunc(d.Status().Cluster.Sources, func(s status.Source) bool { return s.Source == "own lease" && s.Synced }) {
 		t.Error("it is ready before others know of it")
 	}
 	c.StopServer(syscall.SIGKILL)

@@ -12,15 +12,15 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
 
 // follows reports whether a daemon follows a kind of object.
-func follows(s daemon.Status, source string) bool {
-	return slices.ContainsFunc(s.Cluster.Sources, func(src daemon.SourceStatus) bool { return src.Source == source })
+func follows(s status.Status, source string) bool {
+	return slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == source })
 }
 
 // standing returns which daemons stand by.
@@ -52,7 +52,7 @@ func TestStandby(t *testing.T) {
 		daemons[i] = run(t, node, settle, both)
 	}
 	for _, d := range daemons {
-		d.Wait("a question for the leases", func(s daemon.Status) bool { return follows(s, "leases") })
+		d.Wait("a question for the leases", func(s status.Status) bool { return follows(s, "leases") })
 	}
 	c.StartServer()
 	const looks = 40 * time.Second // how often one looks, and a bit

@@ -10,8 +10,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
@@ -52,8 +52,8 @@ func BenchmarkScan(b *testing.B) {
 			for b.Loop() {
 				took = scan(b, n, port)
 			}
-			var after daemon.UplinkStatus
-			d.Wait("account", func(st daemon.Status) bool { after = st.Uplinks[0]; return sum(after) == after.Received })
+			var after status.Uplink
+			d.Wait("account", func(st status.Status) bool { after = st.Uplinks[0]; return sum(after) == after.Received })
 			asked, _ := counts(b, far)
 			if got := after.Answered - before.Answered; got > uint64(len(took)) {
 				b.Errorf("%d answers, and the living address was asked for %d times", got, len(took))
@@ -66,7 +66,7 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
-func sum(u daemon.UplinkStatus) uint64 {
+func sum(u status.Uplink) uint64 {
 	total := u.Answered
 	for _, n := range u.Ignored {
 		total += n

@@ -11,7 +11,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -169,6 +169,6 @@ func failover(b *testing.B, n *cluster.Network, p *harness.Port, daemons []*harn
 	longest = max(longest, time.Since(last))
 	daemons[owner].Exit()
 	daemons[owner] = run(b, n.Nodes[owner])
-	daemons[owner].Wait("its addresses", func(s daemon.Status) bool { return s.Cluster.Settled && s.Cluster.OwnedAddresses > 0 })
+	daemons[owner].Wait("its addresses", func(s status.Status) bool { return s.Cluster.Settled && s.Cluster.OwnedAddresses > 0 })
 	return longest
 }

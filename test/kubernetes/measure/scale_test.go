@@ -20,8 +20,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -99,7 +99,7 @@ func BenchmarkStandby(b *testing.B) {
 	hold(b, c, ownership.MaxAnnouncers)
 	for b.Loop() {
 		d := run(b, n.Nodes[0])
-		d.Wait("to stand by", func(s daemon.Status) bool { return s.Cluster.Standby && s.Cluster.Pods == podsHere })
+		d.Wait("to stand by", func(s status.Status) bool { return s.Cluster.Standby && s.Cluster.Pods == podsHere })
 		time.Sleep(10 * time.Second)
 		l0, w0, _ := requests(d.Status())
 		b.ReportMetric(float64(l0+w0), "requests-at-start")
@@ -148,7 +148,7 @@ func resident(b *testing.B, pid int) float64 {
 }
 
 // requests sums up what a daemon has asked of the API server.
-func requests(s daemon.Status) (lists, watches, renewals uint64) {
+func requests(s status.Status) (lists, watches, renewals uint64) {
 	for _, src := range s.Cluster.Sources {
 		if src.Source == "own lease" {
 			renewals += src.Lists
@@ -182,7 +182,7 @@ func BenchmarkScale(b *testing.B) {
 			agents = append(agents, run(b, node))
 		}
 		d := agents[0]
-		d.Wait("everything", func(s daemon.Status) bool {
+		d.Wait("everything", func(s status.Status) bool {
 			return s.Cluster.ServiceAddresses > services && s.Cluster.Pods == podsHere && s.Cluster.Announcers == announcers && s.Cluster.OwnedAddresses > services/10
 		})
 		b.ReportMetric(time.Since(begin).Seconds(), "ready-s")
@@ -197,7 +197,7 @@ func BenchmarkScale(b *testing.B) {
 		c.StopServer(syscall.SIGKILL)
 		time.Sleep(2 * time.Second)
 		c.StartServer()
-		d.Wait("all sources", func(s daemon.Status) bool {
+		d.Wait("all sources", func(s status.Status) bool {
 			for _, src := range s.Cluster.Sources {
 				if src.Fault != "" {
 					return false
