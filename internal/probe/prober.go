@@ -254,7 +254,7 @@ func (p *Prober) do(out *ndp.Outcome) {
 }
 
 // settle answers a query by what was just published.
-func (p *Prober) settle(q *ndp.Query) { q.Settle() }
+func (p *Prober) settle(q *ndp.Query) { q.Settle(p.config.Store.Load().View(q.Uplink)) }
 
 // rules returns those in force.
 func (p *Prober) rules() []rules.Rule {
