@@ -8,6 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -64,49 +65,51 @@ func TestNotifier(t *testing.T) {
 func TestWatchdog(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		fed := 0
-		var trouble error
-		hangs := false
+		var fed atomic.Int32
+		var stuck, hangs atomic.Bool
 		n := process.NewNotifier(process.Manager{
 			Watchdog: 30 * time.Second,
 			Notify: func(s string) error {
 				if s == "WATCHDOG=1" {
-					fed++
+					fed.Add(1)
 				}
 				return nil
 			},
 		}, slog.New(slog.DiscardHandler))
 		w := n.NewWatchdog(func(ctx context.Context) error {
-			if hangs {
+			if hangs.Load() {
 				<-ctx.Done()
 				return ctx.Err()
 			}
-			return trouble
+			if stuck.Load() {
+				return errors.New("stuck")
+			}
+			return nil
 		})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- w.Run(ctx) }()
-		expect := func(when string, want int) {
+		expect := func(when string, want int32) {
 			t.Helper()
 			time.Sleep(30*time.Second - time.Nanosecond)
 			synctest.Wait()
-			if fed != want {
-				t.Errorf("%s it was fed %d times, want %d", when, fed, want)
+			if got := fed.Load(); got != want {
+				t.Errorf("%s it was fed %d times, want %d", when, got, want)
 			}
-			fed = 0
 			time.Sleep(time.Nanosecond)
 			synctest.Wait()
-			fed = 0
+			fed.Store(0)
 		}
 		expect("alive", 3)
-		trouble = errors.New("stuck")
+		stuck.Store(true)
 		expect("with an error", 0)
-		trouble, hangs = nil, true
+		stuck.Store(false)
+		hangs.Store(true)
 		expect("with a check that hangs", 0)
-		hangs = false
+		hangs.Store(false)
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if fed == 0 {
+		if fed.Load() == 0 {
 			t.Error("it is not fed again after a check that hung")
 		}
 		cancel()

@@ -135,7 +135,8 @@ func (e *endpoint) serveOn(ctx context.Context, l net.Listener, c config.Endpoin
 	systemd := false
 	flags := &web.FlagConfig{WebListenAddresses: &[]string{c.Listen}, WebSystemdSocket: &systemd, WebConfigFile: &c.WebConfig}
 	if err := web.Serve(l, server, flags, slog.New(slog.DiscardHandler)); !errors.Is(err, http.ErrServerClosed) {
-		return errors.Join(fmt.Errorf("serve: %w", err), server.Close(), l.Close())
+		_ = l.Close() // which Serve does, unless the settings were wrong
+		return errors.Join(fmt.Errorf("serve: %w", err), server.Close())
 	}
 	return nil
 }

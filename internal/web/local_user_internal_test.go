@@ -4,11 +4,14 @@ package web
 
 import (
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
 )
 
 // dialAs connects on a thread of another user.
@@ -119,5 +122,32 @@ func TestParseDiag(t *testing.T) {
 	}
 	if len(diagRequest(id, false)) != diagReqLen {
 		t.Error("the request has another length")
+	}
+}
+
+// TestProbeBesideLocalUser has a user of this host hold more connections than the
+// endpoint had room for, while root probes it from the same address.
+func TestProbeBesideLocalUser(t *testing.T) {
+	t.Parallel()
+	s := newServer(newDaemon(t))
+	l, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	serveUntilEnd(t, s.health, l, config.Endpoint{})
+	for range 100 {
+		keepAlive(t, dialAs(t, 4712, l.Addr().String()))
+	}
+	if n := s.health.clients.openOf(strangers); n > maxOfClient {
+		t.Errorf("%d connections of the user are open", n)
+	}
+	for range 4 {
+		probe := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+		if got := code(probe, "http://"+l.Addr().String()+"/healthz"); got != http.StatusOK {
+			t.Errorf("a probe gets %d", got)
+		}
+	}
+	if s.health.clients.openOf(insiders) > 4 {
+		t.Error("connections of the user count as root's")
 	}
 }
