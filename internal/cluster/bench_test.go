@@ -3,14 +3,10 @@
 package cluster
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,97 +40,6 @@ func service(i int) netip.Addr {
 	return netip.AddrFrom16(a)
 }
 
-// fakeWatcher is a watcher whose API server is the test.
-type fakeWatcher struct {
-	config  k8swatch.Config
-	handler k8swatch.Handler
-	stuck   chan struct{} // Run does not end before this is closed, unless it is nil
-
-	mu        sync.Mutex
-	began     bool
-	cause     error // with which Run has ended
-	announced bool
-	renewals  int
-	events    []k8swatch.Event
-	waits     []string
-	other     bool // it asks another server
-}
-
-func (w *fakeWatcher) Run(ctx context.Context) {
-	w.mu.Lock()
-	w.began = true
-	w.mu.Unlock()
-	<-ctx.Done()
-	if w.stuck != nil {
-		<-w.stuck
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.cause = context.Cause(ctx)
-}
-
-func (w *fakeWatcher) Announce() { w.set(func() { w.announced = true }) }
-func (w *fakeWatcher) Renew()    { w.set(func() { w.renewals++ }) }
-
-func (w *fakeWatcher) Emit(e k8swatch.Event) { w.set(func() { w.events = append(w.events, e) }) }
-
-func (w *fakeWatcher) set(f func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	f()
-}
-
-func (w *fakeWatcher) Status() []k8swatch.SourceStatus {
-	return []k8swatch.SourceStatus{{Source: "pods", Synced: true}}
-}
-
-func (w *fakeWatcher) Waits() []string            { return slices.Clone(w.waits) }
-func (w *fakeWatcher) Server() string             { return "https://api.example:6443" }
-func (w *fakeWatcher) Uses(*k8swatch.Client) bool { return !w.other }
-
-// reasons returns those of the Events.
-func (w *fakeWatcher) reasons() (rs []string) {
-	w.set(func() {
-		for _, e := range w.events {
-			rs = append(rs, e.Reason)
-		}
-	})
-	return rs
-}
-
-// fakeUplinks record what they are told.
-type fakeUplinks struct {
-	stuck chan struct{} // nothing returns before this is closed, unless it is nil
-
-	mu        sync.Mutex
-	links     []Link
-	presence  netip.Addr
-	asked     []netip.Addr
-	withdrawn map[netip.Addr]bool
-	appeared  []netip.Addr
-}
-
-func (u *fakeUplinks) record(f func()) {
-	if u.stuck != nil {
-		<-u.stuck
-	}
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	f()
-}
-
-func (u *fakeUplinks) Links() (links []Link) {
-	u.record(func() { links = slices.Clone(u.links) })
-	return links
-}
-
-func (u *fakeUplinks) Ask(target netip.Addr, _ [6]byte) {
-	u.record(func() { u.asked = append(u.asked, target) })
-}
-func (u *fakeUplinks) Withdraw(a netip.Addr)    { u.record(func() { u.withdrawn[a] = true }) }
-func (u *fakeUplinks) SetPresence(a netip.Addr) { u.record(func() { u.presence = a }) }
-func (u *fakeUplinks) Appeared(a netip.Addr)    { u.record(func() { u.appeared = append(u.appeared, a) }) }
-
 // bench is a Manager between fakes.
 type bench struct {
 	*testing.T
@@ -145,23 +50,6 @@ type bench struct {
 	config   *config.Config
 	changed  int
 	renewed  int64
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) count(what string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.b.String(), what)
 }
 
 // newBench makes a Manager with one uplink and rules of each method, which follows
@@ -213,8 +101,9 @@ func (b *bench) wait(d time.Duration) {
 	synctest.Wait()
 }
 
-// inBubble runs f with a Manager that runs, with a clock of the test's own.
-func inBubble(t *testing.T, f func(b *bench)) {
+// inBubble runs f with a Manager that runs, with a clock of the test's own, and then
+// after when Run has ended.
+func inBubble(t *testing.T, f func(b *bench), after ...func()) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -225,6 +114,9 @@ func inBubble(t *testing.T, f func(b *bench)) {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run ends with %v", err)
+		}
+		for _, f := range after {
+			f()
 		}
 	})
 }

@@ -33,7 +33,7 @@ type SourceStatus struct {
 	Lists, Watches uint64
 }
 
-// health follows how a source fares.
+// health records how a source fares: what its last requests came to.
 type health struct {
 	log       *slog.Logger
 	forbidden func() // called without a lock; nil where nobody asks

@@ -24,7 +24,7 @@ const (
 // each object it keeps what read returns.
 type kept[T any] struct {
 	read func(object any) (value T, ok bool)
-	// changed is told of every change by its keys, with mu held.
+	// changed is called with the keys of every change, with mu held.
 	changed func(keys []string)
 	health  *health
 
@@ -215,8 +215,8 @@ func (k *kept[T]) drop(keys []string) []string {
 // Resync implements [cache.ReflectorStore].
 func (k *kept[T]) Resync() error { return nil }
 
-// Bookmark implements [cache.ReflectorBookmarkStore]: nothing has happened up to
-// now, which is news as well.
+// Bookmark implements [cache.ReflectorBookmarkStore]: nothing has changed, but the
+// server is there.
 func (k *kept[T]) Bookmark(string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()

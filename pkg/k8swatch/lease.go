@@ -68,7 +68,8 @@ func NewHolder(node string) string { return node + "_" + strings.ToLower(rand.Te
 // process follows, and that leaves the lease to it.
 var ErrReplaced = errors.New("another watcher follows")
 
-// keeper renews this node's lease.
+// keeper renews this node's lease. One goroutine at a time calls its methods, which
+// wait for the server with no lock held.
 type keeper struct {
 	w      *Watcher
 	holder string

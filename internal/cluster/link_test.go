@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"net/netip"
+	"slices"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// TestHeard asks which signs on the link are left to the uplink.
+func TestHeard(t *testing.T) {
+	t.Parallel()
+	stranger := [6]byte{2, 0, 0, 0, 0, 9}
+	pod := netip.MustParseAddr("2001:db8:1:0:a::1")
+	tests := []struct {
+		name    string
+		sign    ndp.Sighting
+		handled bool
+	}{
+		{"a stranger has an address of ours", ndp.Sighting{Address: service(0), MAC: stranger, Advertisement: true, Override: true}, false},
+		{"a stranger has a pod's", ndp.Sighting{Address: pod, MAC: stranger, Advertisement: true, Override: true}, false},
+		{"an announcer has a pod's", ndp.Sighting{Address: pod, MAC: otherMAC, Advertisement: true, Override: true}, false},
+		{"an announcer announces", ndp.Sighting{Address: service(0), MAC: otherMAC, Advertisement: true, Override: true}, true},
+		{"an announcer answers", ndp.Sighting{Address: service(0), MAC: otherMAC, Advertisement: true, Solicited: true}, true},
+		{"an announcer asks", ndp.Sighting{Address: service(0), MAC: otherMAC}, true},
+		{"a presence", ndp.Sighting{Address: rules.Presence("n9"), MAC: stranger, Advertisement: true}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bench) {
+				if b.Heard(uplink, ndp.Sighting{Address: pod, MAC: stranger}) {
+					t.Error("handled before anything is known")
+				}
+				b.knowLeases()
+				b.services(1)
+				b.renewSelf()
+				b.last().handler.Pods(map[netip.Addr]k8swatch.Pod{pod: {}})
+				joining := ownership.Announcer{Joining: true, Links: []ownership.Link{{MAC: otherMAC}}} // so that all is ours
+				b.last().handler.Lease(k8swatch.Lease{Node: other, Holder: "h", Record: joining.Record(), Renewed: 1}, false)
+				b.wait(0)
+				b.wantAnswered("ours", 1, 1)
+				if got := b.Heard(uplink, tt.sign); got != tt.handled {
+					t.Errorf("handled: %t", got)
+				}
+			})
+		})
+	}
+}
+
+// TestRival lets other stations answer for an address of ours as a proxy does.
+func TestRival(t *testing.T) {
+	t.Parallel()
+	proxied := ndp.Sighting{Address: service(0), MAC: [6]byte{2, 0, 0, 0, 0, 9}, Advertisement: true, Solicited: true}
+	with := func(f func(*ndp.Sighting)) ndp.Sighting { s := proxied; f(&s); return s }
+	tests := []struct {
+		name string
+		sign ndp.Sighting
+		want bool
+	}{
+		{"a proxy", proxied, true},
+		{"who overrides", with(func(s *ndp.Sighting) { s.Override = true }), false},
+		{"who was not asked", with(func(s *ndp.Sighting) { s.Solicited = false }), false},
+		{"who asks", with(func(s *ndp.Sighting) { s.Advertisement = false }), false},
+		{"an address of nobody", with(func(s *ndp.Sighting) { s.Address = service(99) }), false},
+		{"an uplink of ours", with(func(s *ndp.Sighting) { s.MAC = selfMAC }), false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(b *bench) {
+				b.knowLeases()
+				b.services(3)
+				if got := b.Rival(uplink, tt.sign); got != tt.want {
+					t.Errorf("got %t", got)
+				}
+				if got := slices.Contains(b.last().reasons(), "AddressShared"); got != tt.want {
+					t.Errorf("an Event: %t", got)
+				}
+			})
+		})
+	}
+	t.Run("one line a minute and uplink", func(t *testing.T) {
+		t.Parallel()
+		inBubble(t, func(b *bench) {
+			b.knowLeases()
+			b.services(3)
+			for range 2 {
+				for i := range 30 {
+					b.Rival(uplink, with(func(s *ndp.Sighting) { s.Address = service(i % 3) }))
+				}
+				b.wait(remindEvery)
+			}
+			if lines, events := b.log.count("answers for a service address"), len(b.last().reasons()); lines != 2 || events != 6 {
+				t.Errorf("%d lines and %d Events", lines, events)
+			}
+		})
+	})
+}
+
+// TestConflict tells of another station with an address of a pod.
+func TestConflict(t *testing.T) {
+	t.Parallel()
+	pod := netip.MustParseAddr("2001:db8:1:0:a::1")
+	inBubble(t, func(b *bench) {
+		b.last().handler.Pods(map[netip.Addr]k8swatch.Pod{pod: {Namespace: "default", Name: "p"}})
+		b.Conflict(pod, otherMAC)
+		b.Conflict(service(7), otherMAC) // of which the cluster knows nothing
+		if es := b.last().events; len(es) != 1 || es[0].Pod == nil || es[0].Pod.Name != "p" || !es[0].Warning {
+			t.Errorf("Events %+v", es)
+		}
+	})
+}
