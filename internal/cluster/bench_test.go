@@ -55,7 +55,14 @@ type bench struct {
 // newBench makes a Manager with one uplink and rules of each method, which follows
 // a cluster, and does not run.
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, uplinks: &fakeUplinks{withdrawn: make(map[netip.Addr]bool)}, log: new(lockedBuffer)}
+	b := newManager(t)
+	b.T = t
+	return b
+}
+
+// newManager is newBench for benchmarks as well.
+func newManager(t testing.TB) *bench {
+	b := &bench{uplinks: &fakeUplinks{withdrawn: make(map[netip.Addr]bool)}, log: new(lockedBuffer)}
 	b.uplinks.links = []Link{{Name: uplink, MAC: selfMAC, OnLink: []netip.Prefix{onLink}}}
 	store := new(rules.Store)
 	b.Manager = New(Options{

@@ -42,31 +42,30 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	}
 	// The verdict has to be of the table whose rules it points into.
 	verdict := table.View(uplink).Find(sign.Address)
-	m.update(func(now time.Time) {
-		c := m.current
-		if c == nil {
-			return
-		}
-		if c.standby && verdict != nil && table.Rules()[verdict.Rule].Method == rules.Services {
-			handled = true // others take over what was ours
-			return
-		}
-		mac := ownership.MAC(sign.MAC)
-		others := rules.PresencePrefix().Contains(sign.Address) || verdict != nil && verdict.Silence == rules.NotOwner
-		if !c.election.Knows(mac) {
-			handled = others
-			return
-		}
-		if _, service := c.services[sign.Address]; !others && !service {
-			return
-		}
-		handled = true
-		if sign.Advertisement {
-			c.election.Hear(ownership.Sign{From: mac, Address: sign.Address, Announced: sign.Override && !sign.Solicited}, now)
-			c.publish(now)
-		}
-	})
-	return handled
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.current
+	if c == nil {
+		return false
+	}
+	if c.standby && verdict != nil && table.Rules()[verdict.Rule].Method == rules.Services {
+		return true // others take over what was ours
+	}
+	mac := ownership.MAC(sign.MAC)
+	others := rules.PresencePrefix().Contains(sign.Address) || verdict != nil && verdict.Silence == rules.NotOwner
+	if !c.election.Knows(mac) {
+		return others
+	}
+	if _, service := c.services[sign.Address]; !others && !service {
+		return false
+	}
+	if sign.Advertisement {
+		now := time.Now()
+		c.election.Hear(ownership.Sign{From: mac, Address: sign.Address, Announced: sign.Override && !sign.Solicited}, now)
+		c.publish(now)
+		m.rearm()
+	}
+	return true
 }
 
 // Owns reports whether this node is the one that answers for a service address.
@@ -85,25 +84,28 @@ func (m *Manager) Rival(uplink string, sign ndp.Sighting) bool {
 	if !sign.Advertisement || !sign.Solicited || sign.Override {
 		return false
 	}
-	reported, logged := false, false
-	m.update(func(now time.Time) {
-		c := m.current
-		if c == nil || !c.owns(sign.Address) || slices.ContainsFunc(m.links, func(l Link) bool { return l.MAC == sign.MAC }) {
-			return
-		}
-		if reported = m.rivals.due(reminder{uplink, sign.Address}, now); !reported {
-			return
-		}
-		logged = m.rivals.due(reminder{uplink: uplink}, now)
-		c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
-			"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.",
-			macString(sign.MAC), sign.Address, c.config.Node)}, sign.Address)
-	})
+	reported, logged := m.reportRival(uplink, sign, time.Now())
 	if logged {
 		m.log.Warn("another station answers for a service address of this node, too: let only one of them announce it",
 			"interface", uplink, "address", sign.Address, "mac", macString(sign.MAC))
 	}
 	return reported
+}
+
+// reportRival writes an Event about a rival if it is time to, and returns whether it
+// was, and whether to log it as well.
+func (m *Manager) reportRival(uplink string, sign ndp.Sighting, now time.Time) (reported, logged bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	c := m.current
+	if c == nil || !c.owns(sign.Address) || slices.ContainsFunc(m.links, func(l Link) bool { return l.MAC == sign.MAC }) ||
+		!m.rivals.due(reminder{uplink, sign.Address}, now) {
+		return false, false
+	}
+	c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
+		"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.",
+		macString(sign.MAC), sign.Address, c.config.Node)}, sign.Address)
+	return true, m.rivals.due(reminder{uplink: uplink}, now)
 }
 
 // Conflict writes an Event about the pod or service whose address another station

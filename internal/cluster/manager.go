@@ -139,6 +139,11 @@ func (m *Manager) update(f func(now time.Time)) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f(time.Now())
+	m.rearm()
+}
+
+// rearm wakes the election's timer if something is due earlier than it knows.
+func (m *Manager) rearm() {
 	if at, ok := m.next(); ok && (m.armed.IsZero() || at.Before(m.armed)) {
 		post(m.wake)
 	}
