@@ -19,8 +19,15 @@ import (
 // their links, or the rules of the store. It does not block.
 func (m *Manager) UplinksChanged() { post(m.moved) }
 
-// readLinks takes the links of the uplinks over.
+// readLinks takes the links of the uplinks over. Without a cluster nobody needs them,
+// and with the next one Configure asks for them.
 func (m *Manager) readLinks() {
+	m.mu.Lock()
+	follows := m.current != nil
+	m.mu.Unlock()
+	if !follows {
+		return
+	}
 	links := m.uplinks.Links()
 	m.update(func(now time.Time) {
 		m.links = links
