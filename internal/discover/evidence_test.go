@@ -53,7 +53,7 @@ func TestDiscoveredRulesAnswer(t *testing.T) {
 		},
 		{
 			name: "a second interface in a wider prefix that holds the link's", uplink: wan,
-			entries: []rules.Entry{behind("2001:db8::/48")},
+			entries: []rules.Entry{behind("2001:db8:1::/48")},
 		},
 		{
 			// The shim by which a host reaches its own macvlan containers is on
