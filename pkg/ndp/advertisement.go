@@ -30,7 +30,10 @@ func (a *Advertisement) fill(i *Interface, s *Solicitation, source netip.Addr) {
 	c := sum(i.baseSum, t16[:])
 	dest, mac := s.source, s.asker
 	if s.source.IsUnspecified() { // RFC 4861 §7.2.4: S=0, to all nodes
-		dest, mac = allNodes, allNodesMAC
+		dest = allNodes
+		if !s.alone { // else RFC 6085 §3: in a unicast frame
+			mac = allNodesMAC
+		}
 	} else { // RFC 4861 §7.2.4: S=1, unicast
 		a[offFlags] |= flagSolicited
 		c += flagSolicited << 24

@@ -8,14 +8,16 @@ import (
 	"time"
 )
 
-// maxDelayed bounds the answers that wait, so that a flood costs no memory.
+// maxDelayed bounds the answers that wait in one queue, so that a flood costs no
+// memory.
 const maxDelayed = 4096
 
-// delayed is a solicitation whose answer waits for its random delay.
+// delayed is a solicitation whose answer waits.
 type delayed struct {
-	due  int64 // nanoseconds of a monotonic clock
-	kind Kind
-	s    Solicitation
+	due   int64         // nanoseconds of a monotonic clock
+	delay time.Duration // that comes after the wait, see Result.Delay
+	kind  Kind
+	s     Solicitation
 }
 
 // delayQueue orders delayed answers by the time at which they are due. It keeps
@@ -23,16 +25,18 @@ type delayed struct {
 // they wait.
 type delayQueue struct{ heap dueHeap }
 
-// add puts a solicitation in for a random time up to limit. It returns true
-// when the queue was full and the answer that was due first gave way.
-func (q *delayQueue) add(now int64, limit time.Duration, k Kind, s *Solicitation) (displaced bool) {
-	if len(q.heap) >= maxDelayed {
-		heap.Pop(&q.heap)
-		displaced = true
-	}
-	// RFC 4861 §7.2.8: a uniformly distributed random time.
-	heap.Push(&q.heap, delayed{due: now + rand.Int64N(int64(limit)+1), kind: k, s: *s}) //nolint:gosec // no secret
-	return displaced
+// full reports whether there is no room for one more.
+func (q *delayQueue) full() bool { return len(q.heap) >= maxDelayed }
+
+// add puts a solicitation in that is due at a time. There has to be room.
+func (q *delayQueue) add(due int64, delay time.Duration, k Kind, s *Solicitation) {
+	heap.Push(&q.heap, delayed{due: due, delay: delay, kind: k, s: *s})
+}
+
+// spread returns a uniformly distributed random time up to limit (RFC 4861
+// §7.2.8).
+func spread(limit time.Duration) int64 {
+	return rand.Int64N(int64(limit) + 1) //nolint:gosec // no secret
 }
 
 // next returns the time at which the first answer is due.

@@ -132,6 +132,11 @@ func (i *Interface) Owns(a netip.Addr) bool {
 	return slices.Contains(i.facts.Addresses, a) // an uplink has few
 }
 
+// isNextHop reports whether the address is that of a router of the uplink.
+func (i *Interface) isNextHop(a netip.Addr) bool {
+	return slices.Contains(i.facts.NextHops, a) // an uplink has few
+}
+
 // isLocal reports whether the station with that MAC address is attached to the
 // uplink on our own side.
 func (i *Interface) isLocal(mac [6]byte) bool { return i.facts.Stations[mac] }

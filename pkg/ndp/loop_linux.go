@@ -26,9 +26,10 @@ type loop struct {
 	rx        received
 	s         Solicitation
 	batch     *batch
-	limit     bucket  // of answers to all nodes
-	askers    *askers // nil until there is a limit
-	queue     delayQueue
+	limit     bucket       // of answers to all nodes
+	askers    *askers      // nil until there is a limit
+	held      delayQueue   // answers that must not leave before they are due
+	spread    delayQueue   // answers that are delayed at random, and may leave early
 	last      lastSighting // of a solicitor
 	lastClaim lastSighting // of who advertises an address
 	notes     notes
@@ -117,7 +118,7 @@ func yield(long bool) {
 // arm sets the time at which the wait for frames ends, where there is one. It
 // returns true when that has come already.
 func (lp *loop) arm() bool {
-	due, waiting := lp.queue.next()
+	due, waiting := lp.nextDue()
 	if !waiting {
 		return false
 	}
@@ -196,7 +197,7 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if res.verdict == &iface.presence {
 		limit = 0
 	}
-	if reason := lp.account(res, limit); reason != Probing {
+	if reason := lp.account(res, limit, iface, view); reason != Probing {
 		lp.notes.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
 	}
 	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&
@@ -244,7 +245,7 @@ func (lp *loop) frame() ([]byte, bool) {
 // account counts the result, and keeps the answer that was written or puts it
 // off. limit is that of one asker. It returns what became of the solicitation,
 // Probing while that is open.
-func (lp *loop) account(res Result, limit int) Reason {
+func (lp *loop) account(res Result, limit int, iface *Interface, view *rules.View) Reason {
 	c := lp.l.counters
 	c.Received[res.Kind].Add(1)
 	if res.Redirected {
@@ -255,13 +256,23 @@ func (lp *loop) account(res Result, limit int) Reason {
 		c.ignored(res.Reason)
 		return res.Reason
 	// An asker over its own limit uses nothing of what all share.
-	case limit > 0 && !lp.allow(limit), res.Kind == DAD && !lp.limit.take(lp.clock, multicastRate):
+	case limit > 0 && !lp.allow(limit, iface):
 		c.ignored(RateLimited)
 		return RateLimited
-	case res.Delay > 0 || res.Hold > 0:
-		if lp.queue.add(lp.now()+int64(res.Hold), res.Delay, res.Kind, &lp.s) {
-			c.ignored(Displaced)
-		}
+	}
+	if res.Kind == DAD && !lp.limit.take(lp.clock, multicastRate) {
+		lp.s.alone = true
+		copy(lp.batch.slot()[offEtherDst:], lp.s.asker[:])
+	}
+	switch {
+	case res.Hold > 0 && lp.held.full():
+		c.ignored(Displaced)
+		return Displaced
+	case res.Hold > 0:
+		lp.held.add(lp.clock+int64(res.Hold), res.Delay, res.Kind, &lp.s)
+		return Probing
+	case res.Delay > 0:
+		lp.delay(res.Delay, res.Kind, &lp.s, iface, view)
 		return Probing
 	case res.Reason == Probing:
 		return lp.query(&lp.s, res.Kind, res.verdict, lp.rx.at)
@@ -271,9 +282,21 @@ func (lp *loop) account(res Result, limit int) Reason {
 	}
 }
 
+// delay puts an answer off for a random time. When too many wait, the one that
+// is due first leaves at once: the delay is there to spread answers, and under a
+// flood a short one does that as well.
+func (lp *loop) delay(limit time.Duration, k Kind, s *Solicitation, iface *Interface, view *rules.View) {
+	if lp.spread.full() {
+		d := lp.spread.pop()
+		lp.finish(&d, iface, view)
+	}
+	lp.spread.add(lp.clock+spread(limit), 0, k, s)
+}
+
 // query hands a solicitation on, to come back when its target was asked.
 func (lp *loop) query(s *Solicitation, k Kind, v *rules.Verdict, at int64) Reason {
-	if !lp.l.ask(Query{Target: s.target, Uplink: lp.l.iface.Load().facts.Uplink.Interface, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}) {
+	q := Query{Target: s.target, Uplink: lp.l.iface.Load().facts.Uplink.Interface, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}
+	if !lp.l.ask(q) {
 		lp.l.counters.refused()
 		return ProbeLimited
 	}
@@ -281,47 +304,71 @@ func (lp *loop) query(s *Solicitation, k Kind, v *rules.Verdict, at int64) Reaso
 }
 
 // allow reports whether the asker may have another answer.
-func (lp *loop) allow(limit int) bool {
+func (lp *loop) allow(limit int, iface *Interface) bool {
 	if lp.askers == nil {
 		lp.askers = newAskers()
 	}
-	return lp.askers.take(lp.s.ether, lp.clock, limit)
+	return lp.askers.take(&lp.s, iface.isNextHop(lp.s.source), lp.clock, limit)
 }
 
 // now is the clock of delays and limits, in nanoseconds.
 func (lp *loop) now() int64 { return int64(time.Since(lp.started)) }
 
+// nextDue returns when the first delayed answer is due.
+func (lp *loop) nextDue() (due int64, waiting bool) {
+	due, waiting = lp.held.next()
+	if other, also := lp.spread.next(); also && (!waiting || other < due) {
+		return other, true
+	}
+	return due, waiting
+}
+
 // sendDue answers the delayed solicitations whose time has come by the rules
 // and the interface as they are now.
 func (lp *loop) sendDue() {
-	if _, waiting := lp.queue.next(); !waiting {
+	if _, waiting := lp.nextDue(); !waiting {
 		return
 	}
-	now, iface, view := lp.now(), lp.l.iface.Load(), lp.l.view.Load()
-	for {
-		due, waiting := lp.queue.next()
-		if !waiting || due > now {
-			return
+	lp.clock = lp.now()
+	iface, view := lp.l.iface.Load(), lp.l.view.Load()
+	for due, ok := lp.held.next(); ok && due <= lp.clock; due, ok = lp.held.next() {
+		d := lp.held.pop()
+		if lp.makeRoom(); d.delay > 0 {
+			lp.delay(d.delay, d.kind, &d.s, iface, view)
+			continue
 		}
-		if lp.batch.full() {
-			lp.batch.send(lp.fd, lp.l.counters)
-		}
-		d := lp.queue.pop()
-		verdict, reason := d.s.answer(lp.batch.slot(), iface, view)
-		at := time.Now().UnixNano()
-		switch reason {
-		case Answered:
-			lp.batch.add(d.kind, at)
-		case Probing:
-			reason = lp.query(&d.s, d.kind, verdict, at)
-		case NoRule, Silent(rules.Denied), Silent(rules.NoRoute):
-			reason = Withdrawn
-			fallthrough
-		default:
-			lp.l.counters.ignored(reason)
-		}
-		if reason != Probing {
-			lp.notes.add(at, nil, &d.s, d.kind, reason)
-		}
+		lp.finish(&d, iface, view)
+	}
+	for due, ok := lp.spread.next(); ok && due <= lp.clock; due, ok = lp.spread.next() {
+		d := lp.spread.pop()
+		lp.makeRoom()
+		lp.finish(&d, iface, view)
+	}
+}
+
+// makeRoom sends the batch when it is full.
+func (lp *loop) makeRoom() {
+	if lp.batch.full() {
+		lp.batch.send(lp.fd, lp.l.counters)
+	}
+}
+
+// finish answers a solicitation that has waited. The batch must have room.
+func (lp *loop) finish(d *delayed, iface *Interface, view *rules.View) {
+	verdict, reason := d.s.answer(lp.batch.slot(), iface, view)
+	at := time.Now().UnixNano()
+	switch reason {
+	case Answered:
+		lp.batch.add(d.kind, at)
+	case Probing:
+		reason = lp.query(&d.s, d.kind, verdict, at)
+	case NoRule, Silent(rules.Denied), Silent(rules.NoRoute):
+		reason = Withdrawn
+		fallthrough
+	default:
+		lp.l.counters.ignored(reason)
+	}
+	if reason != Probing {
+		lp.notes.add(at, nil, &d.s, d.kind, reason)
 	}
 }

@@ -84,9 +84,10 @@ const (
 	NoNeighbor
 	// ProbeLimited: too many targets are being asked already.
 	ProbeLimited
-	// RateLimited: too many answers would go to all nodes, or to one asker.
+	// RateLimited: too many answers would go to one asker.
 	RateLimited
-	// Displaced from the full queue of delayed answers by a newer one.
+	// Displaced: too many answers had to be held already. Answers that are merely
+	// delayed are not lost, they leave early.
 	Displaced
 	// Withdrawn: the rule went away while the answer was delayed.
 	Withdrawn

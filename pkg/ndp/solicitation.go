@@ -44,6 +44,9 @@ type Solicitation struct {
 	asker [6]byte
 	// ether is the Ethernet source.
 	ether [6]byte
+	// alone is true for duplicate address detection whose answer only the asker
+	// gets, see multicastRate.
+	alone bool
 }
 
 // kindOf classifies a frame as far as it can be read, also when it is invalid.
@@ -155,7 +158,7 @@ func proxyable(t netip.Addr) bool {
 // and skips every option that a solicitation does not define (RFC 4861 §7.1.1).
 func (s *Solicitation) parseOptions(frame, opts []byte) Reason {
 	s.ether = macAt(frame, offEtherSrc)
-	s.asker = s.ether
+	s.asker, s.alone = s.ether, false
 	found, badLength := false, false
 	for len(opts) > 0 {
 		if len(opts) < 2 || opts[1] == 0 { // RFC 4861 §4.6: discard

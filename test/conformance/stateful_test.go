@@ -5,7 +5,11 @@ package conformance_test
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
 
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
@@ -78,23 +82,48 @@ func TestStateful(t *testing.T) {
 			settled(d)
 		},
 		ndp.RateLimited: func(t *testing.T, net *harness.Network, p *harness.Port) {
-			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t,
+				"version: 1\nuplinks: [{interface: uplink, limit_per_asker: 50}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: static}\n"))
 			const flood = 1000
 			for i := range flood {
-				p.Send(conformance.Probe(target(i)).Bytes())
+				p.Send(conformance.Solicitation(target(i)).Bytes())
 			}
 			u := count(d, ndp.RateLimited, 1)
 			d.Wait("whole flood", func(s daemon.Status) bool { u = s.Uplinks[0]; return u.Received >= flood })
 			if u = settled(d); u.Answered == 0 || u.Answered > flood/2 {
-				t.Errorf("%d of %d answers went to all nodes", u.Answered, flood)
+				t.Errorf("%d of %d answers went to one asker", u.Answered, flood)
 			}
 		},
 		ndp.Displaced: func(t *testing.T, net *harness.Network, p *harness.Port) {
-			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, delayed))
-			for i := range 8192 {
-				p.Send(conformance.Solicitation(target(i)).Bytes())
-			}
-			count(d, ndp.Displaced, 1)
+			// A bridge holds duplicate address detection, and has room for so many.
+			attrs := netlink.NewLinkAttrs()
+			attrs.Name = "br0"
+			harness.Must(t, net.Node.Link.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+			bridge, err := net.Node.Link.LinkByName("br0")
+			harness.Must(t, err)
+			port, err := net.Node.Link.LinkByName(harness.Uplink)
+			harness.Must(t, err)
+			harness.Must(t, net.Node.Link.LinkSetMaster(port, bridge))
+			harness.Must(t, net.Node.Up("br0"))
+			harness.Must(t, net.Node.Address("br0", "fe80::5/64"))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, strings.Replace(config(), "interface: uplink", "interface: br0", 1)))
+			sent := 0
+			d.Wait("a full queue", func(s daemon.Status) bool {
+				if s.Uplinks[0].Ignored[ndp.Displaced.String()] > 0 {
+					return true
+				}
+				var frames [2 * 4096][]byte
+				for i := range frames { // of stations that the bridge has not seen before
+					f := conformance.Probe(target(sent))
+					f.EtherSrc = conformance.MAC{2, 9, 0, byte(sent >> 16), byte(sent >> 8), byte(sent)}
+					frames[i] = f.Bytes()
+					sent++
+				}
+				for _, f := range frames {
+					p.Send(f)
+				}
+				return false
+			})
 		},
 		ndp.Withdrawn: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			path := harness.WriteConfig(t, delayed)
@@ -132,4 +161,32 @@ func TestStateful(t *testing.T) {
 			tests[r](t, net, harness.OpenPort(t, net.Router, harness.RouterPort))
 		})
 	}
+}
+
+// TestDuplicateFlood sends more duplicate address detection than may be answered
+// to all nodes: everything is answered, the rest to the asker alone.
+func TestDuplicateFlood(t *testing.T) {
+	t.Parallel()
+	net := harness.NewNetwork(t)
+	p := harness.OpenPort(t, net.Router, harness.RouterPort)
+	d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+	const flood = 500
+	began := time.Now()
+	for i := range flood {
+		p.Send(conformance.Probe(target(i)).Bytes())
+	}
+	seen, toAll := make(map[[16]byte]bool), 0
+	p.Advertisements(answerTime, func(f []byte) bool {
+		if [6]byte(f) == [6]byte{0x33, 0x33, 0, 0, 0, 1} {
+			toAll++
+		} else if [6]byte(f) != conformance.RouterMAC || [16]byte(f[38:54]) != addr("ff02::1").As16() {
+			t.Errorf("an answer goes to % x", f[:54])
+		}
+		seen[[16]byte(f[62:78])] = true
+		return len(seen) == flood
+	})
+	if most := 100 * (2 + int(time.Since(began)/time.Second)); len(seen) != flood || toAll < 100 || toAll > most {
+		t.Errorf("%d of %d were answered, %d of them to all nodes, want 100 to %d", len(seen), flood, toAll, most)
+	}
+	settled(d)
 }

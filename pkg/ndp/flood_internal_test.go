@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// flooded is a receive loop without a socket, and what it has sent.
+type flooded struct {
+	lp       *loop
+	iface    *Interface
+	view     *rules.View
+	answered map[netip.Addr]bool // targets
+	toAll    int                 // frames to all nodes
+}
+
+func newFlooded(t *testing.T, iface *Interface, rs ...rules.Rule) *flooded {
+	t.Helper()
+	table, err := rules.Compile(rs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := &Listener{counters: new(Counters), recent: new(Recent), sighted: func(Sighting) {}, ask: func(Query) bool { return false }}
+	f := &flooded{lp: &loop{l: l, fd: -1, batch: newBatch(), started: time.Now()}, iface: iface, view: table.View(""), answered: make(map[netip.Addr]bool)}
+	f.lp.notes.recent = l.recent
+	l.iface.Store(f.iface)
+	l.view.Store(f.view)
+	return f
+}
+
+// hear lets the loop receive a frame, and does what is due.
+func (f *flooded) hear(frame []byte) {
+	f.lp.clock = f.lp.now()
+	f.lp.rx = received{meta: Meta{Type: PacketMulticast, Index: 2, ChecksumPartial: true}, at: time.Now().UnixNano()}
+	f.lp.take(frame, f.iface, f.view)
+	f.collect()
+	f.lp.sendDue()
+	f.collect()
+}
+
+func (f *flooded) collect() {
+	for i := range f.lp.batch.n {
+		frame := f.lp.batch.frames[i][:]
+		f.answered[ipAt(frame, offTarget)] = true
+		if macAt(frame, offEtherDst) == allNodesMAC {
+			f.toAll++
+		}
+	}
+	f.lp.batch.n = 0
+}
+
+// solicit returns a solicitation, without a checksum.
+func solicit(mac [6]byte, source, target netip.Addr, dad bool) []byte {
+	b := make([]byte, offOptions+8)
+	group := SolicitedNode(groupOf(target))
+	groupEther := groupMAC(group)
+	copy(b[offEtherDst:], groupEther[:])
+	copy(b[offEtherSrc:], mac[:])
+	binary.BigEndian.PutUint16(b[offEtherType:], etherTypeIPv6)
+	b[offIP], b[offNextHeader], b[offHopLimit], b[offICMP] = 6<<4, protoICMPv6, hopLimit, typeSolicitation
+	b[offOptions], b[offOptions+1] = optSourceLinkAddr, 1
+	copy(b[offOptions+2:], mac[:])
+	if dad {
+		source, b = netip.IPv6Unspecified(), b[:offOptions]
+	}
+	binary.BigEndian.PutUint16(b[offPayloadLen:], uint16(len(b)-offICMP))
+	for off, a := range map[int]netip.Addr{offSource: source, offDest: group, offTarget: target} {
+		as := a.As16()
+		copy(b[off:], as[:])
+	}
+	return b
+}
+
+// forged returns solicitations in which everything is made up but what is given.
+func forged(n int, mac *[6]byte, source string, dad bool) []byte {
+	m, from := [6]byte{2, 1, byte(n >> 24), byte(n >> 16), byte(n >> 8), byte(n)}, behind(9, n)
+	if mac != nil {
+		m = *mac
+	}
+	if source != "" {
+		from = netip.MustParseAddr(source)
+	}
+	return solicit(m, from, behind(2, n), dad)
+}
+
+// behind returns one of many addresses behind the node.
+func behind(subnet byte, n int) netip.Addr {
+	b := [16]byte{0: 0x20, 1: 1, 2: 0xd, 3: 0xb8, 5: 1, 7: subnet}
+	b[12], b[13], b[14], b[15] = byte(n>>24), byte(n>>16), byte(n>>8), byte(n)
+	return netip.AddrFrom16(b)
+}
+
+// TestFloods has an honest station ask for an address every 50 ms, for each once,
+// while forged solicitations come in. None of the honest ones may be lost.
+func TestFloods(t *testing.T) {
+	t.Parallel()
+	router, routerMAC := "2001:db8::ff", [6]byte{2, 0, 0, 0, 0, 0xff}
+	plain := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Method: rules.Static}
+	delayed := plain
+	delayed.Delay = rules.MaxDelay
+	tests := []struct {
+		name   string
+		rule   rules.Rule
+		limit  int
+		bridge bool
+		rate   int  // forged solicitations a second
+		dad    bool // both ask by duplicate address detection
+		mac    *[6]byte
+		source string
+		honest int
+		toAll  int // the most frames to all nodes, in a second and at once
+	}{
+		{name: "delay", rule: delayed, rate: 20_000, honest: 50},
+		{name: "delay and duplicate address detection", rule: delayed, rate: 20_000, dad: true, honest: 50, toAll: multicastRate},
+		{name: "duplicate address detection on a bridge", rule: plain, bridge: true, rate: 20_000, dad: true, honest: 50, toAll: multicastRate},
+		{name: "the same with a delay", rule: delayed, bridge: true, rate: 20_000, dad: true, honest: 50, toAll: multicastRate},
+		{name: "duplicate address detection", rule: plain, rate: 5000, dad: true, honest: 40, toAll: multicastRate},
+		{name: "limit, made-up stations", rule: plain, limit: 20, rate: 5000, honest: 80},
+		{name: "limit, the router's MAC address", rule: plain, limit: 20, rate: 5000, mac: &routerMAC, honest: 80},
+		{name: "limit, the router's address", rule: plain, limit: 20, rate: 5000, source: router, honest: 80},
+		{name: "limit, both of them", rule: plain, limit: 20, rate: 5000, mac: &routerMAC, source: router, honest: 80},
+		{name: "limit, duplicate address detection in its name", rule: plain, limit: 20, rate: 5000, mac: &routerMAC, dad: true, honest: 40, toAll: multicastRate},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				iface := NewInterface(rules.Link{
+					Index: 2, MAC: [6]byte{2, 0, 0, 0, 0, 1}, Bridge: tt.bridge,
+					Addresses: []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64"), Usable: true}},
+				}, rules.Uplink{LimitPerAsker: tt.limit}).WithNextHops([]netip.Addr{netip.MustParseAddr(router)})
+				f := newFlooded(t, iface, tt.rule)
+				began := time.Now()
+				n := 0
+				flood := func(d time.Duration) {
+					for step := time.Second / time.Duration(tt.rate); d > 0; d -= step {
+						f.hear(forged(n, tt.mac, tt.source, tt.dad))
+						n++
+						time.Sleep(step)
+					}
+				}
+				flood(time.Second)
+				for i := range tt.honest {
+					f.hear(solicit(routerMAC, netip.MustParseAddr(router), behind(1, i), tt.dad))
+					flood(50*time.Millisecond + time.Duration(i)*300*time.Microsecond) // not in step with a bucket
+				}
+				flood(rules.MaxDelay + bridgeHold)
+				got := 0
+				for i := range tt.honest {
+					if f.answered[behind(1, i)] {
+						got++
+					}
+				}
+				if got != tt.honest {
+					t.Errorf("%d of %d honest solicitations were answered", got, tt.honest)
+				}
+				if most := tt.toAll * (int(time.Since(began)/time.Second) + 2); f.toAll > most {
+					t.Errorf("%d frames went to all nodes, want at most %d", f.toAll, most)
+				}
+			})
+		})
+	}
+}
