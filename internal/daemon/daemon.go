@@ -81,11 +81,12 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer unlock() // after the sockets are closed
-	watcher, err := hostwatch.Watch()
+	watcher, err := hostwatch.WatchRetry(ctx, func(err error) { d.log.Warn("reading the network failed", "err", err) })
 	if err != nil {
 		return err
 	}
 	d.supervisor = newSupervisor(o.Log, new(rules.Store), watcher.Routes)
+	d.supervisor.stations = watcher.Stations
 	d.supervisor.observe = func(t time.Duration) { d.metrics.updateDuration.Observe(t.Seconds()) }
 	defer d.supervisor.close()
 	d.supervisor.cleanWires()
@@ -97,7 +98,7 @@ func Run(ctx context.Context, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	context.AfterFunc(ctx, func() { d.tell("STOPPING=1") })
 	g.Go(func() error {
-		return watcher.Run(ctx, hostwatch.Handler{Link: d.linkChanged, Routes: d.routesChanged, Neighbor: d.supervisor.prober.neighbor})
+		return watcher.Run(ctx, hostwatch.Handler{Link: d.linkChanged, Routes: d.routesChanged, Neighbor: d.supervisor.prober.neighbor, Failed: func(err error) { d.log.Warn("reading the network failed", "err", err) }})
 	})
 	g.Go(func() error { return d.supervisor.prober.run(ctx) })
 	g.Go(func() error { return d.loop(ctx) })

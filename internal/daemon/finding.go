@@ -62,7 +62,7 @@ type site struct {
 	discovered bool
 	// errorsBefore are ICMPv6 errors that do not count, and unprobed is true
 	// while none do.
-	errorsBefore uint64
+	errorsBefore hostwatch.Unreachables
 	unprobed     bool
 }
 
@@ -107,7 +107,7 @@ func (s *site) inspect() []Finding {
 		add(findingResponder, "they are left to the other station", `see "ndproxyd status" for who it is, and narrow the rules or deny the addresses`,
 			"another station on %s answers for %d addresses of the rules", name, s.claims)
 	}
-	if n := s.host.Unreachables - s.errorsBefore; n > 0 && !s.unprobed && !s.uplink.ConsumeUnicast {
+	if n := s.host.Unreachables.Since(s.errorsBefore); n > 0 && !s.unprobed && !s.uplink.ConsumeUnicast {
 		add(findingUnicast, "routers that probe a known neighbor get an error beside the answer", `set "consume_unicast: true" for the uplink (needs CAP_NET_ADMIN), or drop ICMPv6 type 135 for the rules' prefixes in nftables' ip6 prerouting hook`,
 			"the kernel has sent %d ICMPv6 errors (destination unreachable) out of %s, as it does, among others, for unicast solicitations of addresses that are not its own", n, name)
 	}

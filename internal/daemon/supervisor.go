@@ -35,6 +35,7 @@ type supervisor struct {
 	wake      chan struct{} // the loop has to look when the next duty is
 	done      chan struct{} // closed when the loop has ended
 	prober    *prober
+	stations  func(bridge int) map[[6]byte]bool
 	observe   func(time.Duration) // how long an event took to be published
 	probes    atomic.Bool         // a rule asks for probes
 
@@ -159,6 +160,14 @@ func (s *supervisor) follow(c rules.Change) {
 func (s *supervisor) handle(e hostwatch.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if e.What == hostwatch.WhatStations {
+		for _, u := range s.uplinks {
+			if u.link.Index == e.Index {
+				u.restation()
+			}
+		}
+		return
+	}
 	for _, u := range s.uplinks {
 		if u.concerns(e) {
 			u.refresh()

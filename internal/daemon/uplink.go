@@ -37,7 +37,7 @@ type uplink struct {
 	duties     duties
 	warned     []string // the findings that were logged
 	// errorsBefore is how many ICMPv6 errors the kernel had sent at the start.
-	errorsBefore uint64
+	errorsBefore hostwatch.Unreachables
 
 	state State
 	why   string // one sentence for people
@@ -107,6 +107,9 @@ func (u *uplink) refresh() {
 	if u.listener != nil && u.listener.Index() != link.Index {
 		u.report(u.close())
 	}
+	if link.Bridge && u.owner.stations != nil {
+		link.Stations = u.owner.stations(link.Index)
+	}
 	moved := u.link.MAC != link.MAC
 	u.link, u.iface = link, ndp.NewInterface(link, u.config)
 	state, why := judge(link, u.iface, u.config.Source)
@@ -125,6 +128,18 @@ func (u *uplink) refresh() {
 		return
 	}
 	u.ready(moved)
+}
+
+// restation takes over which stations are behind virtual ports of the bridge.
+func (u *uplink) restation() {
+	if u.iface == nil || u.owner.stations == nil {
+		return
+	}
+	u.link.Stations = u.owner.stations(u.link.Index)
+	u.iface = ndp.NewInterface(u.link, u.config)
+	if u.listener != nil {
+		u.listener.SetInterface(u.iface)
+	}
 }
 
 // ready notes that solicitations are answered, and announces what is behind us

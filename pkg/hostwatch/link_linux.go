@@ -20,12 +20,10 @@ import (
 // ErrNoLink is the error for an interface that does not exist.
 var ErrNoLink = errors.New("no such interface")
 
-// dumpTries bounds the repetitions of a dump that changes interrupt.
-const dumpTries = 10
-
 // ReadLink returns the facts of the interface with that name, or with that
 // index where none has the name (an interface that was renamed; 0 for no such
-// hint). The error wraps [ErrNoLink] when there is neither.
+// hint). The error wraps [ErrNoLink] when there is neither. Stations is left out:
+// [Watcher.Stations] has them without a dump.
 func ReadLink(name string, index int) (rules.Link, error) {
 	link, err := netlink.LinkByName(name)
 	if isNotFound(err) && index > 0 {
@@ -50,11 +48,6 @@ func ReadLink(name string, index int) (rules.Link, error) {
 	}
 	if l.Master, err = masterOf(attrs); err != nil {
 		return rules.Link{}, err
-	}
-	if l.Bridge {
-		if l.Stations, err = stations(attrs.Index); err != nil {
-			return rules.Link{}, err
-		}
 	}
 	if l.IPv6, l.Forwarding, err = settings(attrs.Name); err != nil {
 		return rules.Link{}, err
@@ -110,32 +103,6 @@ func addresses(link netlink.Link) ([]rules.LinkAddress, error) {
 		})
 	}
 	return out, nil
-}
-
-// stations returns the MAC addresses behind the virtual ports of a bridge, which
-// lead to containers and machines of this node, and the ports' own.
-func stations(bridge int) (map[[6]byte]bool, error) {
-	links, err := again(netlink.LinkList)
-	if err != nil {
-		return nil, fmt.Errorf("read ports: %w", err)
-	}
-	virtual := make(map[int]bool)
-	for _, l := range links {
-		if kind := l.Type(); l.Attrs().MasterIndex == bridge && (kind == "veth" || kind == "tuntap" || kind == "tun" || kind == "macvtap") {
-			virtual[l.Attrs().Index] = true
-		}
-	}
-	known, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(0, unix.AF_BRIDGE) })
-	if err != nil {
-		return nil, fmt.Errorf("read forwarding table of the bridge: %w", err)
-	}
-	macs := make(map[[6]byte]bool)
-	for i := range known {
-		if n := &known[i]; virtual[n.LinkIndex] && len(n.HardwareAddr) == 6 && n.HardwareAddr[0]&1 == 0 {
-			macs[[6]byte(n.HardwareAddr)] = true
-		}
-	}
-	return macs, nil
 }
 
 func toPrefix(n *net.IPNet) (netip.Prefix, bool) {

@@ -20,6 +20,9 @@ type Route struct {
 	// about its end may name a part only.
 	Object bool
 	Paths  []Path
+	// Several are the devices of a route with several next hops, those that are
+	// dead with their device too.
+	Several []int32
 }
 
 // Path is one way that a routing table has for a prefix.
@@ -98,14 +101,13 @@ func parseRoute(b []byte) (Route, bool) {
 		return r, len(r.Paths) > 0
 	}
 	r.Whole = true
-	r.Paths = parseHops(several, single)
+	r.Paths, r.Several = parseHops(several, single)
 	return r, true
 }
 
 // parseHops reads RTA_MULTIPATH, a list of struct rtnexthop with attributes. Next
-// hops that are dead with their device are left out.
-func parseHops(b []byte, common Path) []Path {
-	var paths []Path
+// hops that are dead with their device are left out; devices has theirs, too.
+func parseHops(b []byte, common Path) (paths []Path, devices []int32) {
 	for len(b) >= sizeRtNh {
 		n := int(binary.NativeEndian.Uint16(b))
 		if n < sizeRtNh || n > len(b) {
@@ -124,7 +126,8 @@ func parseHops(b []byte, common Path) []Path {
 		if b[2]&unix.RTNH_F_DEAD == 0 {
 			paths = append(paths, p)
 		}
+		devices = append(devices, p.Index)
 		b = b[min(len(b), align(n)):]
 	}
-	return paths
+	return paths, devices
 }

@@ -14,15 +14,19 @@ import (
 // packet, in its order. Tables that policy rules choose by more than that, by a
 // mark, a source or an interface, are not followed; Policy names these rules.
 type Routes struct {
-	mu         sync.RWMutex
-	order      []uint32          // tables, as the kernel looks at them
-	tables     map[uint32]*table // those of order
-	policy     []string          // rules that are not followed
-	devices    map[int32]Device
-	several    int  // how often a route with several next hops was seen
-	silent     bool // net.ipv6.route.skip_notify_on_dev_down
+	mu      sync.RWMutex
+	order   []uint32          // tables, as the kernel looks at them
+	tables  map[uint32]*table // those of order
+	policy  []string          // rules that are not followed
+	devices map[int32]Device
+	names   map[string]int32 // indices of devices
+	// silent is net.ipv6.route.skip_notify_on_dev_down.
+	silent bool
+	// several are the devices of routes with several next hops.
+	several    map[int32]bool
 	hostRoutes []HostRoute
-	// How many paths have each next hop, and each on-link prefix.
+	// How many paths have each device, each next hop, and each on-link prefix.
+	uses   map[int32]int
 	hops   map[hop]int
 	onLink map[onLink]int
 	shared map[Path]*[]Path // lists of one path
@@ -45,8 +49,9 @@ func NewRoutes() *Routes {
 	return &Routes{
 		order:   []uint32{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN},
 		tables:  map[uint32]*table{unix.RT_TABLE_LOCAL: new(table), unix.RT_TABLE_MAIN: new(table)},
-		devices: make(map[int32]Device),
-		hops:    make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[Path]*[]Path),
+		devices: make(map[int32]Device), names: make(map[string]int32),
+		several: make(map[int32]bool), uses: make(map[int32]int),
+		hops: make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[Path]*[]Path),
 	}
 }
 
@@ -58,13 +63,16 @@ func NewRoutes() *Routes {
 func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Prefix, unsure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if isOfLink(msg.Prefix) {
+		return nil, false
+	}
 	t := r.tables[msg.Table]
 	if t == nil {
 		t = new(table)
 		r.tables[msg.Table] = t
 	}
-	if len(msg.Paths) > 1 {
-		r.several++
+	for _, index := range msg.Several {
+		r.several[index] = true
 	}
 	before := t.get(msg.Prefix)
 	var after []Path
@@ -89,9 +97,19 @@ func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Pref
 	return changed, mixed(before) || mixed(after)
 }
 
-// count counts the next hops and on-link prefixes of a prefix's paths.
+// isOfLink reports whether all addresses of a prefix are link-local or multicast:
+// each device has such a route, and none of them says anything about where an
+// address lives. So the tables are kept without.
+func isOfLink(p netip.Prefix) bool {
+	return p.Bits() >= 10 && p.Addr().IsLinkLocalUnicast() || p.Bits() >= 8 && p.Addr().IsMulticast()
+}
+
+// count counts the devices, next hops and on-link prefixes of a prefix's paths.
 func (r *Routes) count(p netip.Prefix, paths []Path, n int) {
 	for _, path := range paths {
+		if path.Index != 0 {
+			add(r.uses, path.Index, n)
+		}
 		switch {
 		case path.Kind != unix.RTN_UNICAST || path.Index == 0:
 		case path.Gateway.IsValid():
@@ -109,52 +127,44 @@ func add[K comparable](m map[K]int, k K, n int) {
 	}
 }
 
-// replace takes a whole reading over.
-func (r *Routes) replace(n *Routes) {
+// replace takes a whole reading over, and returns the devices that it has no
+// longer.
+func (r *Routes) replace(n *Routes) (gone []Device) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.order, r.tables, r.policy, r.devices, r.several = n.order, n.tables, n.policy, n.devices, n.several
-	r.hops, r.onLink, r.shared, r.silent = n.hops, n.onLink, n.shared, n.silent
+	for index, d := range r.devices {
+		if _, ok := n.devices[index]; !ok {
+			gone = append(gone, d)
+		}
+	}
+	r.order, r.tables, r.policy, r.devices, r.names, r.several = n.order, n.tables, n.policy, n.devices, n.names, n.several
+	r.uses, r.hops, r.onLink, r.shared, r.silent = n.uses, n.hops, n.onLink, n.shared, n.silent
+	return gone
 }
 
-// SetDevice takes over what the kernel says of a device, or that it is gone. It
-// reports whether that changes what routes through it mean, and whether the
-// device went up or down.
-func (r *Routes) SetDevice(d Device, gone bool) (changed, flipped bool) {
+// SetDevice takes over what the kernel says of a device, or that it is gone.
+// changed is true when that changes what routes through it mean. unsure is true
+// when the device went up or down and the kernel may leave it unsaid that routes
+// go then, or come back, or next hops of them.
+func (r *Routes) SetDevice(d Device, gone bool) (changed, unsure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	old := r.devices[d.Index]
+	if r.names[old.Name] == d.Index {
+		delete(r.names, old.Name)
+	}
 	if gone {
 		delete(r.devices, d.Index)
 	} else {
-		r.devices[d.Index] = d
+		r.devices[d.Index], r.names[d.Name] = d, d.Index
 	}
-	flipped = gone || old.Up != d.Up
+	used := r.uses[d.Index] > 0
+	if gone || old.Up != d.Up {
+		unsure = r.several[d.Index] || r.silent && used
+	}
 	old.Up = d.Up
 	// A new device has no routes yet, and those of a deleted one go by events.
-	return !gone && old.Name != "" && old != d, flipped
-}
-
-// uses reports whether a route leads through the device.
-func (r *Routes) uses(index int32) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, id := range r.order {
-		for _, paths := range r.tables[id].paths.All() {
-			if slices.ContainsFunc(*paths, func(p Path) bool { return p.Index == index }) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// losesSilently reports whether the kernel may leave it unsaid that routes go, or
-// next hops of them, when a device goes down.
-func (r *Routes) losesSilently() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.several > 0 || r.silent
+	return used && !gone && old.Name != "" && old != d, unsure
 }
 
 // Policy returns the policy rules that are not followed, for people.

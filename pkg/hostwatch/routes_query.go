@@ -56,12 +56,7 @@ func (r *Routes) DefaultDevices() []string {
 func (r *Routes) Index(name string) int32 {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	for i, d := range r.devices {
-		if d.Name == name {
-			return i
-		}
-	}
-	return 0
+	return r.names[name]
 }
 
 // Name returns the name of the device with that index, or the index as text.

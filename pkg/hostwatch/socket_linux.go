@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -92,15 +93,20 @@ func (s *socket) receive(handle func(hdr *unix.NlMsghdr, data []byte)) error {
 	return errors.Join(err, inner)
 }
 
+// maxDrained ends a drain that events come faster than. It is far more than the
+// receive buffer has room for.
+const maxDrained = 1 << 20
+
 // drain drops all events that are there.
 func (s *socket) drain() error {
 	err := s.raw.Read(func(fd uintptr) bool {
-		for {
+		for range maxDrained {
 			_, _, err := unix.Recvfrom(int(fd), s.buf, 0)
 			if err != nil && !errors.Is(err, unix.ENOBUFS) && !errors.Is(err, unix.EINTR) {
-				return true // nothing is left, or the next receive says what is wrong
+				break // nothing is left, or the next receive says what is wrong
 			}
 		}
+		return true
 	})
 	if err != nil {
 		return fmt.Errorf("drop events: %w", err)
@@ -108,16 +114,12 @@ func (s *socket) drain() error {
 	return nil
 }
 
-// news returns a function that reports whether events have come since the last
-// call. They stay where they are.
-func (s *socket) news() func() bool {
-	var last uint32
-	return func() bool {
-		now := s.queued()
-		fresh := now != last
-		last = now
-		return fresh
+// wake ends a receive at that time, the zero time for never.
+func (s *socket) wake(at time.Time) error {
+	if err := s.file.SetReadDeadline(at); err != nil {
+		return fmt.Errorf("set deadline: %w", err)
 	}
+	return nil
 }
 
 // queued returns how much of the receive buffer is in use.

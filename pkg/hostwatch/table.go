@@ -70,10 +70,12 @@ func with(old []Path, r Route, replace bool) []Path {
 }
 
 // mixed reports whether several routes have one metric: plain ones, or one beside
-// such with next hops, which are joined into one.
+// such with next hops, which are joined into one. It does not matter where none of
+// them forwards, as with one anycast address on several devices.
 func mixed(paths []Path) bool {
 	for i := 1; i < len(paths); i++ {
-		if a, b := paths[i-1], paths[i]; a.Metric == b.Metric && (!a.Joins() || !b.Joins()) {
+		a, b := paths[i-1], paths[i]
+		if a.Metric == b.Metric && (!a.Joins() || !b.Joins()) && (a.Kind == unix.RTN_UNICAST || b.Kind == unix.RTN_UNICAST) {
 			return true
 		}
 	}

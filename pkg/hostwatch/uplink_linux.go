@@ -27,9 +27,25 @@ type UplinkState struct {
 	XDP bool
 	// Snooping is true for a bridge that snoops MLD.
 	Snooping bool
-	// Unreachables is how many ICMPv6 Destination Unreachable messages the
-	// kernel has sent out of the uplink.
-	Unreachables uint64
+	// Unreachables counts ICMPv6 Destination Unreachable messages.
+	Unreachables Unreachables
+}
+
+// Unreachables is how many ICMPv6 Destination Unreachable messages the kernel has
+// sent out of a device since it has the device, or its IPv6.
+type Unreachables struct {
+	// Index is the device's, 0 when the kernel does not tell.
+	Index int
+	Sent  uint64
+}
+
+// Since returns how many messages were sent since an earlier reading. It is 0 when
+// that was of another device, or when the kernel has begun to count anew.
+func (u Unreachables) Since(before Unreachables) uint64 {
+	if u.Index != before.Index || u.Sent < before.Sent {
+		return 0
+	}
+	return u.Sent - before.Sent
 }
 
 // ReadUplink reads the state of a link. What cannot be read, for want of a
@@ -39,7 +55,7 @@ func ReadUplink(l rules.Link) UplinkState {
 	s := UplinkState{
 		AcceptRA:     setting("/proc/sys/net/ipv6/conf", name, "accept_ra"),
 		Proxied:      proxied(l.Index),
-		Unreachables: unreachables(name),
+		Unreachables: ReadUnreachables(name),
 	}
 	link, err := netlink.LinkByIndex(l.Index)
 	if err != nil {
@@ -94,13 +110,25 @@ func ingress(link netlink.Link) string {
 	return ""
 }
 
-// unreachables reads Icmp6OutDestUnreachs of an interface.
-func unreachables(name string) uint64 {
-	for line := range strings.Lines(setting("/proc/net/dev_snmp6", name)) {
-		if f := strings.Fields(line); len(f) == 2 && f[0] == "Icmp6OutDestUnreachs" {
-			n, _ := strconv.ParseUint(f[1], 10, 64)
-			return n
+// ReadUnreachables reads the counter of an interface, at the cost of one small
+// file. It is zero when there is no such interface, or when it has no IPv6.
+func ReadUnreachables(name string) Unreachables {
+	return parseUnreachables(setting("/proc/net/dev_snmp6", filepath.Base(name)))
+}
+
+// parseUnreachables reads a file of /proc/net/dev_snmp6.
+func parseUnreachables(text string) (u Unreachables) {
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) != 2 {
+			continue
+		}
+		switch f[0] {
+		case "ifIndex":
+			u.Index, _ = strconv.Atoi(f[1])
+		case "Icmp6OutDestUnreachs":
+			u.Sent, _ = strconv.ParseUint(f[1], 10, 64)
 		}
 	}
-	return 0
+	return u
 }

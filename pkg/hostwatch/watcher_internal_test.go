@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"net/netip"
+	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -36,9 +37,9 @@ func TestParseEvent(t *testing.T) {
 		want Event
 		ok   bool
 	}{
-		{"new address", unix.RTM_NEWADDR, addr, Event{Index: 9}, true},
+		{"new address", unix.RTM_NEWADDR, addr, Event{Index: 9, What: WhatAddresses}, true},
 		{"short address", unix.RTM_DELADDR, addr[:5], Event{}, true},
-		{"setting of an interface", unix.RTM_NEWNETCONF, settings(3), Event{Index: 3}, true},
+		{"setting of an interface", unix.RTM_NEWNETCONF, settings(3), Event{Index: 3, What: WhatSettings}, true},
 		{"setting of all interfaces", unix.RTM_NEWNETCONF, settings(-1), Event{}, true},
 		{"short setting", unix.RTM_NEWNETCONF, nil, Event{}, true},
 		{"link", unix.RTM_NEWLINK, link, Event{}, false},
@@ -69,6 +70,93 @@ func TestRunEnds(t *testing.T) {
 	cancel()
 	if err := <-done; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEvents merges what comes in one go by interface.
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	many := make([]Event, 1000)
+	for i := range many {
+		many[i] = Event{Index: i + 1, What: WhatLink}
+	}
+	tests := []struct {
+		name string
+		in   []Event
+		want []Event
+	}{
+		{"none", nil, nil},
+		{"of one interface", []Event{{Index: 1, What: WhatAddresses}, {Index: 1, Name: "a", What: WhatLink}, {Index: 1, What: WhatAddresses}}, []Event{{Index: 1, Name: "a", What: WhatLink | WhatAddresses}}},
+		{"of two", []Event{{Index: 1, What: WhatLink}, {Index: 2, What: WhatGone}, {Index: 1, What: WhatGone}}, []Event{{Index: 1, What: WhatLink | WhatGone}, {Index: 2, What: WhatGone}}},
+		{"renamed", []Event{{Index: 1, Name: "a", What: WhatLink}, {Index: 1, Name: "b", What: WhatLink}, {Index: 1, What: WhatSettings}}, []Event{{Index: 1, Name: "a", What: WhatLink | WhatSettings}, {Index: 1, Name: "b", What: WhatLink}}},
+		{"anything of one", []Event{{Index: 1, What: WhatLink}, {Index: 1}}, []Event{{Index: 1}}},
+		{"anything of any", []Event{{Index: 1, What: WhatLink}, {}, {Index: 2, What: WhatLink}}, []Event{{}}},
+		{"too many", many, []Event{{}}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var s events
+			for _, e := range tt.in {
+				s.add(e)
+			}
+			if !slices.Equal(s.list, tt.want) {
+				t.Errorf("got %+v, want %+v", s.list, tt.want)
+			}
+		})
+	}
+}
+
+func TestReadNeighbors(t *testing.T) {
+	t.Parallel()
+	k := &fakeKernel{known: [][]byte{
+		neighborBody(pod1, "2001:db8::1", unix.NUD_REACHABLE), neighborBody(pod1, "2001:db8::2", unix.NUD_STALE),
+		neighborBody(pod1, "2001:db8::3", unix.NUD_FAILED), neighborBody(pod1, "fe80::1", unix.NUD_REACHABLE),
+		neighborBody(pod1, "ff02::1", unix.NUD_NOARP), stationBody(bridge, pod1, numbered(1)),
+	}}
+	got, err := readNeighbors(k)
+	if err != nil || len(got) != 3 {
+		t.Fatalf("got %+v, %v", got, err)
+	}
+	for i, want := range []struct{ alive, known, failed bool }{{true, true, false}, {false, true, false}, {false, false, true}} {
+		if n := got[i]; n.Alive != want.alive || n.Known() != want.known || n.Failed != want.failed || n.Index != pod1 {
+			t.Errorf("neighbor is %+v", n)
+		}
+	}
+	if _, err := ReadNeighbors(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestUnreachables(t *testing.T) {
+	t.Parallel()
+	at := parseUnreachables("ifIndex                         \t7\nIcmp6OutMsgs\t9\nIcmp6OutDestUnreachs            \t10\n")
+	if at != (Unreachables{Index: 7, Sent: 10}) {
+		t.Errorf("read %+v", at)
+	}
+	tests := []struct {
+		name   string
+		before Unreachables
+		want   uint64
+	}{
+		{"the same", at, 0},
+		{"more", Unreachables{7, 4}, 6},
+		{"the device was created anew", Unreachables{6, 4}, 0},
+		{"counted anew", Unreachables{7, 20}, 0},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := at.Since(tt.before); got != tt.want {
+				t.Errorf("got %d, want %d", got, tt.want)
+			}
+		})
+	}
+	if got := ReadUnreachables("lo"); got.Index == 0 {
+		t.Errorf("lo has %+v", got)
+	}
+	if got := ReadUnreachables("none-such"); got != (Unreachables{}) {
+		t.Errorf("no interface has %+v", got)
 	}
 }
 
