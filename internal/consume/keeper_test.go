@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,9 +29,11 @@ type fakeKernel struct {
 	block           chan struct{} // Set waits until it is closed
 	opened, closed  int
 	sets            [][]consume.Uplink
+	turn            atomic.Int64 // orders what the test and the task do, for the race detector
 }
 
 func (f *fakeKernel) open() (consume.Setter, error) {
+	f.turn.Add(1)
 	if f.openErr != nil {
 		return nil, f.openErr
 	}
@@ -109,7 +112,7 @@ func TestKeeperFollows(t *testing.T) {
 		want(3, 1, 0, moved, on(2, "2001:db8::/64"))
 		want(3, 1, 1)
 		want(4, 2, 1, on(1, "2001:db8::/64"))
-		time.Sleep(time.Hour)
+		f.pass(time.Hour)
 		want(4, 2, 1, on(1, "2001:db8::/64"))
 	})
 }
@@ -155,7 +158,7 @@ func TestKeeperFails(t *testing.T) {
 					before := runtime.NumGoroutine()
 					for i := range 6000 {
 						k.Want([]consume.Uplink{on(1, fmt.Sprintf("2001:db8:%x::/64", i))})
-						time.Sleep(100 * time.Millisecond)
+						f.pass(100 * time.Millisecond)
 					}
 					synctest.Wait()
 					if now := runtime.NumGoroutine(); now > before+50 { // other tests run beside this one
@@ -174,8 +177,7 @@ func TestKeeperFails(t *testing.T) {
 						t.Errorf("not ready: %v", err)
 					}
 					f.openErr, f.setErr = nil, nil
-					time.Sleep(time.Minute)
-					synctest.Wait()
+					f.pass(time.Minute)
 					if err := k.Fault(); err != nil {
 						t.Errorf("mended, but: %v", err)
 					}
@@ -242,4 +244,11 @@ func TestKeeperBound(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// pass lets time pass, and waits for what that brings about.
+func (f *fakeKernel) pass(d time.Duration) {
+	f.turn.Add(1)
+	time.Sleep(d)
+	synctest.Wait()
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -54,9 +55,12 @@ type host struct {
 	primed    []netip.Addr
 	settled   []string // "target answered" or "target unanswered"
 	refused   int
+	turn      atomic.Int64 // orders what the test and the task do, for the race detector
 }
 
+// wait is what every fake begins with.
 func (h *host) wait(what string) {
+	h.turn.Add(1)
 	if h.gate != nil && h.blocks == what {
 		<-h.gate
 	}
@@ -114,6 +118,7 @@ func (h *host) Add(target netip.Addr, device int) error {
 }
 
 func (h *host) Remove(target netip.Addr, _ int) error {
+	h.wait("Remove")
 	delete(h.wired, target)
 	return nil
 }
@@ -144,6 +149,7 @@ func (s *fakeSocket) Run(f func(netip.Addr, int)) error {
 }
 
 func (s *fakeSocket) Close() error {
+	s.host.wait("Close")
 	s.closed = true
 	select {
 	case s.end <- nil:
@@ -210,4 +216,11 @@ func (h *host) hear(a netip.Addr, device int) {
 // onDevices is a probe rule for all targets.
 func onDevices(names ...string) []rules.Rule {
 	return []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Probe, Devices: names}}
+}
+
+// pass lets time pass, and waits for what that brings about.
+func (h *host) pass(d time.Duration) {
+	h.turn.Add(1)
+	time.Sleep(d)
+	synctest.Wait()
 }

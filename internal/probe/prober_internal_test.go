@@ -36,8 +36,7 @@ func TestAskAndAnswer(t *testing.T) {
 			t.Errorf("settled %q, want %q", h.settled, want)
 		}
 		h.ask(target(2))
-		time.Sleep(10 * time.Second)
-		synctest.Wait()
+		h.pass(10 * time.Second)
 		if want := "2001:db8::201 unanswered"; h.settled[1] != want {
 			t.Errorf("settled %q, want %q", h.settled[1], want)
 		}
@@ -126,7 +125,7 @@ func TestDescriptorShortage(t *testing.T) {
 		t.Parallel()
 		play(t, onDevices("pod1"), func(h *host) { h.openErr = shortage }, func(h *host) {
 			h.ask(target(1))
-			time.Sleep(time.Minute)
+			h.pass(time.Minute)
 			if n := len(h.opens); n < 10 || n > 20 {
 				t.Errorf("%d attempts in a minute", n)
 			}
@@ -137,7 +136,7 @@ func TestDescriptorShortage(t *testing.T) {
 				t.Errorf("%d refused, %q settled", h.refused, h.settled)
 			}
 			h.openErr = nil
-			time.Sleep(10 * time.Second)
+			h.pass(10 * time.Second)
 			if err := h.p.Ready(); err != nil {
 				t.Error(err)
 			}
@@ -158,12 +157,12 @@ func TestDescriptorShortage(t *testing.T) {
 			h.hear(target(1), pod1)
 			h.openErr = shortage
 			h.socket.end <- unix.ENOBUFS
-			time.Sleep(10 * time.Minute) // many TTLs
+			h.pass(10 * time.Minute) // many TTLs
 			if h.probed() != 1 {
 				t.Error("a target that could not be asked counts as gone")
 			}
 			h.openErr = nil
-			time.Sleep(time.Minute)
+			h.pass(time.Minute)
 			if h.probed() != 0 {
 				t.Error("a target that does not answer stays")
 			}
@@ -179,7 +178,7 @@ func TestReaderFails(t *testing.T) {
 			if s := h.socket; !s.closed {
 				s.end <- unix.ENOBUFS
 			}
-			time.Sleep(100 * time.Millisecond)
+			h.pass(100 * time.Millisecond)
 		}
 		if n := len(h.opens); n < 10 || n > 20 {
 			t.Errorf("%d sockets in a minute", n)
@@ -187,7 +186,7 @@ func TestReaderFails(t *testing.T) {
 		if n := strings.Count(h.log.String(), "level=WARN"); n != 1 {
 			t.Errorf("%d warnings:\n%s", n, h.log.String())
 		}
-		time.Sleep(10 * time.Second)
+		h.pass(10 * time.Second)
 		h.ask(target(1))
 		if len(h.asked) != 1 {
 			t.Error("nobody is asked")
@@ -242,7 +241,7 @@ func TestNeighborsGoFirst(t *testing.T) {
 				t.Errorf("targets can be asked without the neighbor table, but: %v", err)
 			}
 			h.nErr = nil
-			time.Sleep(time.Second)
+			h.pass(time.Second)
 			if !slices.Equal(h.primed, want) {
 				t.Errorf("primed %v", h.primed)
 			}
@@ -328,7 +327,7 @@ func TestUnreadableDevice(t *testing.T) {
 	play(t, []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Probe}}, func(h *host) { delete(h.names, "pod1") }, func(h *host) {
 		for i := range 500 {
 			h.ask(target(i))
-			time.Sleep(10 * time.Millisecond)
+			h.pass(10 * time.Millisecond)
 		}
 		if h.reads > 6 {
 			t.Errorf("read %d times in 5 s", h.reads)
@@ -404,7 +403,7 @@ func TestFaultsAreKeptApart(t *testing.T) {
 				t.Errorf("%q is logged %d times:\n%s", what, n, h.log.String())
 			}
 		}
-		time.Sleep(faultInterval)
+		h.pass(faultInterval)
 		h.ask(target(99))
 		h.hear(target(99), pod1)
 		if n := strings.Count(h.log.String(), "adding a host route failed"); n != 2 {
