@@ -96,11 +96,12 @@ func (t *Table) explain(err error) error {
 	case errors.Is(err, os.ErrExist):
 		return fmt.Errorf("%w: %w", ErrTaken, err)
 	case errors.Is(err, os.ErrPermission):
-		// The kernel reports another socket's table in the same words.
+		// The kernel reports another socket's table in the same words. That one
+		// may be gone soon, so it is not a matter of privilege.
 		if tables, listed := t.conn.ListTablesOfFamily(nftables.TableFamilyIPv6); listed == nil {
 			for _, other := range tables {
 				if other.Name == tableName {
-					return fmt.Errorf("%w, which belongs to the process with netlink port %d", ErrTaken, other.Owner)
+					return fmt.Errorf("%w: %v", ErrTaken, err)
 				}
 			}
 		}
