@@ -101,7 +101,7 @@ func (t *Table) explain(err error) error {
 		if tables, listed := t.conn.ListTablesOfFamily(nftables.TableFamilyIPv6); listed == nil {
 			for _, other := range tables {
 				if other.Name == tableName {
-					return fmt.Errorf("%w: %v", ErrTaken, err)
+					return ErrTaken
 				}
 			}
 		}
