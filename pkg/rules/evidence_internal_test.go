@@ -56,10 +56,10 @@ func TestNamesOutsideOfTheTables(t *testing.T) {
 	t.Parallel()
 	for got, want := range map[string]string{
 		Method(0).String():       "Method(0)",
-		methodEnd.String():       "Method(8)",
-		sourceCount.String():     "Source(5)",
-		SilenceCount.String():    "Silence(8)",
-		SilenceCount.Text():      "Silence(8)",
+		Method(200).String():     "Method(200)",
+		Source(200).String():     "Source(200)",
+		Silence(200).String():    "Silence(200)",
+		Silence(200).Text():      "Silence(200)",
 		Method(200).Covers():     "",
 		Silence(NotOwner).Text(): "another node answers for the service address",
 	} {

@@ -129,7 +129,7 @@ func TestCompileErrors(t *testing.T) {
 		{"same prefix", []rules.Rule{{Prefix: p, Method: rules.Static}, {Prefix: p, Method: rules.Deny}}, "rule 0 has the same prefix"},
 		{"same prefix on one uplink", []rules.Rule{{Prefix: p, Method: rules.Static}, {Prefix: p, Method: rules.Deny, Uplinks: []string{"eth0"}}}, "rule 0 has the same prefix"},
 		{"no prefix", []rules.Rule{{Method: rules.Static}}, "prefix is missing"},
-		{"no method", []rules.Rule{{Prefix: p}}, "method is not one of static, route, probe, node, pods, services, deny"},
+		{"no method", []rules.Rule{{Prefix: p}}, "method is not one of " + strings.Join(rules.MethodNames(), ", ")},
 		{"long delay", []rules.Rule{{Prefix: p, Method: rules.Static, Delay: time.Minute}}, "RFC 4861 §10"},
 		{"devices without probe", []rules.Rule{{Prefix: p, Method: rules.Route, Devices: []string{"br0"}}}, "devices go with the method probe only"},
 		{"short ttl", []rules.Rule{{Prefix: p, Method: rules.Probe, Timing: rules.Timing{TTL: time.Millisecond}}}, "ttl 1ms is outside 1s to 1h0m0s"},
@@ -158,7 +158,7 @@ func TestNames(t *testing.T) {
 			t.Errorf("method %s is read as %s, %v", m, got, err)
 		}
 	}
-	if _, err := rules.ParseMethod("sttic"); err == nil || !strings.Contains(err.Error(), "static, route, probe, node, pods, services, deny") {
+	if _, err := rules.ParseMethod("sttic"); err == nil || !strings.Contains(err.Error(), strings.Join(rules.MethodNames(), ", ")) {
 		t.Errorf("error is %v", err)
 	}
 	for i, name := range rules.MembershipModeNames() {

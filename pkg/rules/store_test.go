@@ -257,11 +257,11 @@ func setting(t *testing.T, rs []rules.Rule) func(*rules.Store) {
 	return func(s *rules.Store) { setRules(t, s, rs...) }
 }
 
-// entering takes entries in the order of the sources.
+// entering takes entries in the order of the sources, of the first ones.
 func entering(entries ...[]rules.Entry) func(*rules.Store) {
 	return func(s *rules.Store) {
-		for i, src := range rules.Sources() {
-			s.Replace(src, slices.Values(entries[i]))
+		for i, of := range entries {
+			s.Replace(rules.Sources()[i], slices.Values(of))
 		}
 	}
 }
