@@ -2,7 +2,11 @@
 
 package config
 
-import "github.com/ndproxyd/ndproxyd/pkg/rules"
+import (
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
 
 const (
 	// DefaultPath is where the daemon looks for its configuration.
@@ -43,4 +47,30 @@ type Config struct {
 	metricsPlace  string   // of the key metrics.authentication in its file
 	kubernetesOff bool     // the file says so
 	places        []string // of the rules in their file
+	ruleUplinks   []named  // the uplinks that rules name, where the file lists none
+}
+
+// named is the name of an uplink with its place in the file.
+type named struct {
+	name  string
+	place Error
+}
+
+// StrayUplinks returns a fault for each name in the uplinks of a rule that is none
+// of these, in the order of the file: such a rule holds nowhere. Where the file
+// lists its uplinks a stray name is an error already, so there are faults only
+// where the uplinks are found by the kernel's default routes. They are no errors,
+// as an interface may get its default route later: tell them as warnings once
+// the uplinks are known.
+func (c *Config) StrayUplinks(uplinks []string) Errors {
+	var faults Errors
+	for _, n := range c.ruleUplinks {
+		if slices.Contains(uplinks, n.name) {
+			continue
+		}
+		e := n.place
+		e.Message = message("%q is no uplink, so the rule does not hold there: no IPv6 default route leaves by it%s", []any{n.name, didYouMean(n.name, uplinks)})
+		faults = append(faults, &e)
+	}
+	return faults
 }

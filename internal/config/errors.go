@@ -50,3 +50,35 @@ func (es Errors) sorted() error {
 	})
 	return es
 }
+
+// The lengths of what is shown of a text: such that known keys and names fit.
+const (
+	maxShown  = 600
+	partShown = 200
+)
+
+// Shorten returns a text for a message: of a long one the beginning and the end,
+// as people have no use for the rest of a wrong value, nor has a log.
+func Shorten(s string) string {
+	if len(s) <= maxShown {
+		return s
+	}
+	head, tail := s[:partShown], s[len(s)-partShown:]
+	return strings.ToValidUTF8(head, "") + fmt.Sprintf("… (%d octets) …", len(s)-2*partShown) + strings.ToValidUTF8(tail, "")
+}
+
+// message formats a message whose arguments may be of any length.
+func message(format string, args []any) string {
+	short := make([]any, len(args))
+	for i, a := range args {
+		switch a := a.(type) {
+		case string:
+			short[i] = Shorten(a)
+		case error:
+			short[i] = Shorten(a.Error())
+		default:
+			short[i] = a
+		}
+	}
+	return fmt.Sprintf(format, short...)
+}

@@ -75,9 +75,20 @@ func Convert(path string, lenient bool) (yaml string, warnings []string, err err
 	return f.YAML(), f.Warnings, nil
 }
 
+// ndppdProxyLine begins a section of an ndppd.conf, and nothing in YAML.
+var ndppdProxyLine = regexp.MustCompile(`(?m)^[ \t]*proxy[ \t]+[^ \t\n{:]+[ \t]*\{`)
+
 // Parse checks the content of a configuration file. file is the name that the
 // errors give it.
 func Parse(file string, data []byte) (*Config, error) {
+	c, err := parse(file, data)
+	if err != nil && ndppdProxyLine.Match(data) {
+		return nil, Errors{{File: file, Line: 1, Column: 1, Message: `this looks like an ndppd.conf: give it a name that ends in .conf, or make YAML of it with "ndproxyd convert FILE"`}}
+	}
+	return c, err
+}
+
+func parse(file string, data []byte) (*Config, error) {
 	r := &reader{file: file}
 	var doc, more yaml.Node
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
@@ -116,9 +127,9 @@ var yamlLine = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 
 // syntaxErrors gives an error of the YAML library a place.
 func syntaxErrors(file string, err error) Errors {
-	e := &Error{File: file, Line: 1, Column: 1, Message: err.Error()}
+	e := &Error{File: file, Line: 1, Column: 1, Message: Shorten(err.Error())}
 	if m := yamlLine.FindStringSubmatch(err.Error()); m != nil {
-		e.Message = "not valid YAML: " + m[2]
+		e.Message = "not valid YAML: " + Shorten(m[2])
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			e.Line = n
 		}
@@ -175,6 +186,9 @@ func (f *fileReader) finish(root value) {
 	}
 	for _, uplinks := range f.ruleUplinks {
 		for _, v := range uplinks {
+			if !f.hasUplinks {
+				f.config.ruleUplinks = append(f.config.ruleUplinks, named{name: v.node.Value, place: *v.error("")})
+			}
 			if f.hasUplinks && !known[v.node.Value] {
 				v.fail("%q is not the interface of an uplink%s", v.node.Value, didYouMean(v.node.Value, names))
 			}

@@ -176,8 +176,8 @@ func (f *fileReader) rules(v value) {
 				})
 			}},
 			field{"autowire", func(v value) { v.boolean(&r.Autowire) }},
-			field{"timeout", func(v value) { v.duration(&r.Timing.Timeout) }},
-			field{"ttl", func(v value) { v.duration(&r.Timing.TTL) }},
+			field{"timeout", func(v value) { v.atLeast(&r.Timing.Timeout, rules.MinTimeout, rules.MaxTimeout) }},
+			field{"ttl", func(v value) { v.atLeast(&r.Timing.TTL, rules.MinTTL, rules.MaxTTL) }},
 			field{"deadtime", func(v value) {
 				if v.duration(&r.Timing.Deadtime); r.Timing.Deadtime == 0 && len(v.errors) == before {
 					r.Timing.Deadtime = rules.NoDeadtime

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -111,8 +112,8 @@ func TestParseErrors(t *testing.T) {
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
 		{"no prefix", head + "  - {method: static}\n", []string{`c.yaml:5:5: rules[0]: the key "prefix" is missing`}},
-		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of static, route, probe, node, pods, services, deny`}},
-		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of static, route, probe, node, pods, services, deny (did you mean "static"?)`}},
+		{"no method", head + "  - {prefix: 2001:db8::/64}\n", []string{`c.yaml:5:5: rules[0]: the key "method" is missing: one of ` + strings.Join(rules.MethodNames(), ", ")}},
+		{"unknown method", head + "  - {prefix: 2001:db8::/64, method: sttic}\n", []string{`c.yaml:5:37: rules[0].method: method "sttic" is not one of ` + strings.Join(rules.MethodNames(), ", ") + ` (did you mean "static"?)`}},
 		{"empty value", head + "  - prefix:\n    method: static\n", []string{`rules[0].prefix: is empty, want a word`}},
 		{"list for a word", head + "  - {prefix: [a], method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: is a list, want a word`}},
 		{"word for a list", "version: 1\nuplinks: eth0\nrules: []\n", []string{`c.yaml:2:10: uplinks: is "eth0", want a list (lines that start with "- ")`}},
@@ -139,6 +140,10 @@ func TestParseErrors(t *testing.T) {
 		{"delay without unit", head + "  - {prefix: 2001:db8::/64, method: static, delay: 5}\n", []string{`rules[0].delay: "5" is not a duration (examples: 500ms, 1s)`}},
 		{"dad", head + "  - {prefix: 2001:db8::/64, method: static, dad: no}\n", []string{`rules[0].dad: "no" is not one of defend, ignore`}},
 		{"devices of another method", head + "  - {prefix: 2001:db8::/64, method: route, devices: [br0]}\n", []string{`c.yaml:5:5: rules[0]: devices go with the method probe only`}},
+		{"timeout of zero", head + "  - {prefix: 2001:db8::/64, method: probe, timeout: 0s}\n", []string{`c.yaml:5:53: rules[0].timeout: 0s is outside 10ms to 2s: leave the key out for the default`}},
+		{"ttl of zero", head + "  - {prefix: 2001:db8::/64, method: probe, ttl: 0s}\n", []string{`rules[0].ttl: 0s is outside 1s to 1h0m0s: leave the key out for the default`}},
+		{"ndppd.conf", "proxy eth0 {\n  rule 2001:db8::/64 {\n    auto\n  }\n}\n", []string{`c.yaml:1:1: this looks like an ndppd.conf: give it a name that ends in .conf, or make YAML of it with "ndproxyd convert FILE"`}},
+		{"ndppd.conf with a comment and tabs", "# proxies\n\tproxy eth0 {\n\trule 2001:db8::/64 { static }\n}\n", []string{`this looks like an ndppd.conf`}},
 		{"long deadtime", head + "  - {prefix: 2001:db8::/64, method: probe, deadtime: 30s}\n", []string{`rules[0]: deadtime 30s is outside 0s to 3s`}},
 		{"retries", head + "  - {prefix: 2001:db8::/64, method: probe, retries: many}\n", []string{`rules[0].retries: "many" is not a number of retries, 0 to 10`}},
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
@@ -170,6 +175,126 @@ func TestParseErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestStrayUplinks names uplinks in rules, without a list of uplinks.
+func TestStrayUplinks(t *testing.T) {
+	t.Parallel()
+	const in = "version: 1\nrules:\n  - {prefix: 2001:db8::/64, method: route, uplinks: [eth0]}\n  - {prefix: 2001:db8:1::/64, method: route, uplinks: [eth0, eht1]}\n"
+	c, err := config.Parse("c.yaml", []byte(in))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name    string
+		uplinks []string
+		want    string
+	}{
+		{"all are uplinks", []string{"eth0", "eht1"}, ""},
+		{"a typing error", []string{"eth0", "eth1"}, `c.yaml:4:62: rules[1].uplinks[1]: "eht1" is no uplink, so the rule does not hold there: no IPv6 default route leaves by it (did you mean "eth1"?)`},
+		{"one uplink", []string{"eth0"}, `c.yaml:4:62: rules[1].uplinks[1]: "eht1" is no uplink, so the rule does not hold there: no IPv6 default route leaves by it (did you mean "eth0"?)`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := c.StrayUplinks(tt.uplinks).Error(); got != tt.want {
+				t.Errorf("got\n%s\nwant\n%s", got, tt.want)
+			}
+		})
+	}
+	if got := c.StrayUplinks(nil); len(got) != 3 {
+		t.Errorf("without uplinks: %v", got)
+	}
+	if listed, err := config.Parse("c.yaml", []byte(head+"  - {prefix: 2001:db8::/64, method: route, uplinks: [eth0]}\n")); err != nil || listed.StrayUplinks(nil) != nil {
+		t.Errorf("with a list of uplinks: %v, %v", listed.StrayUplinks(nil), err)
+	}
+}
+
+// TestEmptyRules warns of a file by which nothing is answered.
+func TestEmptyRules(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]bool{
+		"version: 1\nrules: []\n": true,
+		"version: 1\n":            false,
+		head + "  - {prefix: 2001:db8::/64, method: route}\n": false,
+	} {
+		c, err := config.Parse("c.yaml", []byte(in))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Complete(config.Site{Getenv: func(string) string { return "" }}); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "rules is an empty list"); got != want {
+			t.Errorf("%q: warnings are %q", in, c.Warnings)
+		}
+	}
+}
+
+// TestLongValues wants a few hundred octets of a value of a million, wherever it
+// stands.
+func TestLongValues(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("ü", 500_000)
+	rule := func(s string) string { return head + "  - " + s + "\n" }
+	for name, in := range map[string]string{
+		"prefix":    rule("{prefix: " + long + ", method: static}"),
+		"method":    rule("{prefix: 2001:db8::/64, method: " + long + "}"),
+		"key":       rule("{" + long + ": 2001:db8::/64}"),
+		"duration":  rule("{prefix: 2001:db8::/64, method: probe, timeout: " + long + "}"),
+		"boolean":   rule("{prefix: 2001:db8::/64, method: probe, autowire: " + long + "}"),
+		"number":    rule("{prefix: 2001:db8::/64, method: probe, retries: " + long + "}"),
+		"uplink":    rule("{prefix: 2001:db8::/64, method: probe, uplinks: [" + long + "]}"),
+		"device":    rule("{prefix: 2001:db8::/64, method: probe, devices: [" + long + "]}"),
+		"interface": "version: 1\nuplinks: [{interface: " + long + "}]\n",
+		"asker":     "version: 1\nuplinks: [{interface: eth0, ignore_sources: [" + long + "]}]\n",
+		"list":      "version: 1\nuplinks: " + long + "\n",
+		"version":   "version: " + long + "\n",
+		"anchor":    "version: *" + strings.Repeat("a", 1_000_000) + "\n",
+		"selector":  "version: 1\nkubernetes: {services: {selector: \"=" + long + "\"}}\n",
+		"listen":    "version: 1\nmetrics: {listen: \"" + long + "\"}\n",
+		"document":  long,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := config.Parse("c.yaml", []byte(in))
+			if err == nil {
+				t.Fatal("no error")
+			}
+			if n := len(err.Error()); n > 3000 {
+				t.Errorf("%d octets: %.200s", n, err)
+			}
+		})
+	}
+	t.Run("ndppd.conf", func(t *testing.T) {
+		t.Parallel()
+		ascii := strings.Repeat("x", 1_000_000)
+		for _, in := range []string{"proxy " + ascii + " { }", "proxy eth0 { rule " + ascii + " { static } }", "proxy eth0 { " + ascii + " yes }", "proxy eth0 { ttl " + ascii + " }"} {
+			_, err := config.ParseNDPPD("ndppd.conf", []byte(in), false)
+			if err == nil || len(err.Error()) > 3000 {
+				t.Errorf("%.30s: %.200s", in, err)
+			}
+		}
+	})
+	t.Run("flags", func(t *testing.T) {
+		t.Parallel()
+		if _, err := config.FromFlags([]string{long}, []string{long, long + "=static", "2001:db8::/64=" + long}); err == nil || len(err.Error()) > 10_000 {
+			t.Errorf("%.200s", err)
+		}
+	})
+}
+
+func TestShorten(t *testing.T) {
+	t.Parallel()
+	for _, s := range []string{"", "short", strings.Repeat("x", 600)} {
+		if got := config.Shorten(s); got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+	got := config.Shorten("begin" + strings.Repeat("ü", 1000) + "end")
+	if len(got) > 600 || !strings.HasPrefix(got, "beginü") || !strings.HasSuffix(got, "üend") || !strings.Contains(got, "… (1608 octets) …") || !utf8.ValidString(got) {
+		t.Errorf("got %q", got)
 	}
 }
 

@@ -18,7 +18,7 @@ func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
 	var errs []error
 	for _, name := range interfaces {
 		if err := CheckInterface(name); err != nil {
-			errs = append(errs, fmt.Errorf("--interface: %w", err))
+			errs = append(errs, fmt.Errorf("--interface: %s", Shorten(err.Error())))
 		}
 		for _, u := range c.Uplinks {
 			if u.Interface == name {
@@ -30,7 +30,7 @@ func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
 	for _, s := range ruleFlags {
 		r, err := parseRule(s)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("--rule %q: %w", s, err))
+			errs = append(errs, fmt.Errorf("--rule %q: %s", Shorten(s), Shorten(err.Error())))
 			continue
 		}
 		for _, other := range c.Rules {

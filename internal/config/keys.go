@@ -101,7 +101,7 @@ func RuleKeys() []Key {
 		},
 		{
 			Name: `devices`, Values: `interfaces`, Default: `none`, Example: `[]`,
-			Meaning: "`probe` only: ask on these devices, whatever the kernel's routes say. One that is missing has no targets",
+			Meaning: "`probe` only: ask on these devices, whatever the kernel's routes say. One that is missing has no targets. One without neighbor discovery, such as `tun0`, cannot be asked: what is routed to it is answered for as with `route`",
 		},
 		{
 			Name: `autowire`, Values: "`true`, `false`", Default: "`false`", Example: `false`,

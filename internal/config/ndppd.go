@@ -4,6 +4,7 @@ package config
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -262,7 +263,16 @@ func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdE
 	case name == p.uplink.Interface:
 		r.notes.add(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
 		s.drop = true
+	case isTunnel(name):
+		r.notes.warn(e.start, deviation, "%s looks like a tunnel, where nobody can be asked: what the kernel routes to it is answered for, as with auto; ndppd sends it Ethernet frames", name)
 	}
+}
+
+// isTunnel reports whether a name is one that devices without neighbor discovery
+// usually have: one of these words and a number.
+func isTunnel(name string) bool {
+	word := strings.TrimRight(name, "0123456789")
+	return word != name && slices.Contains([]string{"tun", "wg", "ppp", "sit", "gre", "ip6gre", "ip6tnl", "ipip", "vti", "ip6_vti", "xfrm"}, word)
 }
 
 // config puts the sections together.

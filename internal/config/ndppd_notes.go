@@ -62,7 +62,7 @@ func (n *notes) put(at int, quirk string, fatal bool, format string, args []any)
 		return
 	}
 	line, column := n.place(at)
-	n.all = append(n.all, Note{Line: line, Column: column, Quirk: quirk, Text: fmt.Sprintf(format, args...), Fatal: fatal, at: at})
+	n.all = append(n.all, Note{Line: line, Column: column, Quirk: quirk, Text: message(format, args), Fatal: fatal, at: at})
 }
 
 // fail notes what cannot be loaded.

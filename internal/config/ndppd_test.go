@@ -218,6 +218,24 @@ func roundTrip(t *testing.T, f *config.NDPPD) {
 	}
 }
 
+// TestNDPPDTunnel warns of devices on which nobody can be asked.
+func TestNDPPDTunnel(t *testing.T) {
+	t.Parallel()
+	for device, want := range map[string]bool{"tun0": true, "wg12": true, "ppp0": true, "br0": false, "tuna": false, "tun": false, "vmbr0": false} {
+		f, err := config.ParseNDPPD("ndppd.conf", []byte("proxy eth0 { rule "+p+" { iface "+device+" } }"), false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.Join(f.Warnings, "\n")
+		if got := strings.Contains(text, "ndppd.conf:1:41: deviation: "+device+" looks like a tunnel"); got != want {
+			t.Errorf("%s: warnings are %q", device, text)
+		}
+		if got := strings.Contains(f.YAML(), "# ndproxyd: deviation: "+device+" looks like a tunnel"); got != want {
+			t.Errorf("%s: YAML is\n%s", device, f.YAML())
+		}
+	}
+}
+
 // TestNDPPDFiles reads files as people write them.
 func TestNDPPDFiles(t *testing.T) {
 	t.Parallel()

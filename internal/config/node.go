@@ -3,7 +3,6 @@
 package config
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,10 +44,12 @@ func (v value) fail(format string, args ...any) {
 	if len(v.errors) >= maxFaults {
 		return
 	}
-	v.errors = append(v.errors, &Error{
-		File: v.file, Line: v.node.Line, Column: v.node.Column,
-		Path: v.path, Message: fmt.Sprintf(format, args...),
-	})
+	v.errors = append(v.errors, v.error(message(format, args)))
+}
+
+// error returns a fault at the value's place.
+func (v value) error(message string) *Error {
+	return &Error{File: v.file, Line: v.node.Line, Column: v.node.Column, Path: v.path, Message: message}
 }
 
 // child returns the value for a node below v; an alias stands for its anchor.
@@ -174,6 +175,15 @@ func (v value) duration(into *time.Duration) {
 		return
 	}
 	*into = d
+}
+
+// atLeast reads a time of which 0 is out of bounds: the zero value of the setting
+// stands for the default, which is not what was written.
+func (v value) atLeast(into *time.Duration, low, high time.Duration) {
+	before := len(v.errors)
+	if v.duration(into); *into == 0 && len(v.errors) == before {
+		v.fail("0s is outside %s to %s: leave the key out for the default", low, high)
+	}
 }
 
 // describe names what stands in the file.

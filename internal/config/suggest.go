@@ -2,9 +2,15 @@
 
 package config
 
+// maxWord is the longest word that may be a misspelled one.
+const maxWord = 64
+
 // nearest returns the candidate that differs least from s, or "" when none is
 // similar enough to be what was meant.
 func nearest(s string, candidates []string) string {
+	if len(s) > maxWord {
+		return ""
+	}
 	best, limit := "", max(2, len(s)/3)+1
 	for _, c := range candidates {
 		if d := distance(s, c); d < limit {
