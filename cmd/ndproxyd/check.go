@@ -13,6 +13,14 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 )
 
+// noRules says what it means that there are none. It is no finding: what there is
+// of the configuration is right.
+const noRules = `
+no rule holds, so ndproxyd answers for nothing. Write rules into the file, or name
+them with --rule; rules that are left out are found by the global addresses of
+the uplinks, and there are none of these now.
+`
+
 // checked is what check prints about a valid configuration.
 type checked struct {
 	Config   string   `json:"config"`
@@ -27,6 +35,9 @@ func (c checked) WriteText(w io.Writer) error {
 		fmt.Fprintln(&b, warning)
 	}
 	fmt.Fprintf(&b, "%s: valid, %d uplinks, %d rules, %d findings\n", c.Config, len(c.Uplinks), c.Rules, len(c.Findings))
+	if c.Rules == 0 {
+		b.WriteString(noRules)
+	}
 	for _, u := range c.Uplinks {
 		if u.Why != "" {
 			fmt.Fprintf(&b, "\n%s: %s (%s)\n", u.Interface, u.Why, u.State)

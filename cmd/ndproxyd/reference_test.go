@@ -72,7 +72,7 @@ func describe(b *strings.Builder, c *cobra.Command) {
 		}
 		name, usage := pflag.UnquoteUsage(f)
 		if name != "" {
-			name = " " + strings.TrimPrefix(strings.ToLower(name), "*slog.")
+			name = " " + name
 		}
 		value := ""
 		if f.DefValue != "" && f.DefValue != "[]" {

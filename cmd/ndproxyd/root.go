@@ -3,12 +3,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -72,10 +74,12 @@ func execute(ctx context.Context, e env) int {
 	case errors.Is(err, daemon.ErrPrivilege):
 		code = exitPrivilege
 	}
+	text := "ndproxyd: " + err.Error()
 	if errors.As(err, &faults) { // each line begins with its place
-		_, _ = fmt.Fprintln(e.stderr, err)
-	} else {
-		_, _ = fmt.Fprintln(e.stderr, "ndproxyd:", err)
+		text = err.Error()
+	}
+	for line := range strings.Lines(text) { // of which one may hold all of a wrong value
+		_, _ = fmt.Fprintln(e.stderr, config.Shorten(strings.TrimSuffix(line, "\n")))
 	}
 	return code
 }
@@ -93,11 +97,14 @@ variable: --log-level is NDPROXYD_LOG_LEVEL.`,
 		Example:       "  ndproxyd run --interface eth0 --rule 2001:db8:1:0:f::/80=static",
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          usageArgs(cobra.NoArgs),
+		Args:          usageArgs(knownCommand),
+		// "chek" is close enough to "check".
+		SuggestionsMinimumDistance: 2,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return usage(errors.Join(errors.New("a command is missing"), cmd.Usage()))
 		},
 	}
+	root.SetUsageFunc(plainUsage(root.UsageFunc()))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usage(fmt.Errorf("%w (see \"%s --help\")", err, cmd.CommandPath()))
 	})
@@ -110,17 +117,62 @@ variable: --log-level is NDPROXYD_LOG_LEVEL.`,
 	return root
 }
 
+// maxCommand is the longest word that may be a misspelled command.
+const maxCommand = 64
+
+// knownCommand refuses what is no command, and names the one that was meant.
+func knownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	hint := fmt.Sprintf(" (see \"%s --help\")", cmd.CommandPath())
+	if len(args[0]) <= maxCommand {
+		if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+			hint = fmt.Sprintf(" (did you mean %q?)", near[0])
+		}
+	}
+	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint)
+}
+
+// plainUsage leaves "[=true|false]" out of the usage: a flag that is there is on,
+// and the text stays aligned.
+func plainUsage(write func(*cobra.Command) error) func(*cobra.Command) error {
+	const value = "[=true|false]"
+	return func(c *cobra.Command) error {
+		out := c.OutOrStderr()
+		var b bytes.Buffer
+		c.SetOut(&b)
+		err := write(c)
+		c.SetOut(out)
+		if err != nil {
+			return err
+		}
+		_, err = io.WriteString(out, strings.ReplaceAll(b.String(), value, strings.Repeat(" ", len(value))))
+		return err
+	}
+}
+
 // usageArgs makes wrong arguments an error of usage.
 func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error { return usage(check(cmd, args)) }
 }
 
-// fromEnvironment gives flags that are not set the value of their variable.
+// fromEnvironment gives flags that are not set the value of their variable. What
+// the command line says excludes the variables that it could not stand beside: a
+// file those of --interface and --rule, and these the file's.
 func fromEnvironment(cmd *cobra.Command, e env) error {
+	excluded := map[string]bool{"help": true}
+	for _, f := range fileFlags() {
+		for _, q := range quickFlags() {
+			byFile, byFlags := cmd.Flags().Changed(f), cmd.Flags().Changed(q)
+			excluded[f] = excluded[f] || byFlags && cmd.Flags().Lookup("config") != nil
+			excluded[q] = excluded[q] || byFile
+		}
+	}
 	var errs []error
 	cmd.Flags().VisitAll(func(f *pflag.Flag) {
 		name := envName(f.Name)
-		if v := e.getenv(name); v != "" && !f.Changed && f.Name != "help" {
+		if v := e.getenv(name); v != "" && !f.Changed && !excluded[f.Name] {
 			if err := cmd.Flags().Set(f.Name, v); err != nil {
 				errs = append(errs, fmt.Errorf("%s: %w", name, err))
 			}
@@ -149,7 +201,7 @@ type textWriter interface{ WriteText(io.Writer) error }
 type output struct{ format string }
 
 func (o *output) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "format of the facts: text or json")
+	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "`FORMAT` of the facts: text or json")
 }
 
 func (o *output) check() error {
@@ -178,5 +230,5 @@ func (o *output) line(w io.Writer, v textWriter) error {
 
 // controlFlag is the --control flag.
 func controlFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "control", daemon.DefaultControl, "control socket: a path, or @NAME for one of the network namespace")
+	cmd.Flags().StringVar(address, "control", daemon.DefaultControl, "`ADDRESS` of the control socket: a path, or @NAME for one of the network namespace")
 }

@@ -58,6 +58,8 @@ func TestCommandLine(t *testing.T) {
 	wrong := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
 	ndppd := writeAs(t, "ndppd.conf", "proxy none9 { rule 2001:db8::/64 { auto } }\n")
 	odd := writeAs(t, "odd.conf", "proxy none9 { rule 2001:db8::/80; { static } }\n")
+	other := writeAs(t, "ndppd.txt", "# of old\nproxy none9 {\n  rule 2001:db8::/64 { auto }\n}\n")
+	none := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: []\n")
 	tests := []struct {
 		name           string
 		args           []string
@@ -67,7 +69,9 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{name: "no command", code: 2, stderr: "a command is missing"},
 		{name: "help", args: []string{"--help"}, stdout: "ndproxyd run --interface eth0"},
-		{name: "unknown command", args: []string{"ran"}, code: 2, stderr: `unknown command "ran"`},
+		{name: "unknown command", args: []string{"ran"}, code: 2, stderr: `unknown command "ran" for "ndproxyd" (did you mean "run"?)`},
+		{name: "misspelled command", args: []string{"chek"}, code: 2, stderr: `(did you mean "check"?)`},
+		{name: "unlike any command", args: []string{"zzzzzzzz"}, code: 2, stderr: `unknown command "zzzzzzzz" for "ndproxyd" (see "ndproxyd --help")`},
 		{name: "unknown flag", args: []string{"run", "--uplnk", "none9"}, code: 2, stderr: `unknown flag: --uplnk (see "ndproxyd run --help")`},
 		{name: "argument too many", args: []string{"run", "none9"}, code: 2, stderr: "unknown command"},
 		{name: "valid file", args: []string{"check", "--config", valid}, stdout: "valid, 1 uplinks, 1 rules"},
@@ -77,7 +81,12 @@ func TestCommandLine(t *testing.T) {
 		{name: "wrong file, second fault", args: []string{"check", "--config", wrong}, code: 2, stderr: `did you mean "static"?`},
 		{name: "wrong file to run", args: []string{"run", "--config", wrong}, code: 2, stderr: `did you mean "2001:db8::/64"?`},
 		{name: "missing file", args: []string{"run", "--config", "/nonexistent/config.yaml"}, code: 2, stderr: "no such file"},
-		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "none9"}, code: 2, stderr: "--config goes without --interface"},
+		{name: "file and flags", args: []string{"run", "--config", valid, "-i", "none9"}, code: 2, stderr: "goes without --interface"},
+		{name: "flags before the variable of a file", args: []string{"check", "-i", "none9", "-r", "2001:db8::/64=static"}, vars: map[string]string{"NDPROXYD_CONFIG": wrong}, stdout: "--interface none9 --rule 2001:db8::/64=static: valid"},
+		{name: "file before the variables of flags", args: []string{"check", "--config", valid}, vars: map[string]string{"NDPROXYD_INTERFACE": "lo", "NDPROXYD_RULE": "x"}, stdout: valid + ": valid"},
+		{name: "variables of file and flags", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid, "NDPROXYD_INTERFACE": "none9"}, code: 2, stderr: "NDPROXYD_CONFIG"},
+		{name: "ndppd.conf under another name", args: []string{"check", "--config", other}, code: 2, stderr: other + ":1:1: this looks like an ndppd.conf"},
+		{name: "no rules", args: []string{"check", "--config", none}, stdout: "no rule holds"},
 		{name: "loopback", args: []string{"run", "-i", "lo", "-r", "2001:db8::/64=static"}, code: 2, stderr: "loopback"},
 		{name: "file by variable", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid}, stdout: "valid"},
 		{name: "flag before variable", args: []string{"check", "--config", valid}, vars: map[string]string{"NDPROXYD_CONFIG": wrong}, stdout: "valid"},
@@ -111,6 +120,40 @@ func TestCommandLine(t *testing.T) {
 				t.Errorf("wrote %q and %q, want %q and %q", stdout, stderr, tt.stdout, tt.stderr)
 			}
 		})
+	}
+}
+
+// TestLongValue wants wrong values to be told without all of their octets.
+func TestLongValue(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("x", 1_000_000)
+	file := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: [{prefix: "+long+", method: static}]\n")
+	for _, args := range [][]string{
+		{"check", "--config", file},
+		{"check", "-i", "none9", "-r", long + "=static"},
+		{"explain", long},
+		{long},
+		{"status", "--output", long},
+	} {
+		code, _, stderr := call(t, nil, args...)
+		if code != 2 || len(stderr) > 1500 || !strings.Contains(stderr, "octets") {
+			t.Errorf("%.20s: code %d, %d octets: %.300s", args, code, len(stderr), stderr)
+		}
+	}
+}
+
+// TestFlagsInHelp wants no name of a Go type, and no values of booleans.
+func TestFlagsInHelp(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--help"}, {"run", "--help"}, {"check", "--help"}, {"status", "--help"}} {
+		_, stdout, _ := call(t, nil, args...)
+		if !strings.Contains(stdout, "Flags:") || strings.Contains(stdout, "slog") || strings.Contains(stdout, "true|false") {
+			t.Errorf("%s:\n%s", args, stdout)
+		}
+	}
+	_, stdout, _ := call(t, nil, "run", "--help")
+	if !strings.Contains(stdout, "--log-level LEVEL ") || !strings.Contains(stdout, "(default info)") {
+		t.Errorf("got:\n%s", stdout)
 	}
 }
 

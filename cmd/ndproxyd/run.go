@@ -75,9 +75,10 @@ the kernel has a route for to a device behind this node.`,
 	}
 	src.flags(cmd)
 	controlFlag(cmd, &control)
-	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, `address of metrics and health, "" for none; goes before the file's`)
-	cmd.Flags().StringVar(&logFormat, "log-format", daemon.LogAuto, "auto, text or json; auto is text on a terminal and in the journal")
-	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "debug, info, warn or error")
+	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, "`ADDRESS` of metrics and health, \"\" for none; goes before the file's")
+	cmd.Flags().StringVar(&logFormat, "log-format", daemon.LogAuto, "`FORMAT` of the log: auto, text or json; auto is text on a terminal and in the journal")
+	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	cmd.Flags().Lookup("log-level").DefValue = "info" // as it is written
 	return cmd
 }
 

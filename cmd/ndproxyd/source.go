@@ -25,10 +25,10 @@ type source struct {
 }
 
 func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration file (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
+	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
 	lenientFlag(cmd, &s.lenient)
-	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
-	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "PREFIX=METHOD to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
+	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink by `NAME`, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
+	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
 }
 
 // lenientFlag is the --ndppd-lenient flag.
@@ -36,11 +36,15 @@ func lenientFlag(cmd *cobra.Command, lenient *bool) {
 	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "load an ndppd.conf as ndppd does, and only warn of what it reads in another way than it looks")
 }
 
+// fileFlags and quickFlags are the flags of which the ones exclude the others.
+func fileFlags() []string  { return []string{"config", "ndppd-lenient"} }
+func quickFlags() []string { return []string{"interface", "rule"} }
+
 func (s *source) fromFlags() bool { return len(s.interfaces) > 0 || len(s.rules) > 0 }
 
 func (s *source) check() error {
 	if s.fromFlags() && s.path != "" {
-		return usage(errors.New("--config goes without --interface and --rule: put them into the file"))
+		return usage(errors.New("--config (or NDPROXYD_CONFIG) goes without --interface and --rule (or their variables): put them into the file"))
 	}
 	if s.lenient && s.path == "" {
 		return usage(errors.New("--ndppd-lenient goes with --config and the name of an ndppd.conf"))

@@ -51,9 +51,9 @@ func newWatch(e env) *cobra.Command {
 	}
 	controlFlag(cmd, &control)
 	out.flag(cmd)
-	cmd.Flags().StringVar(&prefix, "prefix", "", "only targets in this prefix")
-	cmd.Flags().StringVar(&filter.Reason, "reason", "", "only solicitations that end so, like answered or no_route")
-	cmd.Flags().StringVar(&filter.Interface, "interface", "", "only solicitations on this uplink")
+	cmd.Flags().StringVar(&prefix, "prefix", "", "only targets in this `PREFIX`")
+	cmd.Flags().StringVar(&filter.Reason, "reason", "", "only solicitations with this `REASON`, like answered or no_route")
+	cmd.Flags().StringVar(&filter.Interface, "interface", "", "only solicitations on the uplink of this `NAME`")
 	return cmd
 }
 
