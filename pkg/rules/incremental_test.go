@@ -83,6 +83,9 @@ func (w *world) step(t *testing.T) {
 			known[r.Prefix] = true
 		}
 		setRules(t, &w.store, w.rules...)
+	case n == 4:
+		clear(w.guards)
+		w.store.SetGuards("eth0", w.guards)
 	case n < 4:
 		a := w.prefix().Addr()
 		if _, ok := w.guards[a]; ok {

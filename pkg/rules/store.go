@@ -168,7 +168,10 @@ func (s *Store) Entry(source Source, a netip.Addr) (Entry, bool) {
 }
 
 // SetGuards makes guards all addresses that an uplink stays silent for,
-// whatever the rules say, with the reason of each.
+// whatever the rules say, with the reason of each. An address that is [Claimed] is
+// answered for all the same where there is evidence of our own for it: a host
+// route behind us, a target that has answered, a pod. An uplink without guards
+// leaves nothing behind in the store.
 func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,7 +182,9 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 	if s.guards == nil {
 		s.guards = make(map[string]map[netip.Addr]Silence)
 	}
-	s.guards[uplink] = maps.Clone(guards)
+	if s.guards[uplink] = maps.Clone(guards); len(guards) == 0 {
+		delete(s.guards, uplink)
+	}
 	if s.current.Load() == nil { // SetRules takes them over
 		return
 	}
@@ -198,7 +203,16 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 			}
 		}
 	}
-	s.publish(Change{deltas: map[string][]Delta{uplink: b.update(s, unique(changed))}})
+	deltas := b.update(s, unique(changed))
+	if len(guards) == 0 && !s.named(uplink) { // it is as the common one again
+		delete(s.builders, uplink)
+	}
+	s.publish(Change{deltas: map[string][]Delta{uplink: deltas}})
+}
+
+// named reports whether a rule names an uplink, which then has a view of its own.
+func (s *Store) named(uplink string) bool {
+	return uplink == "" || slices.ContainsFunc(s.rules, func(r Rule) bool { return slices.Contains(r.Uplinks, uplink) })
 }
 
 func unique(ps []netip.Prefix) []netip.Prefix {
