@@ -52,7 +52,7 @@ func (c checked) WriteText(w io.Writer) error {
 
 func newCheck(e env) *cobra.Command {
 	var (
-		src = source{getenv: e.getenv}
+		src = configFlags{getenv: e.getenv}
 		out output
 	)
 	cmd := &cobra.Command{

@@ -27,7 +27,7 @@ consume_unicast or drop_loops are set (CAP_NET_ADMIN). Grant it with one of
 
 func newRun(e env) *cobra.Command {
 	var (
-		src       = source{getenv: e.getenv}
+		src       = configFlags{getenv: e.getenv}
 		control   string
 		listen    string
 		logFormat string

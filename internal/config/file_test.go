@@ -223,7 +223,7 @@ func TestEmptyRules(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := c.Complete(config.Site{Getenv: func(string) string { return "" }}); err != nil {
+		if err := c.Complete(config.Host{Getenv: func(string) string { return "" }}); err != nil {
 			t.Fatal(err)
 		}
 		if got := len(c.Warnings) == 1 && strings.Contains(c.Warnings[0], "rules is an empty list"); got != want {

@@ -159,19 +159,19 @@ func (f *fileReader) services(v value, s *ServiceSelection) {
 	)
 }
 
-// Site is what a host tells of itself.
-type Site struct {
+// Host is what the configuration takes from the host.
+type Host struct {
 	Getenv   func(string) string
 	Hostname string
 }
 
 // Complete fills in what the file leaves to the host: in a pod Kubernetes is on
 // unless the file turns it off, and a node has a name.
-func (c *Config) Complete(s Site) error {
+func (c *Config) Complete(h Host) error {
 	if !c.DiscoverRules && len(c.Rules) == 0 {
 		c.Warnings = append(c.Warnings, "rules is an empty list, so ndproxyd answers for nothing: add rules, or leave the key out for what the kernel routes behind this host")
 	}
-	if c.Kubernetes == nil && !c.kubernetesOff && s.Getenv("KUBERNETES_SERVICE_HOST") != "" {
+	if c.Kubernetes == nil && !c.kubernetesOff && h.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		c.Kubernetes = newKubernetes()
 	}
 	k := c.Kubernetes
@@ -180,13 +180,13 @@ func (c *Config) Complete(s Site) error {
 		return c.needKubernetes()
 	}
 	if k.Node == "" {
-		k.Node = s.Getenv("NODE_NAME")
+		k.Node = h.Getenv("NODE_NAME")
 	}
 	if k.Node == "" {
-		k.Node = strings.ToLower(s.Hostname)
+		k.Node = strings.ToLower(h.Hostname)
 	}
 	if k.Namespace == "" {
-		k.Namespace = s.Getenv("POD_NAMESPACE")
+		k.Namespace = h.Getenv("POD_NAMESPACE")
 	}
 	if k.Namespace == "" {
 		b, _ := os.ReadFile(namespaceFile) // there is none outside of a pod
@@ -197,7 +197,7 @@ func (c *Config) Complete(s Site) error {
 	}
 	if k.Snapshot == snapshotUnset {
 		k.Snapshot = DefaultSnapshot
-		if dir := s.Getenv("STATE_DIRECTORY"); dir != "" {
+		if dir := h.Getenv("STATE_DIRECTORY"); dir != "" {
 			k.Snapshot = filepath.Join(dir, filepath.Base(DefaultSnapshot))
 		}
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-func env(vars map[string]string) config.Site {
-	return config.Site{Getenv: func(k string) string { return vars[k] }, Hostname: "Host.example"}
+func env(vars map[string]string) config.Host {
+	return config.Host{Getenv: func(k string) string { return vars[k] }, Hostname: "Host.example"}
 }
 
 // complete parses a file and completes it by what the host tells.
-func complete(t *testing.T, content string, site config.Site) (*config.Config, error) {
+func complete(t *testing.T, content string, site config.Host) (*config.Config, error) {
 	t.Helper()
 	c, err := config.Parse("c.yaml", []byte(content))
 	if err != nil {

@@ -62,13 +62,13 @@ func ParseNDPPD(file string, data []byte, lenient bool) (*NDPPD, error) {
 	if !r.failed {
 		r.top()
 	}
-	if err := r.notes.errors(); err != nil {
+	if err := r.diagnostics.errors(); err != nil {
 		return nil, err
 	}
-	return &NDPPD{Config: r.config(), Warnings: r.notes.warnings(), reader: r}, nil
+	return &NDPPD{Config: r.config(), Warnings: r.diagnostics.warnings(), reader: r}, nil
 }
 
-// known reports whether an entry's key belongs to a level, and notes what is odd
+// known reports whether an entry's key belongs to a level, and records what is odd
 // about it otherwise.
 func (r *ndppdReader) known(e *ndppdEntry, level []string) bool {
 	if slices.Contains(level, e.key) {
@@ -76,23 +76,23 @@ func (r *ndppdReader) known(e *ndppdEntry, level []string) bool {
 	}
 	all := slices.Concat(ndppdTop(), ndppdProxy(), ndppdRule())
 	switch {
-	case e.key == "" && e.quoted && e.rest: // noted where the quote stands
+	case e.key == "" && e.quoted && e.rest: // recorded where the quote stands
 	case e.key == "" && e.value == "" && e.hasBlock:
-		r.notes.add(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
+		r.diagnostics.add(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
 	case e.key == "" && e.value == ";":
-		r.notes.add(e.start, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+		r.diagnostics.add(e.start, quirkSemicolon, "ndppd has no separators: remove the semicolon")
 	case e.key == "":
-		r.notes.add(e.start, quirkUnknown, "%q is no key, and ndppd ignores it", e.value)
+		r.diagnostics.add(e.start, quirkUnknown, "%q is no key, and ndppd ignores it", e.value)
 	case slices.Contains(all, e.key):
-		r.notes.add(e.start, quirkLevel, "%q does not belong here, and ndppd ignores it", e.key)
+		r.diagnostics.add(e.start, quirkLevel, "%q does not belong here, and ndppd ignores it", e.key)
 	default:
-		r.notes.add(e.start, quirkUnknown, "ndppd ignores the key %q%s", e.key, didYouMean(e.key, level))
+		r.diagnostics.add(e.start, quirkUnknown, "ndppd ignores the key %q%s", e.key, didYouMean(e.key, level))
 	}
 	return false
 }
 
 // scalars returns the first entry of each key of a level but those that may be
-// repeated, and notes the others.
+// repeated, and records the others as doubled.
 func (r *ndppdReader) scalars(entries []*ndppdEntry, level []string, repeated string) map[string]*ndppdEntry {
 	first := make(map[string]*ndppdEntry)
 	for _, e := range entries {
@@ -101,12 +101,12 @@ func (r *ndppdReader) scalars(entries []*ndppdEntry, level []string, repeated st
 		}
 		if other := first[e.key]; other != nil {
 			line, _ := r.place(other.start)
-			r.notes.add(e.start, quirkTwice, "%q is already on line %d, which counts", e.key, line)
+			r.diagnostics.add(e.start, quirkTwice, "%q is already on line %d, which counts", e.key, line)
 			continue
 		}
 		first[e.key] = e
 		if e.hasBlock {
-			r.notes.add(e.start, quirkLevel, "%q takes no block", e.key)
+			r.diagnostics.add(e.start, quirkLevel, "%q takes no block", e.key)
 		}
 	}
 	return first
@@ -118,7 +118,7 @@ func (r *ndppdReader) top() {
 		if e := scalars[key]; e != nil {
 			e.value = r.semicolon(e)
 			r.integer(e)
-			r.notes.warn(e.start, deviation, "%s has no effect: the kernel tells of every change", key)
+			r.diagnostics.warn(e.start, deviation, "%s has no effect: the kernel tells of every change", key)
 		}
 	}
 	for _, e := range r.entries {
@@ -126,16 +126,16 @@ func (r *ndppdReader) top() {
 			r.proxy(e)
 		}
 	}
-	r.settle()
+	r.resolveOverlaps()
 }
 
 func (r *ndppdReader) proxy(e *ndppdEntry) {
 	if e.value == "" {
-		r.notes.fail(e.start, quirkMissing, "the proxy names no interface")
+		r.diagnostics.fail(e.start, quirkMissing, "the proxy names no interface")
 		return
 	}
 	if err := CheckInterface(e.value); err != nil {
-		r.notes.fail(e.valueAt, quirkDevice, "%v", err)
+		r.diagnostics.fail(e.valueAt, quirkDevice, "%v", err)
 	}
 	p := &ndppdProxySection{entry: e, uplink: rules.Uplink{Interface: r.semicolon(e), Router: rules.RouterTrue}}
 	r.proxies = append(r.proxies, p)
@@ -147,7 +147,7 @@ func (r *ndppdReader) proxy(e *ndppdEntry) {
 		}
 	}
 	if p.wire && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route }) {
-		r.notes.warn(p.wiredAt.start, deviation, "autowire has no effect on auto: the kernel has a route already")
+		r.diagnostics.warn(p.wiredAt.start, deviation, "autowire has no effect on auto: the kernel has a route already")
 	}
 }
 
@@ -178,15 +178,15 @@ func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEn
 				n = -1
 			}
 			if p.timing.Retries = min(n, rules.MaxRetries); n > rules.MaxRetries {
-				r.notes.warn(e.start, deviation, "retries are %d here instead of %d", rules.MaxRetries, n)
+				r.diagnostics.warn(e.start, deviation, "retries are %d here instead of %d", rules.MaxRetries, n)
 			}
 		case "keepalive":
 			if !r.boolean(e) {
-				r.notes.warn(e.start, deviation, "keepalive has no effect: an address that answers is always asked again in time")
+				r.diagnostics.warn(e.start, deviation, "keepalive has no effect: an address that answers is always asked again in time")
 			}
 		case "promiscuous":
 			if r.boolean(e) {
-				r.notes.warn(e.start, deviation, "promiscuous has no effect: all multicast frames, and those to our MAC address, arrive without it")
+				r.diagnostics.warn(e.start, deviation, "promiscuous has no effect: all multicast frames, and those to our MAC address, arrive without it")
 			}
 		case "autowire":
 			p.wire = r.boolean(e)
@@ -199,7 +199,7 @@ func (r *ndppdReader) rule(p *ndppdProxySection, e *ndppdEntry) {
 	s := &ndppdRuleSection{entry: e}
 	p.rules = append(p.rules, s)
 	if e.value == "" {
-		r.notes.fail(e.start, quirkMissing, "the rule has neither an address nor a prefix")
+		r.diagnostics.fail(e.start, quirkMissing, "the rule has neither an address nor a prefix")
 		s.drop = true
 		return
 	}
@@ -216,9 +216,9 @@ func (r *ndppdReader) method(p *ndppdProxySection, s *ndppdRuleSection, scalars 
 		switch {
 		case flag == nil || flag.value == "":
 		case flag.value == ";":
-			r.notes.add(flag.valueAt, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+			r.diagnostics.add(flag.valueAt, quirkSemicolon, "ndppd has no separators: remove the semicolon")
 		default:
-			r.notes.add(flag.valueAt, quirkFlag, "%q is read as the value of %q, and has no effect", flag.value, flag.key)
+			r.diagnostics.add(flag.valueAt, quirkFlag, "%q is read as the value of %q, and has no effect", flag.value, flag.key)
 		}
 	}
 	count := 0
@@ -229,24 +229,24 @@ func (r *ndppdReader) method(p *ndppdProxySection, s *ndppdRuleSection, scalars 
 	}
 	switch {
 	case count == 0:
-		r.notes.fail(s.entry.start, quirkMethods, "the rule has no method: write static, auto or iface NAME into its block")
+		r.diagnostics.fail(s.entry.start, quirkMethods, "the rule has no method: write static, auto or iface NAME into its block")
 	case count > 1:
-		r.notes.fail(s.entry.start, quirkMethods, "the rule has more than one of static, auto and iface")
+		r.diagnostics.fail(s.entry.start, quirkMethods, "the rule has more than one of static, auto and iface")
 	case static != nil:
 		s.rule.Method = rules.Static
 		if s.rule.Prefix.IsValid() && s.rule.Prefix.Bits() <= 120 {
-			r.notes.warn(s.entry.start, deviation, "static answers for every address of %s, whether it is there or not: auto answers for those that are", s.rule.Prefix)
+			r.diagnostics.warn(s.entry.start, deviation, "static answers for every address of %s, whether it is there or not: auto answers for those that are", s.rule.Prefix)
 		}
 	case auto != nil:
 		s.rule.Method = rules.Route
-		r.notes.warn(auto.start, deviation, "auto answers for every address that the kernel routes to a device behind this node, at once; ndppd answers for the first of a route only, or never")
+		r.diagnostics.warn(auto.start, deviation, "auto answers for every address that the kernel routes to a device behind this node, at once; ndppd answers for the first of a route only, or never")
 	default:
 		r.iface(p, s, iface)
 	}
 	if e := scalars["autovia"]; e != nil {
 		e.value = r.semicolon(e)
 		if r.boolean(e) {
-			r.notes.warn(e.start, deviation, "autovia has no effect: routes go to the device")
+			r.diagnostics.warn(e.start, deviation, "autovia has no effect: routes go to the device")
 		}
 	}
 }
@@ -257,14 +257,14 @@ func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdE
 	s.rule.Autowire = p.wire
 	switch err := CheckInterface(name); {
 	case name == "":
-		r.notes.fail(e.start, quirkMissing, "iface names no interface")
+		r.diagnostics.fail(e.start, quirkMissing, "iface names no interface")
 	case err != nil:
-		r.notes.fail(e.valueAt, quirkDevice, "%v", err)
+		r.diagnostics.fail(e.valueAt, quirkDevice, "%v", err)
 	case name == p.uplink.Interface:
-		r.notes.add(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
+		r.diagnostics.add(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
 		s.drop = true
 	case isTunnel(name):
-		r.notes.warn(e.start, deviation, "%s looks like a tunnel, where nobody can be asked: what the kernel routes to it is answered for, as with auto; ndppd sends it Ethernet frames", name)
+		r.diagnostics.warn(e.start, deviation, "%s looks like a tunnel, where nobody can be asked: what the kernel routes to it is answered for, as with auto; ndppd sends it Ethernet frames", name)
 	}
 }
 

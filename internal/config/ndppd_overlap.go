@@ -9,20 +9,20 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// settle brings rules that overlap into the form that the most specific one
+// resolveOverlaps brings rules that overlap into the form that the most specific one
 // decides: static wins for whatever it covers, and of two rules with one prefix
 // one stays.
-func (r *ndppdReader) settle() {
+func (r *ndppdReader) resolveOverlaps() {
 	byName := make(map[string]*ndppdRules)
 	for i, p := range r.proxies {
 		name := p.uplink.Interface
 		if byName[name] == nil {
 			byName[name] = &ndppdRules{static: make(map[netip.Prefix]*ndppdRuleSection), other: make(map[netip.Prefix]*ndppdRuleSection)}
 		} else {
-			r.notes.warn(p.entry.start, deviation, "the sections of %s count together; ndppd 0.2.5 takes the last one alone", name)
+			r.diagnostics.warn(p.entry.start, deviation, "the sections of %s count together; ndppd 0.2.5 takes the last one alone", name)
 		}
 		if i > 0 && name != r.proxies[0].uplink.Interface && slices.ContainsFunc(p.rules, func(s *ndppdRuleSection) bool { return s.rule.Method == rules.Route && !s.drop }) {
-			r.notes.warn(p.entry.start, deviation, "the interfaces of all proxies are uplinks: auto does not answer on one for what is routed to another")
+			r.diagnostics.warn(p.entry.start, deviation, "the interfaces of all proxies are uplinks: auto does not answer on one for what is routed to another")
 		}
 		for _, s := range p.rules {
 			r.enter(byName[name], s)
@@ -35,8 +35,8 @@ func (r *ndppdReader) settle() {
 			usable = usable || !s.drop
 		}
 	}
-	if !usable && !r.notes.fatal() {
-		r.notes.add(0, quirkEmpty, "the file holds no rule that could answer for an address")
+	if !usable && !r.diagnostics.fatal() {
+		r.diagnostics.add(0, quirkEmpty, "the file holds no rule that could answer for an address")
 	}
 }
 
@@ -61,7 +61,7 @@ func (r *ndppdReader) enter(all *ndppdRules, s *ndppdRuleSection) {
 	case first.rule.Method == s.rule.Method:
 		r.merge(first, s, r.line(first))
 	default:
-		r.notes.warn(s.entry.start, deviation, "the rule on line %d has the same prefix, and counts alone; ndppd would ask on the devices of both", r.line(first))
+		r.diagnostics.warn(s.entry.start, deviation, "the rule on line %d has the same prefix, and counts alone; ndppd would ask on the devices of both", r.line(first))
 		s.drop = true
 	}
 }
@@ -75,7 +75,7 @@ func (r *ndppdReader) overlap(all *ndppdRules, s *ndppdRuleSection) {
 	for bits := range s.rule.Prefix.Bits() + 1 {
 		wider, _ := s.rule.Prefix.Addr().Prefix(bits)
 		if o := all.static[wider]; o != nil {
-			r.notes.warn(s.entry.start, deviation, "the static rule on line %d answers for all of these addresses, so this one has no effect", r.line(o))
+			r.diagnostics.warn(s.entry.start, deviation, "the static rule on line %d answers for all of these addresses, so this one has no effect", r.line(o))
 			s.drop = true
 			return
 		}
@@ -84,7 +84,7 @@ func (r *ndppdReader) overlap(all *ndppdRules, s *ndppdRuleSection) {
 		}
 	}
 	if around != nil {
-		r.notes.warn(s.entry.start, deviation, "this rule counts alone inside of that on line %d; ndppd would ask on the devices of both", r.line(around))
+		r.diagnostics.warn(s.entry.start, deviation, "this rule counts alone inside of that on line %d; ndppd would ask on the devices of both", r.line(around))
 	}
 }
 
@@ -101,6 +101,6 @@ func (r *ndppdReader) merge(into, s *ndppdRuleSection, line int) {
 			into.rule.Devices = append(into.rule.Devices, d)
 		}
 	}
-	r.notes.warn(s.entry.start, deviation, "goes together with the rule on line %d, which has the same prefix", line)
+	r.diagnostics.warn(s.entry.start, deviation, "goes together with the rule on line %d, which has the same prefix", line)
 	s.drop = true
 }

@@ -15,7 +15,7 @@ import (
 type ndppdEntry struct {
 	key, value string
 	quoted     bool
-	rest       bool // what is behind a quote that was noted
+	rest       bool // what is behind a quote that was recorded
 	block      []*ndppdEntry
 	hasBlock   bool
 	start, end int // offsets into the text
@@ -30,28 +30,28 @@ type ndppdComment struct {
 
 // ndppdScanner walks the text of a file.
 type ndppdScanner struct {
-	file     string
-	text     string
-	pos      int
-	depth    int
-	lines    []int // offsets of the beginnings of lines
-	comments []ndppdComment
-	notes    notes
-	lost     int  // where a quote was noted that begins another value
-	failed   bool // the rest cannot be read
+	file        string
+	text        string
+	pos         int
+	depth       int
+	lines       []int // offsets of the beginnings of lines
+	comments    []ndppdComment
+	diagnostics diagnostics
+	lost        int  // the offset of a recorded quote that begins another value
+	failed      bool // the rest cannot be read
 }
 
 // maxNDPPDDepth bounds the nesting of blocks, of which a sane file has two.
 const maxNDPPDDepth = 100
 
 func newNDPPDScanner(file, text string, lenient bool) *ndppdScanner {
-	s := &ndppdScanner{file: file, text: text, notes: notes{file: file, lenient: lenient}, lines: []int{0}, lost: -1}
+	s := &ndppdScanner{file: file, text: text, diagnostics: diagnostics{file: file, lenient: lenient}, lines: []int{0}, lost: -1}
 	for i := range len(text) {
 		if text[i] == '\n' {
 			s.lines = append(s.lines, i+1)
 		}
 	}
-	s.notes.place = s.place
+	s.diagnostics.place = s.place
 	return s
 }
 
@@ -67,9 +67,9 @@ func (s *ndppdScanner) parse() []*ndppdEntry {
 	switch {
 	case s.failed:
 	case s.peek() == '}':
-		s.notes.add(s.pos, quirkBrace, "this brace closes nothing, and ndppd ignores the rest of the file")
+		s.diagnostics.add(s.pos, quirkBrace, "this brace closes nothing, and ndppd ignores the rest of the file")
 	case s.pos < len(s.text):
-		s.notes.add(s.pos, quirkNUL, "ndppd takes a NUL octet for the end of the file: remove it")
+		s.diagnostics.add(s.pos, quirkNUL, "ndppd takes a NUL octet for the end of the file: remove it")
 	}
 	return entries
 }
@@ -96,7 +96,7 @@ func (s *ndppdScanner) block() []*ndppdEntry {
 			return entries
 		}
 		if s.pos == before { // ndppd adds such an entry for ever
-			s.notes.fail(s.pos, quirkByte, "octet %#02x can stand in comments only: ndppd would hang here. Remove it, or save the file without a byte order mark", s.text[s.pos])
+			s.diagnostics.fail(s.pos, quirkByte, "octet %#02x can stand in comments only: ndppd would hang here. Remove it, or save the file without a byte order mark", s.text[s.pos])
 			s.failed = true
 			return entries
 		}
@@ -127,7 +127,7 @@ func (s *ndppdScanner) entry() *ndppdEntry {
 	open := s.pos
 	s.pos++
 	if s.depth++; s.depth > maxNDPPDDepth {
-		s.notes.fail(open, quirkBrace, "blocks are nested more than %d deep", maxNDPPDDepth)
+		s.diagnostics.fail(open, quirkBrace, "blocks are nested more than %d deep", maxNDPPDDepth)
 		s.failed = true
 		return e
 	}
@@ -140,7 +140,7 @@ func (s *ndppdScanner) entry() *ndppdEntry {
 		s.pos++
 		e.end = s.pos
 	default:
-		s.notes.fail(open, quirkBrace, "this brace is never closed")
+		s.diagnostics.fail(open, quirkBrace, "this brace is never closed")
 		s.failed = true
 	}
 	return e
@@ -183,7 +183,7 @@ func (s *ndppdScanner) closeQuote(q byte) {
 		return
 	}
 	s.lost = s.pos
-	s.notes.add(s.pos, quirkQuote, "ndppd loses the rest of a line behind a closing quote, also a brace: leave the quotes out")
+	s.diagnostics.add(s.pos, quirkQuote, "ndppd loses the rest of a line behind a closing quote, also a brace: leave the quotes out")
 }
 
 // space passes over white space and comments; a line's end stops it unless
@@ -215,7 +215,7 @@ func (s *ndppdScanner) space(across bool) {
 			if s.pos < len(s.text) && s.text[s.pos] != 0 {
 				s.pos += 2
 			} else {
-				s.notes.warn(begin, quirkComment, "this comment is never closed: the rest of the file belongs to it")
+				s.diagnostics.warn(begin, quirkComment, "this comment is never closed: the rest of the file belongs to it")
 			}
 			s.comment(begin, s.text[begin:s.pos])
 		default:

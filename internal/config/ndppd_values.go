@@ -12,13 +12,14 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// semicolon notes a semicolon at the end of a value, to which it belongs.
+// semicolon returns a value without the semicolon at its end, which ndppd reads as
+// a part of it, and records that. A lenient reading keeps it.
 func (r *ndppdReader) semicolon(e *ndppdEntry) string {
 	v, found := strings.CutSuffix(e.value, ";")
-	if !found || r.notes.lenient {
+	if !found || r.diagnostics.lenient {
 		return e.value
 	}
-	r.notes.add(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q as the value of %q", e.value, e.key)
+	r.diagnostics.add(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q as the value of %q", e.value, e.key)
 	return v
 }
 
@@ -29,9 +30,9 @@ func (r *ndppdReader) boolean(e *ndppdEntry) bool {
 		return true
 	case "no", "false":
 	case "":
-		r.notes.add(e.start, quirkBoolean, "%q without a value means no: write \"%s yes\" or \"%s no\"", e.key, e.key, e.key)
+		r.diagnostics.add(e.start, quirkBoolean, "%q without a value means no: write \"%s yes\" or \"%s no\"", e.key, e.key, e.key)
 	default:
-		r.notes.add(e.valueAt, quirkBoolean, "%q means no here: write yes or no", e.value)
+		r.diagnostics.add(e.valueAt, quirkBoolean, "%q means no here: write yes or no", e.value)
 	}
 	return false
 }
@@ -50,13 +51,13 @@ func (r *ndppdReader) integer(e *ndppdEntry) int {
 	n, err := strconv.ParseInt(signed[:digits], 10, 64)
 	switch {
 	case err != nil && digits > 0 && strings.Trim(signed[:digits], "+-") != "" || n > math.MaxInt32 || n < math.MinInt32:
-		r.notes.fail(e.valueAt, quirkInteger, "%q is beyond all numbers", e.value)
+		r.diagnostics.fail(e.valueAt, quirkInteger, "%q is beyond all numbers", e.value)
 		return 0
 	case err != nil:
 		n = 0
 	}
 	if strconv.FormatInt(n, 10) != e.value || n < 0 {
-		r.notes.add(e.valueAt, quirkInteger, "%q is read as %d: write a plain number, of milliseconds where it is a time", e.value, n)
+		r.diagnostics.add(e.valueAt, quirkInteger, "%q is read as %d: write a plain number, of milliseconds where it is a time", e.value, n)
 	}
 	return int(n)
 }
@@ -69,7 +70,7 @@ func (r *ndppdReader) time(e *ndppdEntry, low, high time.Duration) time.Duration
 		return 0
 	}
 	if c := min(max(d, low), high); c != d {
-		r.notes.warn(e.start, deviation, "%s is %s here instead of %s, within %s to %s", e.key, c, d, low, high)
+		r.diagnostics.warn(e.start, deviation, "%s is %s here instead of %s, within %s to %s", e.key, c, d, low, high)
 		return c
 	}
 	return d
@@ -86,7 +87,7 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil || !a.Is6() || a.Is4In6() || a.Zone() != "" || strings.Contains(text, ".") {
-		r.notes.add(e.valueAt, quirkAddress, "%q is not an IPv6 address: ndppd reads ::/128, which matches nothing", e.value)
+		r.diagnostics.add(e.valueAt, quirkAddress, "%q is not an IPv6 address: ndppd reads ::/128, which matches nothing", e.value)
 		return netip.Prefix{}, false
 	}
 	bits := 128
@@ -97,11 +98,11 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 	}
 	p = netip.PrefixFrom(a, bits)
 	if p != p.Masked() {
-		r.notes.warn(e.valueAt, quirkHostBits, "%s means %s", p, p.Masked())
+		r.diagnostics.warn(e.valueAt, quirkHostBits, "%s means %s", p, p.Masked())
 	}
 	p = p.Masked()
 	if err := rules.CheckPrefix(p); err != nil {
-		r.notes.add(e.valueAt, quirkAddress, "%v", err)
+		r.diagnostics.add(e.valueAt, quirkAddress, "%v", err)
 		return netip.Prefix{}, false
 	}
 	return p, true
@@ -111,12 +112,12 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 func (r *ndppdReader) length(e *ndppdEntry, text string) (bits int, ok bool) {
 	at := e.valueAt + len(e.value) - len(text)
 	if text == "" {
-		r.notes.fail(at-1, quirkLength, "a slash without a length is /0 to ndppd, which matches every address: write the length")
+		r.diagnostics.fail(at-1, quirkLength, "a slash without a length is /0 to ndppd, which matches every address: write the length")
 		return 0, false
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n > 128 || len(text) > 4 {
-		r.notes.add(at, quirkLength, "/%s is read as /128: write a length of 0 to 128", text)
+		r.diagnostics.add(at, quirkLength, "/%s is read as /128: write a length of 0 to 128", text)
 		return 128, true
 	}
 	return int(n), true

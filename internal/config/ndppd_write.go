@@ -95,14 +95,14 @@ func (w *yamlWriter) between(indent, from, to int) {
 	}
 }
 
-// deviations writes the notes about a part of the text.
+// deviations writes the warnings about a part of the text as comments.
 func (w *yamlWriter) deviations(indent, from, to int) {
-	for _, note := range w.reader.notes.deviations(from, to) {
-		w.line(indent, "# ndproxyd: %s", printable(note))
+	for _, text := range w.reader.diagnostics.between(from, to) {
+		w.line(indent, "# ndproxyd: %s", printable(text))
 	}
 }
 
-// outside writes the notes about what stands outside of the proxy sections.
+// outside writes the warnings about what stands outside of the proxy sections.
 func (w *yamlWriter) outside() {
 	at := 0
 	for _, p := range w.reader.proxies {
@@ -116,7 +116,7 @@ func (w *yamlWriter) outside() {
 func (w *yamlWriter) rest() { w.comments(0, len(w.reader.text)) }
 
 // uplink writes a proxy section without its rules, but with the comments and
-// notes that are not about these.
+// warnings that are not about these.
 func (w *yamlWriter) uplink(i int, p *ndppdProxySection) {
 	r := w.reader
 	before := 0

@@ -30,8 +30,8 @@ func read(t *testing.T, path string) string {
 	return string(b)
 }
 
-// settle compares a file with what it should be.
-func settle(t *testing.T, path, want string) {
+// compare holds a file to what it should be, or writes it.
+func compare(t *testing.T, path, want string) {
 	t.Helper()
 	if *update {
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
@@ -58,7 +58,7 @@ func TestTables(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			settle(t, path, want)
+			compare(t, path, want)
 		})
 	}
 }
@@ -74,7 +74,7 @@ var uncomment = regexp.MustCompile(`(?m)^#((?:  )*(?:- )?[a-z_]+:)`)
 
 // TestExample parses the packages' file, as it is and with all keys in force.
 func TestExample(t *testing.T) {
-	settle(t, examplePath, reference.Example())
+	compare(t, examplePath, reference.Example())
 	c, err := config.Parse(examplePath, []byte(reference.Example()))
 	if err != nil || !c.DiscoverRules || len(c.Uplinks) != 0 {
 		t.Errorf("the file as it is: %+v, %v", c, err)

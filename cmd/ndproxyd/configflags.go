@@ -13,9 +13,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 )
 
-// source is where the configuration comes from: a file, or the flags of a
-// quick start.
-type source struct {
+// configFlags are the flags that say where the configuration comes from: a file,
+// or the interfaces and rules of a quick start.
+type configFlags struct {
 	path       string
 	format     config.Format
 	lenient    bool
@@ -24,11 +24,11 @@ type source struct {
 	getenv     func(string) string
 }
 
-func (s *source) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&s.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
-	lenientFlag(cmd, &s.lenient)
-	cmd.Flags().StringSliceVarP(&s.interfaces, "interface", "i", nil, "uplink by `NAME`, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
-	cmd.Flags().StringSliceVarP(&s.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
+func (f *configFlags) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
+	lenientFlag(cmd, &f.lenient)
+	cmd.Flags().StringSliceVarP(&f.interfaces, "interface", "i", nil, "uplink by `NAME`, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
+	cmd.Flags().StringSliceVarP(&f.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
 }
 
 // lenientFlag is the --ndppd-lenient flag.
@@ -40,21 +40,21 @@ func lenientFlag(cmd *cobra.Command, lenient *bool) {
 func fileFlags() []string  { return []string{"config", "ndppd-lenient"} }
 func quickFlags() []string { return []string{"interface", "rule"} }
 
-func (s *source) fromFlags() bool { return len(s.interfaces) > 0 || len(s.rules) > 0 }
+func (f *configFlags) fromFlags() bool { return len(f.interfaces) > 0 || len(f.rules) > 0 }
 
-func (s *source) check() error {
-	if s.fromFlags() && s.path != "" {
+func (f *configFlags) check() error {
+	if f.fromFlags() && f.path != "" {
 		return usage(errors.New("--config (or NDPROXYD_CONFIG) goes without --interface and --rule (or their variables): put them into the file"))
 	}
-	if s.lenient && s.path == "" {
+	if f.lenient && f.path == "" {
 		return usage(errors.New("--ndppd-lenient goes with --config and the name of an ndppd.conf"))
 	}
 	return nil
 }
 
 // load returns the configuration. Its errors are the operator's to mend.
-func (s *source) load() (*config.Config, error) {
-	c, err := s.read()
+func (f *configFlags) load() (*config.Config, error) {
+	c, err := f.read()
 	if err != nil {
 		return nil, err
 	}
@@ -62,57 +62,57 @@ func (s *source) load() (*config.Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read host name: %w", err)
 	}
-	return c, usage(c.Complete(config.Site{Getenv: s.getenv, Hostname: host}))
+	return c, usage(c.Complete(config.Host{Getenv: f.getenv, Hostname: host}))
 }
 
 // read returns the configuration as it is written.
-func (s *source) read() (*config.Config, error) {
-	if s.fromFlags() {
-		c, err := config.FromFlags(s.interfaces, s.rules)
+func (f *configFlags) read() (*config.Config, error) {
+	if f.fromFlags() {
+		c, err := config.FromFlags(f.interfaces, f.rules)
 		return c, usage(err)
 	}
-	if s.discovers() {
+	if f.discovers() {
 		return config.Discovery(), nil
 	}
-	format := s.format
-	if s.lenient {
+	format := f.format
+	if f.lenient {
 		format = config.NDPPDLenient
 	}
-	c, err := config.Load(s.file(), format)
+	c, err := config.Load(f.file(), format)
 	return c, usage(err)
 }
 
 // discovers reports whether there is nothing to load: no flags, no file named,
 // and none at the default place.
-func (s *source) discovers() bool {
-	if s.fromFlags() || s.path != "" {
+func (f *configFlags) discovers() bool {
+	if f.fromFlags() || f.path != "" {
 		return false
 	}
 	_, err := os.Stat(config.DefaultPath)
 	return errors.Is(err, os.ErrNotExist)
 }
 
-func (s *source) file() string {
-	if s.path == "" {
+func (f *configFlags) file() string {
+	if f.path == "" {
 		return config.DefaultPath
 	}
-	return s.path
+	return f.path
 }
 
-// origin names the source in logs and status.
-func (s *source) origin() string {
-	if s.fromFlags() {
+// origin names it in logs and status.
+func (f *configFlags) origin() string {
+	if f.fromFlags() {
 		var parts []string
-		for _, i := range s.interfaces {
+		for _, i := range f.interfaces {
 			parts = append(parts, "--interface "+i)
 		}
-		for _, r := range s.rules {
+		for _, r := range f.rules {
 			parts = append(parts, "--rule "+r)
 		}
 		return strings.Join(parts, " ")
 	}
-	if s.discovers() {
+	if f.discovers() {
 		return "none: the kernel's routes alone"
 	}
-	return s.file()
+	return f.file()
 }
