@@ -3,29 +3,22 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/cluster"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 )
-
-// noRules says what it means that there are none. It is no finding: what there is
-// of the configuration is right.
-const noRules = `
-no rule holds, so ndproxyd answers for nothing. Write rules into the file, or name
-them with --rule; rules that are left out are found by the global addresses of
-the uplinks, and there are none of these now.
-`
 
 // checked is what check prints about a valid configuration.
 type checked struct {
 	Config   string   `json:"config"`
 	Warnings []string `json:"warnings,omitempty"`
-	daemon.Inspection
+	inspect.Inspection
 }
 
 // WriteText implements textWriter.
@@ -34,17 +27,9 @@ func (c checked) WriteText(w io.Writer) error {
 	for _, warning := range c.Warnings {
 		fmt.Fprintln(&b, warning)
 	}
-	fmt.Fprintf(&b, "%s: valid, %d uplinks, %d rules, %d findings\n", c.Config, len(c.Uplinks), c.Rules, len(c.Findings))
-	if c.Rules == 0 {
-		b.WriteString(noRules)
-	}
-	for _, u := range c.Uplinks {
-		if u.Why != "" {
-			fmt.Fprintf(&b, "\n%s: %s (%s)\n", u.Interface, u.Why, u.State)
-		}
-	}
-	for _, f := range c.Findings {
-		fmt.Fprintf(&b, "\n%s: %s (%s)\n  if it stays: %s\n  to mend it:  %s\n", f.Interface, f.What, f.Reason, f.Stays, f.Mend)
+	fmt.Fprintf(&b, "%s: valid, %s\n", c.Config, c.Summary())
+	if err := c.Inspection.WriteText(&b); err != nil {
+		return err
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -59,8 +44,8 @@ func newCheck(e env) *cobra.Command {
 		Use:   "check",
 		Short: "Check the configuration and the host, and change nothing",
 		Long: `Check the configuration, and look for what on this host would keep answers from
-being of use: what it is, what happens if it stays, and what mends it. Nothing is
-changed. Findings do not change the exit code; a wrong configuration does.`,
+being of use: the problem, its effect and the remedy. Nothing is changed. Findings do
+not change the exit code; a wrong configuration does.`,
 		Example: `  ndproxyd check
   ndproxyd check --config /etc/ndproxyd/config.yaml --output json`,
 		Args: usageArgs(cobra.NoArgs),
@@ -75,10 +60,10 @@ changed. Findings do not change the exit code; a wrong configuration does.`,
 			if err != nil {
 				return err
 			}
-			found, err := daemon.Inspect(c)
-			if errors.Is(err, daemon.ErrKubernetes) {
+			if _, err := cluster.Connect(c, ""); err != nil {
 				return usage(err)
 			}
+			found, err := inspect.Host(c, uplink.Judge)
 			if err != nil {
 				return err
 			}

@@ -15,7 +15,12 @@ func (s *supervisor) discoverUplinks() []rules.Uplink {
 	if len(s.config.Uplinks) > 0 {
 		return s.present(slices.Clone(s.config.Uplinks))
 	}
-	names := s.routes.DefaultDevices()
+	var names []string
+	for _, d := range s.routes.DefaultDevices() {
+		if d.Neighbors {
+			names = append(names, d.Name)
+		}
+	}
 	if len(names) == 0 {
 		for _, u := range s.uplinks {
 			names = append(names, u.config.Interface)

@@ -120,7 +120,7 @@ func TestFindings(t *testing.T) {
 		}, []string{warning + "mld_snooping"}, []string{"2001:db8:1:0:f::/80"}},
 		{"another station", func(u *inspect.Uplink) { u.Conflicts = 1 }, []string{warning + "another_responder"}, []string{"for 1 address of"}},
 		{"other stations", func(u *inspect.Uplink) { u.Conflicts = 7 }, []string{warning + "another_responder"}, []string{"for 7 addresses of"}},
-		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = math.MaxUint64 }, nil, nil},
+		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = hostwatch.Unreachables{Index: 2, Sent: math.MaxUint64} }, nil, nil},
 		{"errors beside unicast answers", func(u *inspect.Uplink) { u.UnicastErrors = 3 }, []string{info + "unicast_errors"}, []string{"in the last 10 minutes", "up to 3 ICMPv6 errors", "nothing has to be done"}},
 		{"errors, and unicast solicitations are consumed", func(u *inspect.Uplink) { u.UnicastErrors, u.Config.ConsumeUnicast = 3, true }, nil, nil},
 	}

@@ -23,7 +23,7 @@ type system interface {
 	Judge
 	Routes
 	// Defaults returns the devices with an IPv6 default route.
-	Defaults() ([]discover.DefaultDevice, error)
+	Defaults() []discover.DefaultDevice
 	// Link returns the zero Link where no interface has the name.
 	Link(name string) (rules.Link, error)
 	// Forwards reports whether the node forwards what arrives on the interface.
@@ -43,10 +43,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	if _, err := rules.Compile(c.Rules); err != nil {
 		return Inspection{}, err
 	}
-	defaults, err := s.Defaults()
-	if err != nil {
-		return Inspection{}, err
-	}
+	defaults := s.Defaults()
 	result := Inspection{Uplinks: []UplinkInspection{}, Findings: []Finding{}}
 	configs := discover.Uplinks(c, defaults, nil)
 	var (

@@ -31,16 +31,16 @@ type fakeSystem struct {
 	uplinks  []int
 }
 
-func (*fakeSystem) LeadsBack(netip.Prefix) bool                   { return true }
-func (*fakeSystem) LeadsBehind(netip.Prefix) bool                 { return false }
-func (*fakeSystem) DefaultByRA(int) bool                          { return false }
-func (s *fakeSystem) Policy() []string                            { return s.policy }
-func (s *fakeSystem) Defaults() ([]discover.DefaultDevice, error) { return s.defaults, nil }
-func (s *fakeSystem) Link(name string) (rules.Link, error)        { return s.links[name], nil }
-func (s *fakeSystem) Forwards(string) bool                        { return !s.host }
-func (*fakeSystem) OnLink(int) []netip.Prefix                     { return nil }
-func (s *fakeSystem) SetUplinks(indices []int)                    { s.uplinks = indices }
-func (*fakeSystem) State(rules.Link) hostwatch.UplinkState        { return hostwatch.UplinkState{} }
+func (*fakeSystem) LeadsBack(netip.Prefix) bool            { return true }
+func (*fakeSystem) LeadsBehind(netip.Prefix) bool          { return false }
+func (*fakeSystem) DefaultByRA(int) bool                   { return false }
+func (s *fakeSystem) Policy() []string                     { return s.policy }
+func (s *fakeSystem) Defaults() []discover.DefaultDevice   { return s.defaults }
+func (s *fakeSystem) Link(name string) (rules.Link, error) { return s.links[name], nil }
+func (s *fakeSystem) Forwards(string) bool                 { return !s.host }
+func (*fakeSystem) OnLink(int) []netip.Prefix              { return nil }
+func (s *fakeSystem) SetUplinks(indices []int)             { s.uplinks = indices }
+func (*fakeSystem) State(rules.Link) hostwatch.UplinkState { return hostwatch.UplinkState{} }
 func (s *fakeSystem) Open(int) (packetLink, error) {
 	if s.link == nil {
 		return nil, os.ErrPermission

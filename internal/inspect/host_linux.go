@@ -4,14 +4,12 @@ package inspect
 
 import (
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/mdlayher/packet"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/internal/behind"
@@ -47,35 +45,13 @@ func (k kernel) LeadsBack(p netip.Prefix) bool { return k.judge.LeadsBack(p) }
 // LeadsBehind implements system.
 func (k kernel) LeadsBehind(p netip.Prefix) bool { return k.judge.LeadsBehind(p) }
 
-// Defaults implements system. The copy of the routes knows the Ethernet devices;
-// the others matter only where there is none.
-func (k kernel) Defaults() ([]discover.DefaultDevice, error) {
+// Defaults implements system.
+func (k kernel) Defaults() []discover.DefaultDevice {
 	var ds []discover.DefaultDevice
-	for _, name := range k.DefaultDevices() {
-		ds = append(ds, discover.DefaultDevice{Name: name, Ethernet: true})
+	for _, d := range k.DefaultDevices() {
+		ds = append(ds, discover.DefaultDevice{Name: d.Name, Ethernet: d.Neighbors})
 	}
-	if len(ds) > 0 {
-		return ds, nil
-	}
-	routes, err := netlink.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{}, netlink.RT_FILTER_DST) // ::/0
-	if err != nil && !errors.Is(err, netlink.ErrDumpInterrupted) {
-		return nil, fmt.Errorf("read default routes: %w", err)
-	}
-	for i := range routes {
-		if routes[i].Type != unix.RTN_UNICAST {
-			continue
-		}
-		indices := []int{routes[i].LinkIndex}
-		for _, hop := range routes[i].MultiPath {
-			indices = append(indices, hop.LinkIndex)
-		}
-		for _, index := range indices {
-			if index != 0 {
-				ds = append(ds, discover.DefaultDevice{Name: k.Name(int32(index))}) //nolint:gosec // an index
-			}
-		}
-	}
-	return ds, nil
+	return ds
 }
 
 // Link implements system.

@@ -156,8 +156,8 @@ func TestOtherTables(t *testing.T) {
 		if got := r.HopsOf(uplink); len(got.All) != 1 || len(got.Default) == 0 {
 			t.Errorf("table %d: hops are %+v", table, got)
 		}
-		if got := r.DefaultDevices(); !slices.Equal(got, []string{"eth0"}) {
-			t.Errorf("table %d: devices are %s", table, got)
+		if got := r.DefaultDevices(); !slices.Equal(got, []DefaultDevice{{"eth0", true}}) {
+			t.Errorf("table %d: devices are %v", table, got)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func TestDefaults(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
 	if got := r.DefaultDevices(); got != nil {
-		t.Errorf("without a default route: %s", got)
+		t.Errorf("without a default route: %v", got)
 	}
 	second := via("fe80::2", pod1)
 	second.Metric = 2048
@@ -176,8 +176,8 @@ func TestDefaults(t *testing.T) {
 	r.Apply(message("2001:db8:7::/48", via("2001:db8:1::77", uplink)), 0, false)
 	r.Apply(message("2001:db8:1::/64", dev(uplink)), 0, false)
 	r.Apply(message("fe80::/64", dev(uplink)), 0, false)
-	if got := r.DefaultDevices(); !slices.Equal(got, []string{"eth0", "pod1"}) {
-		t.Errorf("devices are %s", got)
+	if got := r.DefaultDevices(); !slices.Equal(got, []DefaultDevice{{"eth0", true}, {"wg0", false}, {"pod1", true}}) {
+		t.Errorf("devices are %v", got)
 	}
 	got := r.HopsOf(uplink)
 	want := Hops{

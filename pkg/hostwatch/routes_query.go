@@ -38,18 +38,25 @@ func (r *Routes) DefaultByRA(index int) bool {
 	return slices.ContainsFunc(r.defaults(), func(p Path) bool { return int(p.Index) == index && p.Proto == unix.RTPROT_RA })
 }
 
-// DefaultDevices returns the names of the devices that carry an IPv6 default
-// route and can have neighbors, in the order in which the kernel prefers them.
-func (r *Routes) DefaultDevices() []string {
+// DefaultDevice is a device that carries an IPv6 default route.
+type DefaultDevice struct {
+	Name string
+	// Neighbors is true where neighbor discovery runs on the device.
+	Neighbors bool
+}
+
+// DefaultDevices returns the devices that carry an IPv6 default route, each once,
+// in the order in which the kernel prefers them.
+func (r *Routes) DefaultDevices() []DefaultDevice {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	var names []string
+	var ds []DefaultDevice
 	for _, p := range r.defaults() {
-		if d := r.devices[p.Index]; d.Neighbors && !slices.Contains(names, d.Name) {
-			names = append(names, d.Name)
+		if d := (DefaultDevice{r.deviceName(p.Index), r.devices[p.Index].Neighbors}); !slices.Contains(ds, d) {
+			ds = append(ds, d)
 		}
 	}
-	return names
+	return ds
 }
 
 // Index returns the index of the device with that name, 0 for none.

@@ -14,19 +14,19 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
 // check runs the command on the node and returns its findings.
-func check(t *testing.T, n *harness.Network, args ...string) []daemon.Finding {
+func check(t *testing.T, n *harness.Network, args ...string) []inspect.Finding {
 	t.Helper()
 	var out bytes.Buffer
 	if code := command(t, n, &out, 0, append([]string{"check", "--output", "json"}, args...)...); code != 0 {
 		t.Fatalf("check ends with %d: %s", code, out.String())
 	}
-	var result daemon.Inspection
+	var result inspect.Inspection
 	harness.Must(t, json.Unmarshal(out.Bytes(), &result))
 	return result.Findings
 }
@@ -55,10 +55,17 @@ func defaultByRA(t *testing.T, n *harness.Network, change func(*netlink.Route) e
 	})
 }
 
-// marked is a policy rule for some packets.
+// marked is a policy rule for packets that something on the host has marked.
 func marked() *netlink.Rule {
 	r := netlink.NewRule()
 	r.Family, r.Mark, r.Table, r.Priority = netlink.FAMILY_V6, 0x200, 100, 10
+	return r
+}
+
+// policyRule is a policy rule for what arrives on the uplink.
+func policyRule() *netlink.Rule {
+	r := netlink.NewRule()
+	r.Family, r.IifName, r.Table, r.Priority = netlink.FAMILY_V6, harness.Uplink, 100, 10
 	return r
 }
 
@@ -100,8 +107,8 @@ func TestFindings(t *testing.T) {
 	}{
 		{
 			reason: "forwarding_off",
-			spoil:  func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/uplink/forwarding", "0")) },
-			mend:   func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/uplink/forwarding", "1")) },
+			spoil:  func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/all/forwarding", "0")) },
+			mend:   func() { harness.Must(t, n.Node.Sysctl("net/ipv6/conf/all/forwarding", "1")) },
 		},
 		{
 			reason: "accept_ra",
@@ -117,8 +124,8 @@ func TestFindings(t *testing.T) {
 		{reason: "no_route_behind", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:1:0:e::/120=static"}},
 		{
 			reason: "policy_rules",
-			spoil:  func() { harness.Must(t, n.Node.Link.RuleAdd(marked())) },
-			mend:   func() { harness.Must(t, n.Node.Link.RuleDel(marked())) },
+			spoil:  func() { harness.Must(t, n.Node.Link.RuleAdd(policyRule())) },
+			mend:   func() { harness.Must(t, n.Node.Link.RuleDel(policyRule())) },
 		},
 		{
 			reason: "ingress_filter",
@@ -148,7 +155,7 @@ func TestFindings(t *testing.T) {
 		}
 		found := false
 		for _, f := range check(t, n, args...) {
-			found = found || f.Reason == s.reason && f.What != "" && f.Stays != "" && f.Mend != "" && f.Interface == harness.Uplink
+			found = found || f.Reason == s.reason && f.Severity == inspect.Warning && f.Problem != "" && f.Effect != "" && f.Remedy != "" && f.Interface == harness.Uplink
 		}
 		if !found {
 			t.Errorf("%s is not found", s.reason)
@@ -172,7 +179,7 @@ func TestFindings(t *testing.T) {
 	other := harness.Run(t, n.Router, "--interface", harness.RouterPort, "--rule", "2001:db8:1:0:f::/120=static")
 	responder := false
 	for _, f := range check(t, n, good...) {
-		responder = responder || f.Reason == "another_responder" && contains(f.What, "02:00:00:00:00:01")
+		responder = responder || f.Reason == "another_responder" && contains(f.Problem, "02:00:00:00:00:01")
 	}
 	if !responder {
 		t.Error("another_responder is not found")
