@@ -58,7 +58,7 @@ func New(c Config) *Prober {
 		faults: &faults{log: c.Log}, devices: make(map[int32]device),
 	}
 	p.wires = autowire{kernel: c.Wires, devices: c.Devices, faults: p.faults, ours: make(map[netip.Addr]int32)}
-	p.settleQuery, p.refuseQuery, p.prime = p.settle, (*ndp.Query).Refuse, p.primeTable
+	p.settleQuery, p.refuseQuery, p.prime = p.settle, (*ndp.Query).Refuse, p.table.Prime
 	return p
 }
 

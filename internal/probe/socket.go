@@ -106,13 +106,6 @@ func (p *Prober) readNeighbors() error {
 	return nil
 }
 
-// primeTable tells the table of one neighbor.
-func (p *Prober) primeTable(target netip.Addr, device int32) {
-	if t, ok := any(&p.table).(interface{ Prime(netip.Addr, int32) }); ok {
-		t.Prime(target, device)
-	}
-}
-
 // lookedFor reports whether a probe rule would ask for a target on a device.
 func (p *Prober) lookedFor(target netip.Addr, index int) bool {
 	rule := p.ruleFor(target)
