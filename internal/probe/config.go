@@ -23,7 +23,7 @@ type Config struct {
 	Open func() (Socket, error)
 	// Wires makes host routes.
 	Wires Wires
-	// Neighbors reads the kernel's neighbor table.
+	// Neighbors reads the kernel's neighbor table: hostwatch.ReadNeighbors.
 	Neighbors func() ([]hostwatch.Neighbor, error)
 	Log       *slog.Logger
 }

@@ -199,9 +199,11 @@ func TestReaderFails(t *testing.T) {
 func TestNeighborsGoFirst(t *testing.T) {
 	t.Parallel()
 	known := []hostwatch.Neighbor{
-		{Index: pod1, Address: target(1), Alive: true},
-		{Index: pod2, Address: target(2), Alive: true}, // not where the rule looks
-		{Index: pod1, Address: netip.MustParseAddr("2001:db8:f::1"), Alive: true},
+		{Index: pod1, Address: target(1), State: unix.NUD_STALE},
+		{Index: pod1, Address: target(3), State: unix.NUD_FAILED},
+		{Index: pod1, Address: target(4), State: unix.NUD_INCOMPLETE},
+		{Index: pod2, Address: target(2), State: unix.NUD_REACHABLE}, // not where the rule looks
+		{Index: pod1, Address: netip.MustParseAddr("2001:db8:f::1"), State: unix.NUD_REACHABLE},
 	}
 	want := []netip.Addr{target(1)}
 	t.Run("at the start", func(t *testing.T) {

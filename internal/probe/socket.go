@@ -99,7 +99,7 @@ func (p *Prober) readNeighbors() error {
 	}
 	p.primed = true
 	for _, n := range neighbors {
-		if p.lookedFor(n.Address, n.Index) {
+		if n.Known() && p.lookedFor(n.Address, n.Index) {
 			p.prime(n.Address, int32(n.Index)) //nolint:gosec // an index
 		}
 	}
