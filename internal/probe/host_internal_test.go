@@ -47,6 +47,7 @@ type host struct {
 	socket    *fakeSocket // the last one
 	asked     []ndp.Solicit
 	reads     int
+	living    map[netip.Addr]bool // targets that answer, on pod1
 	neighbors []hostwatch.Neighbor
 	nErr      error
 	existing  []hostwatch.HostRoute
@@ -138,6 +139,9 @@ func (s *fakeSocket) Send(d *ndp.Interface, target netip.Addr) error {
 	frame, err := d.Solicitation(target)
 	if err != nil {
 		return err
+	}
+	if s.host.living[target] {
+		time.AfterFunc(time.Millisecond, func() { s.heard(target, pod1) })
 	}
 	s.host.asked = append(s.host.asked, ndp.Solicit{Target: target, Device: int32(frame[11])}) // the source's last octet
 	return nil
