@@ -120,13 +120,11 @@ func (u *uplink) sight(sign ndp.Sighting, now time.Time) bool {
 	if u.listener == nil {
 		return false
 	}
-	ask, begun, stands := u.duties.claims.Sight(sign, now)
+	begun, stands := u.duties.claims.Sight(sign, now)
 	if begun {
 		u.counters.Conflicts.Add(1)
 	}
-	if ask {
-		u.solicit(sign.Address)
-	}
+	u.owner.rearm()
 	if stands && u.toTell(telling{sign.Address, false}, now) {
 		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers", "address", sign.Address, "mac", macString(sign.MAC))
 		if c := u.owner.cluster; c != nil {
@@ -162,6 +160,7 @@ func (u *uplink) checkClaims(now time.Time) {
 			delete(u.duties.told, t)
 		}
 	}
+	u.duties.claims.Digest(now)
 	ask, ended := u.duties.claims.Due(now)
 	for _, a := range ask {
 		if v := u.view.Find(a); v == nil || !v.Hears() && v.Silence != rules.Claimed {

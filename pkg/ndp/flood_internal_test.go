@@ -168,3 +168,48 @@ func TestFloods(t *testing.T) {
 		})
 	}
 }
+
+// TestSignFlood hears 20,000 forged advertisements a second, and hands few of them
+// on; those of other daemons do not count among them.
+func TestSignFlood(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		own := rules.Presence("this")
+		iface := NewInterface(rules.Link{
+			Index: 2, MAC: [6]byte{2, 0, 0, 0, 0, 1}, Addresses: []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64"), Usable: true}},
+		}, rules.Uplink{Presence: own})
+		f := newFlooded(t, iface, rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:1::/48"), Method: rules.Static})
+		signs, peers := 0, 0
+		peer := rules.Presence("other")
+		f.lp.l.sighted = func(s Sighting) {
+			if s.Address == peer {
+				peers++
+				return
+			}
+			signs++
+		}
+		advertise := func(target netip.Addr, n int, solicited bool) {
+			frame := solicit([6]byte{2, 1, 0, byte(n >> 16), byte(n >> 8), byte(n)}, behind(9, n), target, false)
+			frame[offICMP], frame[offFlags], frame[offOptions] = typeAdvertisement, flagOverride, optTargetLinkAddr
+			if dest := iface.facts.Fallback.As16(); solicited {
+				frame[offFlags] |= flagSolicited
+				copy(frame[offDest:], dest[:])
+			}
+			f.hear(frame)
+		}
+		const rate, seconds = 20_000, 2
+		for n := range rate * seconds {
+			advertise(behind(2, n), n, n%2 == 0)
+			if n%1000 == 0 {
+				advertise(peer, n, false)
+			}
+			time.Sleep(time.Second / rate)
+		}
+		if most := 2 * signRate * (seconds + 1); signs < signRate || signs > most {
+			t.Errorf("%d of %d signs were handed on, want at most %d", signs, rate*seconds, most)
+		}
+		if want := rate * seconds / 1000; peers != want {
+			t.Errorf("%d of %d signs of another daemon were handed on", peers, want)
+		}
+	})
+}

@@ -34,10 +34,11 @@ type ListenConfig struct {
 	Counters *Counters
 	// Recent takes what became of solicitations. It may have been used before.
 	Recent *Recent
-	// Sighted hears of other stations that use an address of ours, one that is
-	// alone about once a second. Ask takes a solicitation whose target has
-	// to be asked first, and returns false when it has no room; every query it
-	// takes must come back by Settle. Both must not block. Nil is nobody.
+	// Sighted hears of other stations that use an address of ours: of one that
+	// is alone about once a second, and of 2,000 signs of a kind a second at
+	// most. Ask takes a solicitation whose target has to be asked first, and
+	// returns false when it has no room; every query it takes must come back by
+	// Settle or Refuse. Both must not block. Nil is nobody.
 	Sighted func(Sighting)
 	Ask     func(Query) bool
 }

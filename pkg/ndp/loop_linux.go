@@ -32,6 +32,7 @@ type loop struct {
 	spread    delayQueue   // answers that are delayed at random, and may leave early
 	last      lastSighting // of a solicitor
 	lastClaim lastSighting // of who advertises an address
+	signs     [signKinds]bucket
 	notes     notes
 	started   time.Time // zero of the clock that delays and limits use
 	clock     int64     // that clock's time at the beginning of the round
@@ -188,7 +189,7 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if isAdvertisement(frame) {
 		sign, ok := Sight(frame, lp.rx.meta, iface, view)
 		if ok && (sign.Solicited || lp.lastClaim.isNew(sign.Address, sign.MAC, view, lp.clock)) {
-			lp.l.sighted(sign)
+			lp.handOn(sign)
 		}
 		return
 	}
@@ -203,8 +204,15 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&
 		lp.last.isNew(lp.s.source, lp.s.asker, view, lp.clock) {
 		if sign, ok := lp.s.sight(iface, view); ok {
-			lp.l.sighted(sign)
+			lp.handOn(sign)
 		}
+	}
+}
+
+// handOn tells of a sign, unless too many of its kind have come.
+func (lp *loop) handOn(sign Sighting) {
+	if lp.signs[sign.kind()].take(lp.clock, signRate) {
+		lp.l.sighted(sign)
 	}
 }
 

@@ -22,6 +22,29 @@ type Sighting struct {
 	Override, Solicited bool
 }
 
+// signRate is how many signs of each kind are handed on in a second, and at once:
+// more than a node that takes over the addresses of another one sends
+// announcements, and few enough for a flood to cost little.
+const signRate = 2000
+
+// The kinds of signs. No kind uses up what another one may.
+const (
+	signOther    = iota // that an address is in use
+	signAnswer          // an answer, perhaps to a question of ours
+	signPresence        // of a daemon on another node
+	signKinds
+)
+
+func (s Sighting) kind() int {
+	switch {
+	case rules.PresencePrefix().Contains(s.Address):
+		return signPresence
+	case s.Solicited:
+		return signAnswer
+	}
+	return signOther
+}
+
 // flagOverride of an advertisement, RFC 4861 §4.4.
 const flagOverride = 0x20
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import (
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// untilToken returns how long a limiter takes until it has one token.
+func untilToken(l *rate.Limiter, now time.Time) time.Duration {
+	missing := 1 - l.TokensAt(now)
+	if missing <= 0 {
+		return 0
+	}
+	return time.Duration(missing/float64(l.Limit())*float64(time.Second)) + 1 // rounded up
+}
