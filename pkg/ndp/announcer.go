@@ -6,6 +6,8 @@ import (
 	"container/heap"
 	"net/netip"
 	"time"
+
+	"golang.org/x/time/rate"
 )
 
 const (
@@ -14,16 +16,21 @@ const (
 	announcements = 3
 	// announceAgain is the time between them, RETRANS_TIMER of RFC 4861 §10.
 	announceAgain = time.Second
-	// announceGap spaces all announcements of an uplink: at most 100 a second,
-	// since each reaches every station of the link (RFC 4861 §7.2.6).
-	announceGap = 10 * time.Millisecond
-	// urgentGap follows the first announcement of an address that was taken over
-	// from another node: routers send to a node that has died until they hear it.
-	urgentGap = time.Millisecond
+	// announceRate is how many announcements of an uplink leave in a second,
+	// evenly spaced, since each reaches every station of the link (RFC 4861
+	// §7.2.6).
+	announceRate = 100
+	// urgentRate is how many may leave besides of addresses that were taken over
+	// from another node, each the first of its series: routers send to a node that
+	// has died until they hear it.
+	urgentRate = 1000
 	// announceRest is the time from the beginning of a series to that of the
 	// next one for the same address. Fabrics freeze an address that moves too
 	// often (RFC 9161).
 	announceRest = 10 * time.Second
+	// announceRetry is the time after which an announcement is repeated that the
+	// device had no room for.
+	announceRetry = 100 * time.Millisecond
 	// maxAnnounced bounds the addresses that are announced or rest.
 	maxAnnounced = 4096
 	// maxTakenOver bounds them together with addresses that were taken over.
@@ -34,22 +41,37 @@ const (
 // nothing itself and is not safe for concurrent use.
 type Announcer struct {
 	series map[netip.Addr]*series
-	queue  schedule[*series]
-	free   time.Time // when the next announcement may leave
+	lanes  [laneCount]lane
+	popped time.Time // when the last announcement left
 	// Dropped counts addresses for which there was no room.
 	Dropped uint64
 }
+
+// lane is a queue of series with a rate of its own.
+type lane struct {
+	queue schedule[*series]
+	limit *rate.Limiter
+	free  time.Time // when the next announcement may leave
+}
+
+// The lanes: an urgent announcement does not wait for others.
+const (
+	urgentLane = iota
+	commonLane
+	laneCount
+)
 
 // series are the announcements of one address.
 type series struct {
 	address  netip.Addr
 	override bool
-	urgent   bool
-	left     int // 0 while the address rests
+	urgent   bool // the first announcement is
+	left     int  // 0 while the address rests
 	due      time.Time
 	begun    time.Time
 	again    bool // another series follows the rest
-	place    int  // in the queue
+	lane     int
+	place    int // in the lane's queue
 }
 
 func (s *series) dueAt() time.Time { return s.due }
@@ -72,9 +94,10 @@ func (a *Announcer) TakeOver(address netip.Addr, override bool, at time.Time) {
 		return
 	}
 	if s.urgent = true; s.left == 0 {
-		s.left, s.again, s.due, s.begun = announcements, false, at, at
-		heap.Fix(&a.queue, s.place)
+		s.left, s.again, s.begun = announcements, false, at
+		s.due = at
 	}
+	a.move(s, s.due)
 }
 
 // Announce begins a series for an address at a time. Within [announceRest] of
@@ -96,9 +119,19 @@ func (a *Announcer) begin(address netip.Addr, override bool, at time.Time, most 
 		a.Dropped++
 		return
 	}
-	s = &series{address: address, override: override, left: announcements, due: at, begun: at}
+	s = &series{address: address, override: override, left: announcements, due: at, begun: at, lane: commonLane}
 	a.series[address] = s
-	heap.Push(&a.queue, s)
+	heap.Push(&a.lanes[commonLane].queue, s)
+}
+
+// move sets the time at which a series goes on, and puts it into its lane.
+func (a *Announcer) move(s *series, due time.Time) {
+	heap.Remove(&a.lanes[s.lane].queue, s.place)
+	s.due, s.lane = due, commonLane
+	if s.urgent && s.left == announcements {
+		s.lane = urgentLane
+	}
+	heap.Push(&a.lanes[s.lane].queue, s)
 }
 
 // Withdraw ends the series of an address that is no longer ours. The address
@@ -106,14 +139,18 @@ func (a *Announcer) begin(address netip.Addr, override bool, at time.Time, most 
 func (a *Announcer) Withdraw(address netip.Addr) {
 	if s := a.series[address]; s != nil {
 		s.left, s.again = 0, false
-		s.due = s.begun.Add(announceRest)
-		heap.Fix(&a.queue, s.place)
+		a.move(s, s.begun.Add(announceRest))
 	}
 }
 
 // Clear forgets everything, as when all has to be announced from a new MAC
 // address.
-func (a *Announcer) Clear() { a.series, a.queue = nil, nil }
+func (a *Announcer) Clear() {
+	a.series = nil
+	for i := range a.lanes {
+		a.lanes[i].queue = nil
+	}
+}
 
 // Stop ends all series, as when the uplink is lost. The addresses still rest.
 func (a *Announcer) Stop() {
@@ -123,7 +160,24 @@ func (a *Announcer) Stop() {
 }
 
 // Charge counts frames that were sent beside an announcement.
-func (a *Announcer) Charge(frames int) { a.free = a.free.Add(time.Duration(frames) * announceGap) }
+func (a *Announcer) Charge(frames int) {
+	l := &a.lanes[commonLane]
+	for range frames {
+		l.limiter(announceRate).ReserveN(a.popped, 1)
+	}
+	l.free = a.popped.Add(untilToken(l.limiter(announceRate), a.popped))
+}
+
+// Retry takes back an announcement that Pop returned and the device had no room
+// for ([ErrBusy]): it comes again a little later.
+func (a *Announcer) Retry(n Announcement, now time.Time) {
+	s := a.series[n.Address]
+	if s == nil || s.left == 0 && !n.Last { // withdrawn meanwhile
+		return
+	}
+	s.left++
+	a.move(s, now.Add(announceRetry))
+}
 
 // Len returns how many addresses are being announced or rest.
 func (a *Announcer) Len() int { return len(a.series) }
@@ -140,57 +194,87 @@ func (a *Announcer) State(address netip.Addr) (begun time.Time, left int, ok boo
 }
 
 // Next returns when Pop has something to do, and false for never.
-func (a *Announcer) Next() (time.Time, bool) {
-	if len(a.queue) == 0 {
+func (a *Announcer) Next() (first time.Time, ok bool) {
+	for i := range a.lanes {
+		if due, waits := a.lanes[i].next(); waits && (!ok || due.Before(first)) {
+			first, ok = due, true
+		}
+	}
+	return first, ok
+}
+
+// next returns when the lane has something to do, and false for never.
+func (l *lane) next() (time.Time, bool) {
+	if len(l.queue) == 0 {
 		return time.Time{}, false
 	}
-	due := a.queue[0].due
-	if due.Before(a.free) {
-		due = a.free
+	due := l.queue[0].due
+	if due.Before(l.free) && l.queue[0].left > 0 {
+		due = l.free
 	}
 	return due, true
 }
 
+// limiter returns the lane's rate, which spaces evenly.
+func (l *lane) limiter(perSecond rate.Limit) *rate.Limiter {
+	if l.limit == nil {
+		l.limit = rate.NewLimiter(perSecond, 1)
+	}
+	return l.limit
+}
+
+// take reports whether an announcement may leave.
+func (l *lane) take(now time.Time, perSecond rate.Limit) bool {
+	ok := l.limiter(perSecond).AllowN(now, 1)
+	l.free = now.Add(untilToken(l.limit, now))
+	return ok
+}
+
 // Pop returns an announcement that is due, and false when there is none now.
 func (a *Announcer) Pop(now time.Time) (Announcement, bool) {
-	for {
-		due, ok := a.Next()
-		if !ok || due.After(now) {
-			return Announcement{}, false
+	for i, perSecond := range [laneCount]rate.Limit{urgentLane: urgentRate, commonLane: announceRate} {
+		l := &a.lanes[i]
+		for due, ok := l.next(); ok && !due.After(now); due, ok = l.next() {
+			s := l.queue[0]
+			if s.left == 0 {
+				a.endRest(s, now)
+				continue
+			}
+			if !l.take(now, perSecond) {
+				break
+			}
+			return a.pop(s, now), true
 		}
-		s := a.queue[0]
-		if s.left == 0 {
-			a.endRest(s, now)
-			continue
-		}
-		first := s.left == announcements
-		if first {
-			s.begun = now
-		}
-		s.left--
-		s.due = now.Add(announceAgain)
-		if s.left == 0 {
-			s.due = s.begun.Add(announceRest)
-		}
-		heap.Fix(&a.queue, 0)
-		a.free = now.Add(announceGap)
-		if first && s.urgent {
-			a.free = now.Add(urgentGap)
-		}
-		return Announcement{Address: s.address, Override: s.override, First: first, Last: s.left == 0}, true
 	}
+	return Announcement{}, false
+}
+
+// pop returns the next announcement of a series.
+func (a *Announcer) pop(s *series, now time.Time) Announcement {
+	first := s.left == announcements
+	if first {
+		s.begun = now
+	}
+	a.popped = now
+	s.left--
+	due := now.Add(announceAgain)
+	if s.left == 0 {
+		due = s.begun.Add(announceRest)
+	}
+	a.move(s, due)
+	return Announcement{Address: s.address, Override: s.override, First: first, Last: s.left == 0}
 }
 
 // endRest begins the series that was asked for meanwhile, or forgets the
 // address.
 func (a *Announcer) endRest(s *series, now time.Time) {
 	if !s.again {
-		heap.Pop(&a.queue)
+		heap.Remove(&a.lanes[s.lane].queue, s.place)
 		delete(a.series, s.address)
 		return
 	}
-	s.left, s.again, s.urgent, s.due, s.begun = announcements, false, false, now, now
-	heap.Fix(&a.queue, 0)
+	s.left, s.again, s.urgent, s.begun = announcements, false, false, now
+	a.move(s, now)
 }
 
 // Defer puts an announcement that could not be sent back, and lets everything

@@ -77,6 +77,36 @@ func TestAnnouncer(t *testing.T) {
 			"0s 2001:db8::1 override=true first=true", "1ms 2001:db8::2 override=true first=true",
 			"1s 2001:db8::1 override=true first=false", "1.01s 2001:db8::2 override=true first=false",
 		}},
+		{name: "taken over behind others", do: func(a *ndp.Announcer) {
+			for i := range 1000 {
+				a.Announce(numbered(1, i), true, at(0))
+			}
+			run(a, 0)
+			a.TakeOver(one, true, at(time.Millisecond))
+		}, until: 3 * time.Millisecond, want: []string{"1ms 2001:db8::1 override=true first=true"}},
+		{name: "two frames each", do: func(a *ndp.Announcer) {
+			a.Announce(one, true, at(0))
+			a.Announce(two, true, at(0))
+			a.Pop(at(0))
+			a.Charge(1)
+		}, until: 100 * time.Millisecond, want: []string{"20ms 2001:db8::2 override=true first=true"}},
+		{name: "the device is busy", do: func(a *ndp.Announcer) {
+			a.Announce(one, true, at(0))
+			n, _ := a.Pop(at(0))
+			a.Retry(n, at(0))
+		}, until: 2 * time.Second, want: []string{"100ms 2001:db8::1 override=true first=true", "1.1s 2001:db8::1 override=true first=false"}},
+		{name: "the device is busy at the last one", do: func(a *ndp.Announcer) {
+			a.Announce(one, true, at(0))
+			run(a, time.Second)
+			n, _ := a.Pop(at(2 * time.Second))
+			a.Retry(n, at(2*time.Second))
+		}, until: time.Hour, want: []string{"2.1s 2001:db8::1 override=true first=false"}},
+		{name: "the device is busy, and it was withdrawn", do: func(a *ndp.Announcer) {
+			a.Announce(one, true, at(0))
+			n, _ := a.Pop(at(0))
+			a.Withdraw(one)
+			a.Retry(n, at(0))
+		}, until: time.Hour},
 		{name: "cleared", do: func(a *ndp.Announcer) { a.Announce(one, true, at(0)); a.Clear() }, until: time.Hour},
 	}
 	for _, tt := range tests {

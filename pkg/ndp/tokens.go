@@ -3,6 +3,7 @@
 package ndp
 
 import (
+	"math"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -14,5 +15,5 @@ func untilToken(l *rate.Limiter, now time.Time) time.Duration {
 	if missing <= 0 {
 		return 0
 	}
-	return time.Duration(missing/float64(l.Limit())*float64(time.Second)) + 1 // rounded up
+	return time.Duration(math.Ceil(missing / float64(l.Limit()) * float64(time.Second)))
 }
