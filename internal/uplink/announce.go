@@ -17,10 +17,6 @@ type announcements struct {
 	routers   []netip.Addr // next hops of the default route, which are primed
 }
 
-// busyPause is how long announcements rest when the device has no room for more
-// frames. A queue that is full drains meanwhile, or the link is not usable.
-const busyPause = 100 * time.Millisecond
-
 // withdrawn is an address that is no longer to be announced.
 type withdrawn struct{ address netip.Addr }
 
@@ -82,7 +78,7 @@ func (a *announcements) sendDue(u *Uplink, now time.Time) {
 		}
 		sent, err := a.send(u, next)
 		if errors.Is(err, ndp.ErrBusy) && sent == 0 {
-			a.announcer.Defer(next, now.Add(busyPause))
+			a.announcer.Retry(next, now)
 			return
 		}
 		a.announcer.Charge(sent - 1)

@@ -3,6 +3,7 @@
 package uplink
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -13,10 +14,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// logEvery is how often an uplink logs conflicts: whoever forges them must not
-// fill the disk.
-const logEvery = time.Minute
-
 // conflicts are the addresses of rules that others on the link have: the next
 // hops of routes, and what stations claim.
 type conflicts struct {
@@ -24,9 +21,6 @@ type conflicts struct {
 	hops   []netip.Addr
 	guards map[netip.Addr]rules.Silence // as the store has them
 	list   []Conflict                   // the claims that stand, in order
-
-	nextLog    time.Time
-	suppressed int // lines that were not logged since
 }
 
 // appeared is an address that has just appeared behind us.
@@ -72,9 +66,13 @@ func (c *conflicts) guard(u *Uplink) {
 func (c *conflicts) standing() []Conflict { return c.list }
 
 // clear forgets what stations claim, as when the socket is closed.
-func (c *conflicts) clear() { c.claims.Clear() }
+func (c *conflicts) clear(u *Uplink) {
+	c.claims.Clear()
+	c.guard(u)
+}
 
-// sight takes a sign of another station in, and asks whether it is true.
+// sight takes a sign of another station in. Whether it is true is asked later, at
+// a time that nobody can foresee.
 func (c *conflicts) sight(u *Uplink, s ndp.Sighting, now time.Time) {
 	if u.responder == nil { // the sign is from before the socket was closed
 		return
@@ -85,32 +83,32 @@ func (c *conflicts) sight(u *Uplink, s ndp.Sighting, now time.Time) {
 	if u.options.Cluster.Rival(u.name, s) {
 		u.counters.Conflicts.Add(1)
 	}
-	ask, begun, stands := c.claims.Sight(s, now)
+	begun, stands := c.claims.Sight(s, now)
 	if begun {
 		u.counters.Conflicts.Add(1)
 	}
-	if ask {
-		c.ask(u, s.Address)
+	if stands {
+		c.guard(u)
+		u.options.Cluster.Conflict(s.Address, s.MAC)
 	}
-	if !stands {
-		return
-	}
-	c.guard(u)
-	u.options.Cluster.Conflict(s.Address, s.MAC)
-	c.warn(u, "another station uses an address that a rule covers: it is left to that station while it answers", s, now)
+	c.log(u, now)
 }
 
-// warn logs a conflict, and how many others there was no line for.
-func (c *conflicts) warn(u *Uplink, message string, s ndp.Sighting, now time.Time) {
-	if now.Before(c.nextLog) {
-		c.suppressed++
-		return
+// log says what became of claims, at most once in a while: whoever forges them
+// must not fill the disk.
+func (c *conflicts) log(u *Uplink, now time.Time) {
+	d, ok := c.claims.Digest(now)
+	switch {
+	case !ok:
+	case d.Stood > 0:
+		u.log.Warn("other stations use addresses that rules cover: these are left to them while they answer",
+			"addresses", d.Stood, "like", d.Address, "mac", macString(d.MAC), "signs", d.Begun, "left", d.Ended)
+	case d.Ended > 0:
+		u.log.Info("other stations have left addresses, which are answered for again", "addresses", d.Ended)
 	}
-	u.log.Warn(message, "address", s.Address, "mac", macString(s.MAC), "not_logged", c.suppressed)
-	c.nextLog, c.suppressed = now.Add(logEvery), 0
 }
 
-// check asks stations whether they still have what they claim.
+// check asks stations whether they have what they claim.
 func (c *conflicts) check(u *Uplink, now time.Time) {
 	ask, ended := c.claims.Due(now)
 	for _, a := range ask {
@@ -118,18 +116,20 @@ func (c *conflicts) check(u *Uplink, now time.Time) {
 			c.claims.Drop(a)
 			continue
 		}
-		c.ask(u, a)
+		c.ask(u, a, now)
 	}
-	for a, claim := range ended {
-		if claim.Stands {
-			u.log.Info("the other station has left the address, which is answered for again", "address", a, "mac", macString(claim.MAC))
-		}
+	if len(ended) > 0 {
+		c.guard(u)
 	}
-	c.guard(u)
+	c.log(u, now)
 }
 
 // ask asks on the uplink who has an address: by multicast, since only then does
 // the answer tell an owner from a proxy.
-func (c *conflicts) ask(u *Uplink, a netip.Addr) {
-	u.report("ask stations", u.send(u.iface.Solicitation(a)))
+func (c *conflicts) ask(u *Uplink, a netip.Addr, now time.Time) {
+	err := u.send(u.iface.Solicitation(a))
+	if errors.Is(err, ndp.ErrBusy) {
+		c.claims.NotAsked(a, now)
+	}
+	u.report("ask stations", err)
 }

@@ -182,7 +182,7 @@ func (u *Uplink) close() error {
 	err := errors.Join(u.leave(), u.responder.Close())
 	u.responder = nil
 	u.announcer.Stop()
-	u.conflicts.clear()
+	u.conflicts.clear(u)
 	return err
 }
 

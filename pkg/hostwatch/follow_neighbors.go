@@ -23,13 +23,17 @@ type neighborWatch struct {
 	socket  subscription
 
 	mu    sync.Mutex
-	last  time.Time   // of the last report of stations
+	paced time.Time   // when all reports of stations so far were due at stationsEvery
 	timer *time.Timer // of the next one, nil for none
 }
 
-// stationsEvery spaces reports of stations: at 10 a second each costs the
-// responder of an uplink no more than a new set of its facts.
-const stationsEvery = 100 * time.Millisecond
+// Reports of stations come at once, as a container's first frame may be a question
+// about its own address, unless there are many: after stationsBurst of them there
+// are no more than one each stationsEvery.
+const (
+	stationsEvery = 100 * time.Millisecond
+	stationsBurst = 20
+)
 
 // read reads devices and forwarding tables anew.
 func (w *neighborWatch) read() error {
@@ -165,8 +169,7 @@ func (w *neighborWatch) take(h Handler, hdr *unix.NlMsghdr, data []byte) {
 	}
 }
 
-// report tells of changed stations, at once after a while of rest and else when
-// the next report is due.
+// report tells of changed stations, at once or when the next report is due.
 func (w *neighborWatch) report(h Handler) {
 	w.mu.Lock()
 	if w.timer != nil || !w.bridges.isChanged() {
@@ -174,7 +177,10 @@ func (w *neighborWatch) report(h Handler) {
 		return
 	}
 	now := time.Now()
-	if wait := stationsEvery - now.Sub(w.last); wait > 0 {
+	if w.paced.Before(now) {
+		w.paced = now
+	}
+	if wait := w.paced.Sub(now) - stationsBurst*stationsEvery; wait > 0 {
 		w.timer = time.AfterFunc(wait, func() {
 			w.mu.Lock()
 			w.timer = nil
@@ -184,7 +190,7 @@ func (w *neighborWatch) report(h Handler) {
 		w.mu.Unlock()
 		return
 	}
-	w.last = now
+	w.paced = w.paced.Add(stationsEvery)
 	list := w.bridges.take()
 	w.mu.Unlock()
 	for _, bridge := range list {

@@ -78,8 +78,8 @@ func (w *Watcher) Close() {
 
 // Stations returns the MAC addresses behind the virtual ports of the bridge with
 // that index: containers and machines of this node, and the ports themselves. From
-// now on the Watcher tells when they change ([WhatStations]), at most ten times a
-// second. The map never changes, and is empty for what is no bridge. It keeps at
+// now on the Watcher tells when they change ([WhatStations]), for long no more than
+// ten times a second. The map never changes, and is empty for what is no bridge. It keeps at
 // most 256 stations a port.
 func (w *Watcher) Stations(bridge int) map[[6]byte]bool {
 	return w.neighbors.bridges.stations(int32(bridge)) //nolint:gosec // the kernel's int

@@ -276,16 +276,3 @@ func (a *Announcer) endRest(s *series, now time.Time) {
 	s.left, s.again, s.urgent, s.begun = announcements, false, false, now
 	a.move(s, now)
 }
-
-// Defer puts an announcement that could not be sent back, and lets everything
-// rest until a time: the device has no room for it.
-func (a *Announcer) Defer(n Announcement, until time.Time) {
-	s := a.series[n.Address]
-	if s == nil {
-		return
-	}
-	s.left++
-	s.due = until
-	heap.Fix(&a.queue, s.place)
-	a.free = until
-}

@@ -104,6 +104,117 @@ func BenchmarkFollow(b *testing.B) {
 	}
 }
 
+// BenchmarkNewDevice takes the time from a route's appearance to the first answer
+// when its device has just been made, as with each new container, beside many other
+// routes.
+func BenchmarkNewDevice(b *testing.B) {
+	for _, routes := range []int{10_000, 100_000, 200_000} {
+		b.Run(fmt.Sprintf("routes=%d", routes), func(b *testing.B) {
+			n := network(b)
+			fill(b, n, routes)
+			d := harness.Run(b, n.Node, "--interface", harness.Uplink, "--rule", rule)
+			port := harness.OpenPort(b, n.Router, harness.RouterPort)
+			far := harness.Namespace(b)
+			const samples = 200
+			var add []time.Duration
+			used := cpuTime(b, d.Process.Pid)
+			for b.Loop() {
+				for i := range samples {
+					name := fmt.Sprintf("new%d", i)
+					harness.Must(b, far.Veth("eth"+strconv.Itoa(i), [6]byte{2, 1, 0, 0, byte(i >> 8), byte(i)}, n.Node, name, [6]byte{2, 2, 0, 0, byte(i >> 8), byte(i)}))
+					link, err := n.Node.Link.LinkByName(name)
+					harness.Must(b, err)
+					a := numbered(3_000_000 + i)
+					begin := time.Now()
+					harness.Must(b, n.Node.Link.RouteAdd(&netlink.Route{LinkIndex: link.Attrs().Index, Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}}))
+					if !harness.Answered(port, a, 10*time.Second) {
+						b.Fatalf("no answer for %s", a)
+					}
+					add = append(add, time.Since(begin))
+					harness.Must(b, n.Node.Delete(name))
+				}
+			}
+			harness.Report(b, "add", add)
+			b.ReportMetric(float64((cpuTime(b, d.Process.Pid)-used).Milliseconds())/float64(len(add)), "cpu-ms/device")
+		})
+	}
+}
+
+// BenchmarkBridgeFlood makes MAC addresses up on an uplink that is a bridge, and
+// takes the time from a route's appearance to the first answer meanwhile, and what
+// the daemon uses of a processor.
+func BenchmarkBridgeFlood(b *testing.B) {
+	for _, rate := range []int{0, 200, 2000} {
+		b.Run(fmt.Sprintf("MACs=%d", rate), func(b *testing.B) {
+			n := network(b)
+			bridge(b, n, "vmbr0", harness.Uplink)
+			d := harness.Run(b, n.Node, "--interface", "vmbr0", "--rule", rule)
+			port := harness.OpenPort(b, n.Router, harness.RouterPort)
+			flood := harness.OpenPort(b, n.Router, harness.RouterPort)
+			const duration = 5 * time.Second
+			var add []time.Duration
+			for b.Loop() {
+				done := make(chan int)
+				begin, used := time.Now(), cpuTime(b, d.Process.Pid)
+				go func() {
+					frame := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 9, 0, 0, 0, 0, 0x88, 0xb5}, make([]byte, 46)...)
+					sent := 0
+					for ; time.Since(begin) < duration; time.Sleep(time.Millisecond) {
+						for due := int(time.Since(begin).Seconds() * float64(rate)); sent < due; sent++ {
+							binary.BigEndian.PutUint32(frame[8:], uint32(sent))
+							flood.Send(frame)
+						}
+					}
+					done <- sent
+				}()
+				for i := 0; time.Since(begin) < duration; i++ {
+					a := numbered(4_000_000 + i)
+					at := time.Now()
+					harness.Must(b, n.Node.Link.RouteAdd(hostRoute(b, n, a)))
+					if !harness.Answered(port, a, time.Minute) {
+						b.Fatalf("no answer for %s", a)
+					}
+					add = append(add, time.Since(at))
+					time.Sleep(20 * time.Millisecond)
+				}
+				b.ReportMetric(float64(<-done)/time.Since(begin).Seconds(), "MACs/s")
+				b.ReportMetric(100*(cpuTime(b, d.Process.Pid)-used).Seconds()/time.Since(begin).Seconds(), "cpu-%")
+			}
+			harness.Report(b, "add", add)
+		})
+	}
+}
+
+// bridge makes a bridge of the node with a port, and gives it the node's address.
+func bridge(b *testing.B, n *harness.Network, name, port string) {
+	b.Helper()
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = name, conformance.NodeMAC[:]
+	harness.Must(b, n.Node.Link.LinkAdd(&netlink.Bridge{LinkAttrs: attrs}))
+	harness.Must(b, n.Node.Up(name))
+	link, err := n.Node.Link.LinkByName(port)
+	harness.Must(b, err)
+	master, err := n.Node.Link.LinkByName(name)
+	harness.Must(b, err)
+	harness.Must(b, n.Node.Link.LinkSetMaster(link, master))
+	harness.Must(b, n.Node.Address(name, conformance.NodeAddr.String()+"/64"))
+}
+
+// cpuTime returns what a process has used of the processors.
+func cpuTime(b *testing.B, pid int) time.Duration {
+	b.Helper()
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	harness.Must(b, err)
+	f := strings.Fields(string(text[strings.LastIndexByte(string(text), ')')+1:]))
+	var ticks int
+	for _, field := range f[11:13] { // utime and stime, in 1/100 s
+		n, err := strconv.Atoi(field)
+		harness.Must(b, err)
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond
+}
+
 // BenchmarkStart takes the time from the start of the daemon to readiness, and
 // its memory then, with 200,000 routes.
 func BenchmarkStart(b *testing.B) {
