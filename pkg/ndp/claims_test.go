@@ -227,13 +227,13 @@ func TestForgedClaims(t *testing.T) {
 	}
 }
 
-// TestClaimFlood forges 2,000 signs and answers a second for minutes.
+// TestClaimFlood forges 2,000 signs and answers a second.
 func TestClaimFlood(t *testing.T) {
 	t.Parallel()
 	for name, addresses := range map[string]int{"for as many addresses as there is room": 1024, "for new ones": 1 << 30} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			const seconds, perSecond = 150, 2000
+			const seconds, perSecond = 90, 2000
 			c := claiming{answer: func(at time.Duration, a netip.Addr) []sign {
 				if a != claimed {
 					return nil
@@ -257,7 +257,7 @@ func TestClaimFlood(t *testing.T) {
 			if _, stands := c.stood[claimed]; !stands || len(c.stood) > 20 {
 				t.Errorf("%d addresses are silenced, and the station's claim stands: %t", len(c.stood), stands)
 			}
-			if len(c.digest) > 3 {
+			if len(c.digest) > 2 {
 				t.Errorf("%d digests in %d s", len(c.digest), seconds)
 			}
 			n := 0

@@ -20,8 +20,8 @@ type Counters struct {
 	Probes [probeResults]atomic.Uint64
 	// Unsolicited counts advertisements that nobody asked for.
 	Unsolicited atomic.Uint64
-	// Conflicts counts claims of other stations to addresses that we answer
-	// for.
+	// Conflicts counts addresses that we answer for and of which there was a
+	// sign that another station has them.
 	Conflicts atomic.Uint64
 	// SendErrors counts advertisements that the kernel did not take.
 	SendErrors atomic.Uint64

@@ -33,9 +33,9 @@ func (q *delayQueue) add(due int64, delay time.Duration, k Kind, s *Solicitation
 	heap.Push(&q.heap, delayed{due: due, delay: delay, kind: k, s: *s})
 }
 
-// spread returns a uniformly distributed random time up to limit (RFC 4861
+// randomDelay returns a uniformly distributed random time up to limit (RFC 4861
 // §7.2.8).
-func spread(limit time.Duration) int64 {
+func randomDelay(limit time.Duration) int64 {
 	return rand.Int64N(int64(limit) + 1) //nolint:gosec // no secret
 }
 

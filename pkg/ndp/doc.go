@@ -6,15 +6,19 @@
 // [Respond] is the protocol: a pure function from a frame, the facts of the
 // interface and the rules' view to an advertisement or a [Reason]. It needs no
 // privilege, allocates nothing and may be called from any number of goroutines.
+// An [Interface] holds the facts, [InterfaceFacts] is their plain form.
 //
-// Around it stands the socket: [Listener] owns a packet socket with its filter
-// and receive ring, and runs one goroutine that reads, answers and counts.
-// [Membership] makes multicast solicitations reach the interface. The daemon
-// creates both for each uplink and replaces them when the device changes. The
-// Listener's methods may be called from any goroutine, the Membership's from one
-// at a time.
+// [Responder] is what answers on one device. [Listener] is one: it owns a packet
+// socket with its filter and receive ring, and runs one goroutine that reads,
+// answers and counts. [Membership] makes multicast solicitations reach the
+// device. An uplink creates both and replaces them when the device changes. A
+// Responder's methods may be called from any goroutine and never wait for the
+// network; those of a Membership from one goroutine at a time.
 //
-// [Announcer], [Claims] and [Prober] decide what is sent without being asked: to
-// whom an address has appeared, who else has it, and whether a target is there.
-// They have neither clock nor socket; one goroutine at a time may use each.
+// [Announcer], [Claims] and [Prober] decide what is sent without being asked:
+// which address is announced when, which addresses other stations have, and which
+// targets of probe rules are there. They take the time as a parameter, send
+// nothing and have no goroutine; one goroutine at a time may use each. An uplink
+// has an Announcer and Claims; the Prober is the probe task's, as is the
+// [ProbeSocket].
 package ndp

@@ -107,7 +107,7 @@ func TestDelayQueue(t *testing.T) {
 		if q.full() {
 			t.Fatalf("full after %d answers", i)
 		}
-		q.add(spread(limit), 0, Multicast, new(Solicitation))
+		q.add(randomDelay(limit), 0, Multicast, new(Solicitation))
 	}
 	if !q.full() {
 		t.Error("the queue has no end")

@@ -29,7 +29,7 @@ func newFlooded(t *testing.T, iface *Interface, rs ...rules.Rule) *flooded {
 	}
 	l := &Listener{counters: new(Counters), recent: new(Recent), sighted: func(Sighting) {}, ask: func(Query) bool { return false }}
 	f := &flooded{lp: &loop{l: l, fd: -1, batch: newBatch(), started: time.Now()}, iface: iface, view: table.View(""), answered: make(map[netip.Addr]bool)}
-	f.lp.notes.recent = l.recent
+	f.lp.records.recent = l.recent
 	l.iface.Store(f.iface)
 	l.view.Store(f.view)
 	return f

@@ -43,8 +43,9 @@ type ListenConfig struct {
 	Ask     func(Query) bool
 }
 
-// Listener answers on one device until Close. When the device is gone it ends
-// by itself, as Done tells, or stays deaf; it must be closed all the same.
+// Listener answers on one device until Close. When the device is gone it either
+// ends by itself, which closes Done, or receives nothing any more, which Index
+// shows; it must be closed in both cases.
 type Listener struct {
 	conn     *packet.Conn
 	raw      syscall.RawConn
@@ -69,7 +70,9 @@ type Listener struct {
 
 // Listen opens the packet socket of the interface and starts to answer. It
 // needs CAP_NET_RAW, and fails with an error that wraps [os.ErrPermission]
-// without it. The filter is in force before the first frame can be queued.
+// without it. Other errors, such as that there is no descriptor left, leave
+// nothing behind: call it again later. The filter is in force before the first
+// frame can be queued.
 func Listen(cfg ListenConfig) (*Listener, error) {
 	f, err := filter(cfg.Interface.facts.Index, cfg.View)
 	if err != nil {
@@ -140,13 +143,13 @@ func (l *Listener) control(f func(fd int) error) error {
 	return errors.Join(err, inner)
 }
 
-// Index returns the index of the device that the socket is bound to, another one than
-// it was opened with when it has lost that: a device that leaves and comes back, even
-// with the same index, is another one to the socket. The kernel tells of a device that
-// goes down before it leaves, and of no more than that.
+// Index returns the index of the device that the socket is bound to. It differs from
+// the one that the socket was opened with when that device is gone, even if another
+// device has got the same index since. The socket itself learns only that the device
+// went down, not that it was removed, so the owner has to look.
 func (l *Listener) Index() int {
 	index := l.index
-	_ = l.control(func(fd int) (err error) { // of one that has stopped Done tells
+	_ = l.control(func(fd int) (err error) { // fails on a stopped listener only, which Done shows
 		index, err = boundIndex(fd)
 		return err
 	})
@@ -219,9 +222,9 @@ func (l *Listener) CountDrops() error {
 	return nil
 }
 
-// Alive wakes the receive loop up, and waits until it has gone round once, or
-// returns ctx's error when it does not. A listener that has stopped by itself is
-// not looked at: Done tells of that.
+// Alive wakes the receive loop up and waits until it has gone round once. It
+// returns ctx's error when that does not happen in time, and nil for a listener that
+// has stopped, which Done shows.
 func (l *Listener) Alive(ctx context.Context) error {
 	l.aliveMu.Lock()
 	defer l.aliveMu.Unlock()

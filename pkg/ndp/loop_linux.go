@@ -15,8 +15,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// longestFrame is the longest frame that is looked at: above it lies no
-// Ethernet MTU, only what the kernel has glued together.
+// longestFrame is the longest frame that is read in full. No Ethernet MTU is
+// greater; longer frames are what the kernel has merged on reception.
 const longestFrame = 16 << 10
 
 // loop is the state of the goroutine that reads, answers and counts.
@@ -33,10 +33,10 @@ type loop struct {
 	last      lastSighting // of a solicitor
 	lastClaim lastSighting // of who advertises an address
 	signs     [signKinds]bucket
-	notes     notes
-	started   time.Time // zero of the clock that delays and limits use
+	records   pendingRecords
+	started   time.Time // when the clock of delays and limits was 0
 	clock     int64     // that clock's time at the beginning of the round
-	shown     uint32    // how often it was shown that the loop is alive
+	shown     uint32    // the last call of Alive that was answered
 	failed    error     // of a read
 	long      []byte
 }
@@ -46,7 +46,7 @@ type loop struct {
 func (l *Listener) run() {
 	defer close(l.done)
 	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
-	lp.notes.recent = l.recent
+	lp.records.recent = l.recent
 	for {
 		err := l.raw.Read(func(fd uintptr) bool {
 			lp.fd = int(fd)
@@ -67,7 +67,8 @@ func (l *Listener) run() {
 	}
 }
 
-// answer answers everything that is there. A flood does not keep it from ending.
+// answer processes everything that has arrived. It returns when the listener
+// closes, even under a flood.
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		lp.showAlive()
@@ -75,7 +76,7 @@ func (lp *loop) answer() error {
 		took := lp.receive()
 		lp.sendDue()
 		lp.batch.send(lp.fd, lp.l.counters)
-		lp.notes.flush()
+		lp.records.flush()
 		if lp.failed != nil {
 			return lp.failed
 		}
@@ -87,27 +88,28 @@ func (lp *loop) answer() error {
 	return nil
 }
 
-// showAlive answers Alive. Without a question it costs a load.
+// showAlive answers a call of Alive. While there is none it costs an atomic load.
 func (lp *loop) showAlive() {
 	asked := lp.l.asked.Load()
 	if asked == lp.shown {
 		return
 	}
 	lp.shown = asked
-	select { // what lies there answers a question that nobody waits for any more
+	select { // discard the answer to a call that has timed out
 	case <-lp.l.alive:
 	default:
 	}
-	lp.l.alive <- asked // this loop alone writes
+	lp.l.alive <- asked // does not block: nobody else writes
 }
 
 // longWork is how many rounds without a sleep are long work: up to 4096 frames.
 const longWork = 64
 
-// yield lets other work of this processor go on before the price of a sleep and
-// a wake-up is paid: the kernel may be delivering more frames here. In long work
-// it makes the call known to the runtime, whose monitor otherwise sleeps on and
-// gives no other goroutine a turn; in short work it spares waking that monitor.
+// yield lets other threads run on this processor before the loop goes to sleep,
+// which together with the wake-up costs more: the kernel may be delivering more
+// frames on this very processor. During long work the runtime must know of the
+// call, or its monitor would not give other goroutines a turn; during short work
+// hiding the call avoids waking that monitor.
 func yield(long bool) {
 	if long {
 		_, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
@@ -116,8 +118,8 @@ func yield(long bool) {
 	_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
 }
 
-// arm sets the time at which the wait for frames ends, where there is one. It
-// returns true when that has come already.
+// arm makes the wait for frames end when the first delayed answer is due. It
+// returns true when there is something to do already.
 func (lp *loop) arm() bool {
 	due, waiting := lp.nextDue()
 	if !waiting {
@@ -126,15 +128,15 @@ func (lp *loop) arm() bool {
 	if lp.l.err = lp.l.conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
 		return true
 	}
-	// Close and Alive set a deadline as well, and must not lose to this one.
+	// Close and Alive set a deadline, too, which this one may have replaced.
 	return lp.l.stopping.Load() || lp.l.asked.Load() != lp.shown || due <= lp.now()
 }
 
-// disarm takes the deadline back that arm has set.
+// disarm removes the deadline that arm, Close or Alive has set.
 func (lp *loop) disarm() error { return lp.l.conn.SetReadDeadline(time.Time{}) }
 
-// checkError takes the error off the socket that has none to read. A link that
-// goes down says so once, and the socket works again when it is up.
+// checkError reads the pending error of the socket. A link that goes down causes
+// one, and the socket works again when the link is up.
 func (lp *loop) checkError() error {
 	switch errno := socketError(lp.fd); errno {
 	case 0:
@@ -146,8 +148,8 @@ func (lp *loop) checkError() error {
 	}
 }
 
-// socketError takes the pending error off a socket. Like all of the calls that
-// each solicitation costs it stays hidden from the runtime, see yield.
+// socketError reads and clears the pending error of a socket. Like all system
+// calls that each solicitation costs it is hidden from the runtime, see yield.
 func socketError(fd int) unix.Errno {
 	var code int32
 	size := uint32(unsafe.Sizeof(code))
@@ -159,8 +161,8 @@ func socketError(fd int) unix.Errno {
 	return unix.Errno(code) //nolint:gosec // an errno
 }
 
-// checkDevice fails when the socket has lost its device for good. One that is still
-// about to leave is found out about by Index.
+// checkDevice fails when the socket has lost its device for good. While the device
+// is still being removed the socket does not know; see [Listener.Index].
 func (lp *loop) checkDevice() error {
 	index, err := boundIndex(lp.fd)
 	if err == nil && index != lp.l.index {
@@ -199,7 +201,7 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 		limit = 0
 	}
 	if reason := lp.account(res, limit, iface, view); reason != Probing {
-		lp.notes.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
+		lp.records.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
 	}
 	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&
 		lp.last.isNew(lp.s.source, lp.s.asker, view, lp.clock) {
@@ -209,15 +211,16 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	}
 }
 
-// handOn tells of a sign, unless too many of its kind have come.
+// handOn reports a sign to the listener's owner, unless there were too many of
+// its kind.
 func (lp *loop) handOn(sign Sighting) {
 	if lp.signs[sign.kind()].take(lp.clock, signRate) {
 		lp.l.sighted(sign)
 	}
 }
 
-// lastSighting spares looking at a station that was just looked at: mostly it is
-// the router.
+// lastSighting skips a station that was looked at within the last second. Most
+// often that is the router.
 type lastSighting struct {
 	address netip.Addr
 	mac     [6]byte
@@ -233,26 +236,26 @@ func (l *lastSighting) isNew(a netip.Addr, mac [6]byte, view *rules.View, now in
 	return true
 }
 
-// frame returns all octets of the received frame. A frame that the socket had
-// no room for either is cut short, and fails validation as such.
+// frame returns the whole received frame, also one that is longer than a slot of
+// the ring. A frame longer than longestFrame is cut short, and validation rejects it.
 func (lp *loop) frame() ([]byte, bool) {
 	if !lp.rx.copied {
 		return lp.rx.frame, true
 	}
 	n, err := unix.Read(lp.fd, lp.long)
-	if err != nil { // that of the link, which had to be taken off first
+	if err != nil { // the pending error of a link that went down, which is cleared now
 		n, err = unix.Read(lp.fd, lp.long)
 	}
-	if err != nil { // copies and slots no longer go together
+	if err != nil { // the copies can no longer be matched with their slots
 		lp.failed = os.NewSyscallError("read", err)
 		return nil, false
 	}
 	return lp.long[:n], true
 }
 
-// account counts the result, and keeps the answer that was written or puts it
-// off. limit is that of one asker. It returns what became of the solicitation,
-// Probing while that is open.
+// account counts a result, and adds the answer that Respond has written to the
+// batch, or delays it. limit is the asker's. It returns what became of the
+// solicitation, Probing while that is open.
 func (lp *loop) account(res Result, limit int, iface *Interface, view *rules.View) Reason {
 	c := lp.l.counters
 	c.Received[res.Kind].Add(1)
@@ -263,7 +266,7 @@ func (lp *loop) account(res Result, limit int, iface *Interface, view *rules.Vie
 	case res.Reason != Answered && res.Reason != Probing:
 		c.ignored(res.Reason)
 		return res.Reason
-	// An asker over its own limit uses nothing of what all share.
+	// An asker over its own limit does not count against what all share.
 	case limit > 0 && !lp.allow(limit, iface):
 		c.ignored(RateLimited)
 		return RateLimited
@@ -298,10 +301,10 @@ func (lp *loop) delay(limit time.Duration, k Kind, s *Solicitation, iface *Inter
 		d := lp.spread.pop()
 		lp.finish(&d, iface, view)
 	}
-	lp.spread.add(lp.clock+spread(limit), 0, k, s)
+	lp.spread.add(lp.clock+randomDelay(limit), 0, k, s)
 }
 
-// query hands a solicitation on, to come back when its target was asked.
+// query hands a solicitation to the prober, which settles it.
 func (lp *loop) query(s *Solicitation, k Kind, v *rules.Verdict, at int64) Reason {
 	q := Query{Target: s.target, Uplink: lp.l.iface.Load().facts.Uplink.Interface, Verdict: *v, listener: lp.l, kind: k, at: at, s: *s}
 	if !lp.l.ask(q) {
@@ -377,6 +380,6 @@ func (lp *loop) finish(d *delayed, iface *Interface, view *rules.View) {
 		lp.l.counters.ignored(reason)
 	}
 	if reason != Probing {
-		lp.notes.add(at, nil, &d.s, d.kind, reason)
+		lp.records.add(at, nil, &d.s, d.kind, reason)
 	}
 }

@@ -77,9 +77,10 @@ func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool)
 	}
 }
 
-// Apply follows the difference from the last view to another one. Additions come first, so that
-// a group that is needed before and after is never left (RFC 4861 §7.2.1).
-// After an error the state is not what it should be: close it and begin anew.
+// Apply joins and leaves what the differences from the last view to this one ask
+// for. It joins first, so that a group that both views need is never left (RFC
+// 4861 §7.2.1). After an error the memberships may be incomplete: close and create
+// them anew.
 func (m *Membership) Apply(view *rules.View, deltas []rules.Delta) error {
 	m.view = view
 	if m.mode == rules.MembershipNone {

@@ -14,17 +14,17 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ProbeSocket asks for targets on devices behind the node, and hears their
-// answers on all of them. It is a packet socket: what keeps other programs, or
-// this one, from IP does not concern it, and it leaves no neighbor entries in the
-// kernel. Send and Run may be called from different goroutines.
+// ProbeSocket sends solicitations on devices behind the node, and receives
+// advertisements on all devices. It is a packet socket: firewalls for IP do not
+// concern it, and it leaves no neighbor entries in the kernel. Send and Run may be
+// called from different goroutines.
 type ProbeSocket struct {
 	conn *packet.Conn
 	raw  syscall.RawConn
 }
 
-// OpenProbeSocket needs CAP_NET_RAW. While the socket is open the kernel compares
-// every IPv6 packet that the node receives with its filter.
+// OpenProbeSocket opens a probe socket, which needs CAP_NET_RAW. While it is open
+// the kernel runs its filter for every IPv6 packet that the node receives.
 func OpenProbeSocket() (*ProbeSocket, error) {
 	f, err := advertisements()
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *ProbeSocket) Run(f func(target netip.Addr, device int)) error {
 			return nil
 		case err != nil:
 			return fmt.Errorf("receive advertisements: %w", err)
-		case errors.Is(failed, unix.ENETDOWN), errors.Is(failed, unix.EINTR): // of one device of many
+		case errors.Is(failed, unix.ENETDOWN), errors.Is(failed, unix.EINTR): // one of many devices went down
 			continue
 		case failed != nil:
 			return fmt.Errorf("receive advertisements: %w", failed)
@@ -103,7 +103,8 @@ const (
 	sumNotReady = 1 << 3
 )
 
-// sumIsPartial reports whether the checksum of a received frame means nothing yet.
+// sumIsPartial reports whether the checksum of a received frame is still to be
+// computed by a network card, and so means nothing.
 func sumIsPartial(control []byte) bool {
 	messages, err := unix.ParseSocketControlMessage(control)
 	if err != nil {

@@ -128,7 +128,7 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 		}
 		t.waiting = append(t.waiting, q)
 		p.favor(t)
-		if t.state == asking && t.sent <= t.Timing.Retries && now.Sub(t.last) >= probeAgain && p.allow(t, now) {
+		if t.state == asking && t.sent <= t.Timing.Retries && now.Sub(t.last) >= probeAgain && p.allow(t.Plan, t.favored, now) {
 			p.send(t, now, out)
 		}
 	}
@@ -136,14 +136,10 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 
 // begin asks for a target that nothing is known of, or refuses.
 func (p *Prober) begin(q Query, plan Plan, now time.Time, out *Outcome) {
-	t := &probe{Plan: plan, target: q.Target, waiting: []Query{q}}
 	device, primed := p.primed[q.Target]
-	t.favored = primed && slices.Contains(plan.Devices, device) || p.refused.has(q.Target, now)
-	switch {
-	case len(plan.Devices) == 0,
-		len(p.targets)-p.alive >= maxProbes,
-		!t.favored && p.fresh >= maxFresh,
-		!p.allow(t, now):
+	favored := primed && slices.Contains(plan.Devices, device) || p.refused.has(q.Target, now)
+	if len(plan.Devices) == 0 || len(p.targets)-p.alive >= maxProbes ||
+		!favored && p.fresh >= maxFresh || !p.allow(plan, favored, now) {
 		out.Refused = append(out.Refused, q)
 		p.refused.add(q.Target, now)
 		return
@@ -151,9 +147,10 @@ func (p *Prober) begin(q Query, plan Plan, now time.Time, out *Outcome) {
 	if p.targets == nil {
 		p.targets = make(map[netip.Addr]*probe)
 	}
-	if !t.favored {
+	if !favored {
 		p.fresh++
 	}
+	t := &probe{Plan: plan, target: q.Target, favored: favored, waiting: []Query{q}}
 	p.targets[q.Target] = t
 	heap.Push(&p.queue, t)
 	p.send(t, now, out)
@@ -181,12 +178,12 @@ func (p *Prober) Prime(target netip.Addr, device int32) {
 
 // allow takes what asking for a target once costs out of the rate, and returns
 // false when that does not suffice.
-func (p *Prober) allow(t *probe, now time.Time) bool {
+func (p *Prober) allow(plan Plan, favored bool, now time.Time) bool {
 	if p.limit == nil {
 		p.limit = rate.NewLimiter(probeRate, probeRate)
 	}
-	n := min(len(t.Devices), probeReserve)
-	if !t.favored && p.limit.TokensAt(now) < float64(probeReserve+n) {
+	n := min(len(plan.Devices), probeReserve)
+	if !favored && p.limit.TokensAt(now) < float64(probeReserve+n) {
 		return false
 	}
 	return p.limit.AllowN(now, n)

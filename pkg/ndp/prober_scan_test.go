@@ -41,9 +41,9 @@ func TestProberUnderScan(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			const (
-				begin   = 5 * time.Second // of the router: the scan has used everything up
-				spread  = 5 * time.Second // of the first solicitations
-				seconds = 13
+				begin   = 3 * time.Second // of the router: the scan has used everything up
+				spread  = 3 * time.Second // of the first solicitations
+				seconds = 9
 				roundly = 200 * time.Microsecond // until a target answers
 			)
 			var p ndp.Prober

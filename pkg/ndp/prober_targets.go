@@ -12,7 +12,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// Answer takes in that a target has answered on a device, us or the kernel.
+// Answer takes in that a target has answered on a device, either to us or to the
+// kernel.
 func (p *Prober) Answer(target netip.Addr, device int32, now time.Time, out *Outcome) {
 	t := p.targets[target]
 	if t == nil || !slices.Contains(t.Devices, device) {
@@ -66,14 +67,14 @@ func (p *Prober) forget(t *probe, out *Outcome) {
 // Doubt asks a living target again at once, as when the kernel could not reach
 // it.
 func (p *Prober) Doubt(target netip.Addr, now time.Time, out *Outcome) {
-	if t := p.targets[target]; t != nil && t.state == alive && now.Sub(t.last) >= probeAgain && p.allow(t, now) {
+	if t := p.targets[target]; t != nil && t.state == alive && now.Sub(t.last) >= probeAgain && p.allow(t.Plan, t.favored, now) {
 		t.state = aging
 		p.send(t, now, out)
 	}
 }
 
-// rest drops what was found out about a target, but not when it was asked: the
-// next solicitation waits until it may be asked again.
+// rest drops what was found out about a target, but not the time at which it was
+// asked: the next solicitation waits until it may be asked again.
 func (p *Prober) rest(t *probe, out *Outcome) {
 	if t.state >= alive {
 		p.alive--
@@ -117,7 +118,7 @@ func (p *Prober) Keep(keep func(netip.Addr, Plan) bool, out *Outcome) {
 	}
 }
 
-// DeviceGone forgets what was to be asked, or was found out, on a device.
+// DeviceGone forgets the targets that were asked or found on a device.
 func (p *Prober) DeviceGone(index int32, out *Outcome) {
 	maps.DeleteFunc(p.primed, func(_ netip.Addr, device int32) bool { return device == index })
 	p.Keep(func(_ netip.Addr, plan Plan) bool { return !slices.Contains(plan.Devices, index) }, out)
@@ -140,7 +141,7 @@ func (p *Prober) Due(now time.Time, out *Outcome) {
 			p.forget(t, out)
 		case t.sent > t.Timing.Retries && t.state != alive:
 			p.bury(t, out)
-		case p.allow(t, now):
+		case p.allow(t.Plan, t.favored, now):
 			p.advance(t)
 			p.send(t, now, out)
 		case t.state == asking: // left out like a frame that got lost
@@ -163,7 +164,7 @@ func (p *Prober) advance(t *probe) {
 	}
 }
 
-// bury notes that a target has not answered.
+// bury records that a target has not answered.
 func (p *Prober) bury(t *probe, out *Outcome) {
 	if t.state == aging {
 		p.alive--

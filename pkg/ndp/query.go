@@ -47,18 +47,19 @@ func (q *Query) Settle(view *rules.View) {
 	default:
 		l.counters.ignored(reason)
 	}
-	q.note(reason)
+	q.record(reason)
 }
 
-// note leaves a record of the outcome, unless somebody reads them just now.
-func (q *Query) note(r Reason) {
-	n := notes{recent: q.listener.recent}
+// record leaves a record of the outcome, unless somebody reads the records at that moment.
+func (q *Query) record(r Reason) {
+	n := pendingRecords{recent: q.listener.recent}
 	n.add(time.Now().UnixNano(), nil, &q.s, q.kind, r)
 	n.flush()
 }
 
-// Refuse counts a query that could not be asked for want of room.
+// Refuse counts a query whose target could not be asked, as too many were being
+// asked already. It is called in place of Settle.
 func (q *Query) Refuse() {
 	q.listener.counters.refused()
-	q.note(ProbeLimited)
+	q.record(ProbeLimited)
 }

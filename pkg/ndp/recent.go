@@ -50,8 +50,8 @@ type Recent struct {
 	next uint64 // number of the next record
 }
 
-// add takes records over, unless somebody reads just now: then it returns false
-// and the writer comes again.
+// add stores records. It returns false without storing any while somebody reads,
+// so that the writer never waits; the writer tries again later.
 func (r *Recent) add(records []record) bool {
 	if !r.mu.TryLock() {
 		return false
@@ -64,8 +64,8 @@ func (r *Recent) add(records []record) bool {
 	return true
 }
 
-// Since returns the records from number on that still are there, oldest first,
-// the number to go on with, and how many were missed.
+// Since returns the records from a number on, oldest first, the number to continue
+// with, and how many of them have been overwritten meanwhile.
 func (r *Recent) Since(number uint64) (records []Record, next, missed uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -92,17 +92,18 @@ func (r *Recent) Next() uint64 {
 	return r.next
 }
 
-// notes are the records of a loop that are not handed over yet.
-type notes struct {
+// pendingRecords are the records of a loop that Recent does not have yet.
+type pendingRecords struct {
 	recent *Recent
 	n      int
 	buf    [2 * batchSize]record
 }
 
-// add notes what became of a frame; a decision about an earlier one has none.
-func (n *notes) add(at int64, frame []byte, s *Solicitation, k Kind, r Reason) {
+// add records what became of a frame. A decision about a solicitation that has
+// waited comes without a frame.
+func (n *pendingRecords) add(at int64, frame []byte, s *Solicitation, k Kind, r Reason) {
 	if n.n == len(n.buf) && !n.flush() {
-		return // a reader is slow, and the newest are as good as the oldest
+		return // a reader is slow, and the newest records are no better than the oldest
 	}
 	rec := &n.buf[n.n]
 	*rec = record{at: at, kind: k, reason: r}
@@ -118,8 +119,8 @@ func (n *notes) add(at int64, frame []byte, s *Solicitation, k Kind, r Reason) {
 	n.n++
 }
 
-// flush hands the records over, or keeps them while somebody reads.
-func (n *notes) flush() bool {
+// flush stores the records in Recent, or keeps them while somebody reads.
+func (n *pendingRecords) flush() bool {
 	if n.n > 0 && !n.recent.add(n.buf[:n.n]) {
 		return false
 	}

@@ -22,16 +22,16 @@ type Result struct {
 	// Delay is the upper bound of the random delay before the answer leaves,
 	// 0 for at once.
 	Delay time.Duration
-	// Hold is how long the answer has to wait at least, and is judged again
-	// then.
+	// Hold is how long the answer has to wait at least. Then it is decided anew
+	// whether there is one.
 	Hold time.Duration
 
 	verdict *rules.Verdict // nil without a rule
 }
 
-// bridgeHold is how long duplicate address detection on a bridge waits for the
-// kernel to tell behind which port its sender is: much longer than that takes,
-// and much less than the second that the sender waits (RFC 4862 §5.4).
+// bridgeHold is how long duplicate address detection on a bridge is held, until the
+// kernel has told behind which port its sender is. That takes much less, and the
+// sender waits for a second (RFC 4862 §5.4).
 const bridgeHold = 100 * time.Millisecond
 
 // Respond answers one received frame: it writes the whole answer to reply when
@@ -114,7 +114,7 @@ func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, 
 	}
 	v := view.Find(target)
 	switch {
-	case !proxyable(target): // a prefix like ::/0 covers addresses of one link, too
+	case target.IsLinkLocalUnicast(): // another daemon's presence, which ::/0 covers
 		return nil, TargetScope
 	case v == nil: // RFC 4861 §7.2.3: silently discard
 		return v, NoRule

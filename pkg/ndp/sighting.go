@@ -104,7 +104,8 @@ func (s *Solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
 }
 
 // guarded reports whether it matters that another station has an address: we
-// answer for it, or stopped because of that station, or leave it to another node.
+// answer for it, or are silent because of that station, or because another node
+// answers for it.
 func guarded(a netip.Addr, view *rules.View) bool {
 	if view == nil {
 		return false
