@@ -10,8 +10,9 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// bulk is the number of changes from which on a view is copied as a whole and
-// then changed in place; below it only the changed paths are copied.
+// bulk is the number of changed prefixes above which update copies the whole trie
+// and changes the copy in place. Below it, copying only the changed paths is
+// cheaper.
 const bulk = 1024
 
 // builder makes the views of one uplink, one after the other.
@@ -19,14 +20,14 @@ type builder struct {
 	uplink string
 	rules  bart.Table[int32]      // indices of the rules that hold here
 	guards map[netip.Addr]Silence // addresses that no rule may answer for
-	view   *View                  // the last one
+	view   *View                  // the latest one
 
 	methods [methodEnd]method
 	sources [sourceCount]source
 }
 
-// newBuilder sorts out the rules of an uplink. Two with the same prefix are an
-// error, as neither is more specific.
+// newBuilder selects the rules that hold on an uplink. Two rules with the same
+// prefix are an error, because neither is more specific.
 func newBuilder(uplink string, rules []Rule) (*builder, error) {
 	b := &builder{uplink: uplink, methods: methods(), sources: sources()}
 	var hears []netip.Prefix
@@ -46,7 +47,7 @@ func newBuilder(uplink string, rules []Rule) (*builder, error) {
 	return b, nil
 }
 
-// outermost sorts prefixes and leaves out those that another one covers.
+// outermost returns the prefixes that no other one covers, sorted.
 func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
 	var out []netip.Prefix
@@ -58,10 +59,10 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 	return out
 }
 
-// affected returns the prefixes whose verdict may change with an entry: its own,
-// and those of the rules and of other sources' entries inside, for which it may
-// be the most specific entry of its source. A service address depends on nothing
-// but its own entry.
+// affected appends the prefixes whose verdict may change with an entry: its own,
+// and those of the rules and of other sources' entries inside it, for which it may
+// be the most specific entry of its source. Sources whose entries are never
+// combined with others are skipped.
 func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip.Prefix) []netip.Prefix {
 	into = append(into, p)
 	if p.Bits() == p.Addr().BitLen() {
@@ -83,7 +84,8 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 	return into
 }
 
-// update makes the next view, and returns how it differs for the prefixes.
+// update decides anew for the prefixes, makes the next view, and returns what has
+// changed. Readers of the old view are not disturbed.
 func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 	decisions, fresh := b.view.decisions, false
 	if len(prefixes) > bulk {
@@ -123,11 +125,12 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 	return ds
 }
 
-// maxInterned is how many verdicts are kept to be shared.
+// maxInterned bounds how many distinct verdicts are kept for sharing. Rules and
+// devices make few; the bound only limits memory when devices come and go.
 const maxInterned = 1 << 14
 
-// intern returns one place for equal verdicts, of which there are few: a lookup
-// then copies none, and the table is smaller.
+// intern returns the same pointer for equal verdicts. There are few distinct ones,
+// so the view is smaller, and a lookup returns a pointer instead of a copy.
 func (s *Store) intern(v Verdict) *Verdict {
 	if p, ok := s.interned[v]; ok {
 		return p
@@ -139,8 +142,9 @@ func (s *Store) intern(v Verdict) *Verdict {
 	return &v
 }
 
-// verdict returns what holds for a prefix, and whether the table needs a line
-// for it: a rule, an entry inside of a rule that asks for entries, or a guard.
+// verdict decides for a prefix, and reports whether the view needs a line for it:
+// because it is the prefix of a rule, of an entry that the rule's method asks for,
+// or of a guard.
 func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	at, i, ok := b.rules.LookupPrefixLPM(p)
 	if !ok {
@@ -169,8 +173,8 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	return v, needed
 }
 
-// askedOn reports whether a rule asks for its targets on a device: the one that
-// the route leads to, or one of those that the rule names.
+// askedOn reports whether a rule solicits its targets on a device: the one that the
+// route leads to or, if the rule names devices, one of those.
 func (s *Store) askedOn(r *Rule, routed, device int32) bool {
 	if len(r.Devices) == 0 {
 		return routed == device
@@ -178,7 +182,7 @@ func (s *Store) askedOn(r *Rule, routed, device int32) bool {
 	return s.names(r, device)
 }
 
-// all returns every prefix that may need a line.
+// all returns every prefix that may need a line in the view.
 func (b *builder) all(s *Store) []netip.Prefix {
 	var ps []netip.Prefix
 	for r, i := range b.rules.All() {

@@ -14,8 +14,8 @@ import (
 // MAX_ANYCAST_DELAY_TIME, RFC 4861 §10.
 const MaxDelay = time.Second
 
-// Rule is what the operator permits: a prefix and the evidence that it takes
-// to answer for a target inside it. The most specific rule decides.
+// Rule permits answers for the targets in a prefix, on the evidence that its method
+// asks for. The most specific rule for a target decides.
 type Rule struct {
 	// Prefix is a valid, masked IPv6 prefix.
 	Prefix netip.Prefix
@@ -27,22 +27,23 @@ type Rule struct {
 	// solicitation is answered, 0 to MaxDelay. It is for prefixes that more
 	// than one proxy answers for (RFC 4861 §7.2.8).
 	Delay time.Duration
-	// Devices are where a Probe rule asks for its targets, whatever the
-	// kernel's routes say; empty means where the route leads. A device that
-	// is missing has no targets.
+	// Devices are where a Probe rule solicits its targets, whatever the kernel's
+	// routes say; empty means where the route leads. A device that does not exist
+	// has no targets. One without neighbor discovery cannot be asked, so what the
+	// kernel routes to it is answered for.
 	Devices []string
 	// Timing is that of a Probe rule.
 	Timing Timing
-	// Autowire makes a host route to the device where a target of a Probe rule
-	// with Devices has answered, while it does.
+	// Autowire keeps a host route to the device where a target of a Probe rule
+	// with Devices has answered, for as long as it answers.
 	Autowire bool
 	// IgnoreDAD leaves duplicate address detection unanswered, so that another
 	// station can take an address of the prefix as its own.
 	IgnoreDAD bool
-	// Specific makes only those routes of the kernel count that are longer than
-	// Prefix. It is for rules that are found and not written: the on-link route
-	// of their prefix, which a second interface may have as well, says nothing
-	// of where a single address is.
+	// Specific ignores routes of the kernel that are not longer than Prefix. It is
+	// for discovered rules, whose prefix is on-link at the uplink: a second
+	// interface may have the same on-link route, which does not tell where a single
+	// address is.
 	Specific bool
 }
 

@@ -21,8 +21,8 @@ type Change struct {
 	// holds.
 	Before, After *Table
 
-	rules  bool               // the rules changed, and with them anything
-	deltas map[string][]Delta // else by view, as Table.named, "" for common
+	rules  bool               // the rules changed, so anything may have
+	deltas map[string][]Delta // otherwise: by uplink as in Table.named, "" for common
 }
 
 // Deltas returns what the publication changes on an uplink.
@@ -39,8 +39,8 @@ func (c Change) Deltas(uplink string) []Delta {
 	return c.deltas[""]
 }
 
-// Store makes tables of rules and entries, and holds the one that is answered
-// from. The zero Store holds none.
+// Store compiles rules and entries into tables, and holds the table that is
+// answered from. The zero Store is ready to use and holds none.
 type Store struct {
 	current atomic.Pointer[Table]
 	updates atomic.Uint64
@@ -55,9 +55,10 @@ type Store struct {
 	resolve   func(device string) int32
 }
 
-// ResolveDevices tells the store how to find the index of a device by its name,
-// 0 for none. Without it no target of a rule with devices counts as probed. It is
-// to be called before all else.
+// ResolveDevices sets the function that finds the index of a device by its name, 0
+// for none. The store calls it under its mutex, so it must not wait, nor call the
+// store. Without it no target of a rule with devices counts as probed. Call it
+// before anything else.
 func (s *Store) ResolveDevices(f func(device string) int32) { s.resolve = f }
 
 // Load returns the published table, or nil before the first publication.
@@ -66,17 +67,17 @@ func (s *Store) Load() *Table { return s.current.Load() }
 // Updates returns how many tables were published.
 func (s *Store) Updates() uint64 { return s.updates.Load() }
 
-// Follow calls f for every later publication, one at a time and before the
-// method that published returns. f must not call the store's methods that
-// publish.
+// Follow calls f for every later publication, one at a time, before the method that
+// published returns. f runs under the store's mutex: it must not wait, and must not
+// call any method of the store but Load.
 func (s *Store) Follow(f func(Change)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.followers = append(s.followers, f)
 }
 
-// SetRules checks the rules and puts them in force. After an error the old ones
-// hold.
+// SetRules validates the rules and puts them in force. After an error the old rules
+// stay in force.
 func (s *Store) SetRules(rules []Rule) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,8 +109,8 @@ func (s *Store) SetRules(rules []Rule) error {
 	return nil
 }
 
-// Update takes changes of a source's entries over, and publishes a table when
-// they make a difference to what is known.
+// Update applies changes to a source's entries. It publishes a table if any entry
+// differs from what the store has.
 func (s *Store) Update(source Source, changes []EntryChange) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -136,23 +137,24 @@ func (s *Store) update(source Source, changes []EntryChange) {
 	}
 }
 
-// Replace makes entries all that a source says.
+// Replace makes entries the only ones that a source has. It reads the sequence
+// before it takes the store's mutex.
 func (s *Store) Replace(source Source, entries iter.Seq[Entry]) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var (
-		stays   bart.Lite
+		present bart.Lite
 		changes []EntryChange
 	)
 	now := time.Now()
 	for e := range entries {
-		if stays.Insert(e.Prefix); e.Since.IsZero() {
-			e.Since = now // which counts where the entry is new
+		if present.Insert(e.Prefix); e.Since.IsZero() {
+			e.Since = now // kept only if the entry is new
 		}
 		changes = append(changes, EntryChange{Entry: e})
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for p := range s.entries[source].All() {
-		if !stays.Get(p) {
+		if !present.Get(p) {
 			changes = append(changes, EntryChange{Entry: Entry{Prefix: p}, Gone: true})
 		}
 	}
@@ -185,11 +187,11 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 	if s.guards[uplink] = maps.Clone(guards); len(guards) == 0 {
 		delete(s.guards, uplink)
 	}
-	if s.current.Load() == nil { // SetRules takes them over
+	if s.current.Load() == nil { // SetRules will use them
 		return
 	}
 	b := s.builders[uplink]
-	if b == nil { // it was as the common one so far
+	if b == nil { // until now the common view was enough
 		b, _ = newBuilder(uplink, s.rules) // SetRules has checked them
 		b.view = s.builders[""].view
 		s.builders[uplink] = b
@@ -204,7 +206,7 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 		}
 	}
 	deltas := b.update(s, unique(changed))
-	if len(guards) == 0 && !s.named(uplink) { // it is as the common one again
+	if len(guards) == 0 && !s.named(uplink) { // the common view is enough again
 		delete(s.builders, uplink)
 	}
 	s.publish(Change{deltas: map[string][]Delta{uplink: deltas}})
@@ -220,10 +222,10 @@ func unique(ps []netip.Prefix) []netip.Prefix {
 	return slices.Compact(ps)
 }
 
-// refresh publishes what changed entries of a source mean.
+// refresh decides anew for what changed entries of a source affect, and publishes.
 func (s *Store) refresh(source Source, changed []netip.Prefix) {
 	if s.current.Load() == nil {
-		return // SetRules comes and looks at all of them
+		return // SetRules will read all entries
 	}
 	c := Change{deltas: make(map[string][]Delta, len(s.builders))}
 	for name, b := range s.builders {
@@ -236,7 +238,7 @@ func (s *Store) refresh(source Source, changed []netip.Prefix) {
 	s.publish(c)
 }
 
-// publish makes a table of the builders' views and tells the followers.
+// publish makes the builders' views the current table and calls the followers.
 func (s *Store) publish(c Change) {
 	t := &Table{rules: s.rules, common: s.builders[""].view, named: make(map[string]*View, len(s.builders)-1)}
 	for name, b := range s.builders {

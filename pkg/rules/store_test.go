@@ -269,3 +269,21 @@ func entering(entries ...[]rules.Entry) func(*rules.Store) {
 func guarding(guards map[netip.Addr]rules.Silence) func(*rules.Store) {
 	return func(s *rules.Store) { s.SetGuards("eth0", guards) }
 }
+
+// TestReplaceReadsBeforeLocking reads the entries from something that asks the
+// store meanwhile, as a source that waits for another task may.
+func TestReplaceReadsBeforeLocking(t *testing.T) {
+	t.Parallel()
+	var s rules.Store
+	setRules(t, &s, rules.Rule{Prefix: prefix("2001:db8::/64"), Method: rules.Route})
+	s.Replace(rules.Kernel, func(yield func(rules.Entry) bool) {
+		s.Update(rules.Probed, nil)
+		if _, known := s.Entry(rules.Kernel, addr("2001:db8::1")); known {
+			t.Error("the store knows the entry already")
+		}
+		yield(rules.Entry{Prefix: prefix("2001:db8::1/128"), Behind: true, Device: 7})
+	})
+	if v := s.Load().View("").Find(addr("2001:db8::1")); v == nil || !v.Answer {
+		t.Errorf("verdict is %+v", v)
+	}
+}

@@ -9,21 +9,21 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// Table is what holds at one moment, compiled for lookup. It never changes.
+// Table is a snapshot of all decisions, compiled for lookup. It never changes.
 type Table struct {
 	rules   []Rule
 	entries [sourceCount]int
-	common  *View            // what holds on an uplink without a view of its own
-	named   map[string]*View // uplinks that differ from that
+	common  *View            // for uplinks without a view of their own
+	named   map[string]*View // for uplinks that rules name, or that have guards
 }
 
-// View is the part of a Table that holds on one uplink. It never changes.
+// View is the part of a Table for one uplink. It never changes.
 type View struct {
 	decisions *bart.Fast[*Verdict]
 	hears     []netip.Prefix
 }
 
-// Compile checks the rules and builds their table without any evidence.
+// Compile validates the rules and compiles their table without any entries.
 func Compile(rules []Rule) (*Table, error) {
 	var s Store
 	if err := s.SetRules(rules); err != nil {
@@ -38,7 +38,7 @@ func (t *Table) Rules() []Rule { return t.rules }
 // Entries returns how many entries of a source there are.
 func (t *Table) Entries(s Source) int { return t.entries[s] }
 
-// View returns what holds on the uplink of that name; nil for a nil table.
+// View returns the view for the uplink of that name; nil for a nil table.
 func (t *Table) View(uplink string) *View {
 	if t == nil {
 		return nil
@@ -49,15 +49,15 @@ func (t *Table) View(uplink string) *View {
 	return t.common
 }
 
-// Find returns the verdict for the target, nil when no rule covers it. It must
-// not be changed.
+// Find returns the verdict for the target, or nil if no rule covers it. Callers must
+// not change it.
 func (v *View) Find(target netip.Addr) *Verdict {
 	found, _ := v.decisions.Lookup(target)
 	return found
 }
 
-// Lookup returns the prefix that decides for the target, with its verdict, and
-// false when no rule covers it.
+// Lookup returns the prefix whose line decides for the target, and its verdict; or
+// false if no rule covers the target.
 func (v *View) Lookup(target netip.Addr) (Decision, bool) {
 	p, verdict, ok := v.decisions.LookupPrefixLPM(netip.PrefixFrom(target, target.BitLen()))
 	if !ok {
@@ -91,8 +91,8 @@ func (v *View) Decisions() iter.Seq2[netip.Prefix, Verdict] {
 	}
 }
 
-// Hears returns the prefixes of the rules that can lead to an answer, in order
-// and without those that another one covers. It depends on the rules alone.
+// Hears returns the prefixes of the rules that can lead to an answer, sorted, and
+// without those that another one covers. It depends on the rules alone.
 func (v *View) Hears() []netip.Prefix {
 	if v == nil {
 		return nil

@@ -10,15 +10,17 @@ import (
 
 // The bounds of a Timing.
 const (
-	// MinTimeout is the shortest wait for an answer.
+	// MinTimeout is the shortest wait for an answer, several times the round trip
+	// on a link.
 	MinTimeout = 10 * time.Millisecond
 	// MaxTimeout is the longest, twice RETRANS_TIMER of RFC 4861 §10.
 	MaxTimeout = 2 * time.Second
 	// MaxRetries is the most solicitations after the first one.
 	MaxRetries = 10
-	// MinTTL keeps the solicitations for one target at one a second.
+	// MinTTL limits the solicitations for one target to one a second (RFC 4861
+	// §7.2.2).
 	MinTTL = time.Second
-	// MaxTTL is how long an address may count as alive without being asked.
+	// MaxTTL is how long a target may count as alive without being asked again.
 	MaxTTL = time.Hour
 	// MaxDeadtime bounds how long a target that was just started can stay
 	// unanswered because it was asked for too early.

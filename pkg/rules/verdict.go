@@ -11,14 +11,14 @@ import (
 type Verdict struct {
 	// Answer is true when a solicitation is answered.
 	Answer bool
-	// Probe is true when the target has to be asked first, on Device, or on
-	// the devices that the rule names. It goes without Answer.
+	// Probe is true when the target has to be solicited first, on Device or on
+	// the devices that the rule names. Answer is false then.
 	Probe bool
-	// Learned is true for a target that was asked and has answered.
+	// Learned is true for a target that has answered a solicitation of ours.
 	Learned bool
-	// Part is true for a line that is there only because of what its target, or
-	// a route inside of a rule with devices, says: solicitations for it are heard
-	// as part of the wider line.
+	// Part is true for a line that exists only because its target was solicited,
+	// or because of a route inside a rule with devices. It needs no multicast
+	// groups of its own: the line around it has them.
 	Part bool
 	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
 	IgnoreDAD bool
@@ -26,21 +26,23 @@ type Verdict struct {
 	Silence Silence
 	// Rule is the index of the deciding rule in [Table.Rules].
 	Rule int32
-	// Device is the index of the device behind which the target is, 0 where
-	// no entry had to tell.
+	// Device is the index of the device behind which the target is, 0 if the
+	// method does not ask for it.
 	Device int32
 	// Delay is [Rule.Delay] of the deciding rule.
 	Delay time.Duration
 }
 
-// Hears reports whether solicitations for the prefix have to reach us.
+// Hears reports whether solicitations for the prefix have to be received.
 func (v Verdict) Hears() bool { return v.Answer || v.Probe }
 
-// Announced reports whether an address with this verdict is ours to announce:
-// the evidence is exact, and does not come from somebody having asked.
+// Announced reports whether an unsolicited advertisement may announce an address
+// with this verdict. A learned target is not announced: it is there because
+// somebody has asked for it.
 func (v Verdict) Announced() bool { return v.Answer && !v.Learned }
 
-// sameEffect ignores the rule's index, which moves when a file is edited.
+// sameEffect compares all but the rule's index, which shifts when rules are added
+// before it.
 func (v Verdict) sameEffect(o Verdict) bool {
 	v.Rule, o.Rule = 0, 0
 	return v == o
@@ -52,8 +54,8 @@ type Decision struct {
 	Verdict Verdict
 }
 
-// Delta is what a publication changes for one prefix. A verdict that is not
-// there is the zero Verdict, which is no answer.
+// Delta is the change of one prefix's verdict. The zero Verdict, which is no answer,
+// stands for a line that does not exist.
 type Delta struct {
 	Prefix        netip.Prefix
 	Before, After Verdict
