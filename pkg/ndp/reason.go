@@ -59,9 +59,10 @@ const (
 	// NoRule covers the target.
 	NoRule
 
-	// The reasons of a rule's silence stand here, see [Silent].
+	// The reasons of a rule's silence follow here, see [Silent].
 )
 
+// The reasons that Respond looks for after the rules.
 const (
 	// OwnTarget: the target is assigned to the interface; the kernel answers.
 	OwnTarget Reason = iota + NoRule + Reason(rules.SilenceCount)
