@@ -43,19 +43,28 @@ demo: root-is-there build
 
 # The race detector needs a C compiler; the tests run without it, too. Nothing is taken
 # from the cache, which does not see that the daemon that a test builds has changed.
-test: root-is-there go-is-there $(CACHE)/netfilter/done
+# What runs against an API server waits for most of its time, so it runs beside the rest,
+# and so do the tests of one package that have namespaces of their own.
+# COMPUTING are tests of one goroutine that compute for long: the race detector, which
+# makes them ten times slower, has nothing to see there.
+COMPUTING = ^(TestIncremental|TestSeats|TestChaos)$$
+
+test: root-is-there go-is-there control-plane
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
+	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; failed=; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
-	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; \
-	$(GO) test $$race -count 1 -timeout 20m ./...
-	@$(MAKE) -s control-plane
-	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; fi; \
-	echo '== testing against a real API server'; \
-	cd test/kubernetes && CGO_ENABLED=$${race:+1} && export CGO_ENABLED=$${CGO_ENABLED:-0} && $(GO) test $$race -count 1 -timeout 20m ./...
+	echo '== beside that: testing against a real API server'; \
+	(cd test/kubernetes && exec $(GO) test $$race -count 1 -timeout 20m -parallel 4 ./...) >$(CACHE)/kubernetes.log 2>&1 & beside=$$!; \
+	trap 'kill $$beside; exit 1' INT TERM; \
+	$(GO) test $$race -count 1 -timeout 20m -parallel 6 -skip '$(COMPUTING)' ./... || failed=1; \
+	$(GO) test -count 1 -timeout 20m -run '$(COMPUTING)' ./pkg/rules ./internal/ownership || failed=1; \
+	wait $$beside || failed=1; \
+	echo '== what the tests against a real API server say'; cat $(CACHE)/kubernetes.log; \
+	test -z "$$failed"
 	@echo '== testing the measurements: they compile'
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
-	@$(MAKE) -s fuzz FUZZ=5
+	@$(MAKE) -s fuzz FUZZ=2
 	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.

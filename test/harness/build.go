@@ -4,12 +4,15 @@ package harness
 
 import (
 	"fmt"
+	"hash/crc32"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 )
 
 // builds holds one build of each kind in a process.
@@ -35,32 +38,40 @@ func binary(tb testing.TB, race bool) string {
 	return path
 }
 
-// build compiles to a file that the next build of any process replaces, so
-// that nothing piles up.
+// build compiles the daemon to a file of its own for each source tree. Every test
+// package of a run does that, one after the other: the first one links, and the go
+// command finds the program up to date for the others.
 func build(race bool) (string, error) {
-	dir, err := os.UserCacheDir()
+	cache, err := os.UserCacheDir()
 	if err != nil {
-		dir = os.TempDir()
+		cache = os.TempDir()
 	}
-	name, args := "ndproxyd", []string{"build"}
-	env := os.Environ()
-	if race {
-		name, args = name+"-race", append(args, "-race")
-	} else {
-		args, env = append(args, "-trimpath", "-ldflags", "-s -w"), append(env, "CGO_ENABLED=0")
-	}
-	dir = filepath.Join(dir, "ndproxyd-test")
+	_, here, _, _ := runtime.Caller(0)
+	tree := filepath.Dir(here)
+	dir := filepath.Join(cache, "ndproxyd-test", fmt.Sprintf("%08x", crc32.ChecksumIEEE([]byte(tree))))
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
 	}
-	tmp := filepath.Join(dir, fmt.Sprintf("%s.%d", name, os.Getpid()))
-	_, here, _, _ := runtime.Caller(0)
-	cmd := exec.Command("go", append(args, "-o", tmp, "github.com/ndproxyd/ndproxyd/cmd/ndproxyd")...)
+	path, args := filepath.Join(dir, "ndproxyd"), []string{"build"}
+	env := os.Environ()
+	if race {
+		path, args = path+"-race", append(args, "-race")
+	} else {
+		args, env = append(args, "-trimpath", "-ldflags", "-s -w"), append(env, "CGO_ENABLED=0")
+	}
+	lock, err := os.OpenFile(path+".lock", os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return "", err
+	}
+	defer lock.Close()
+	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+		return "", fmt.Errorf("lock %s: %w", lock.Name(), err)
+	}
+	cmd := exec.Command("go", append(args, "-o", path, "github.com/ndproxyd/ndproxyd/cmd/ndproxyd")...)
 	cmd.Env = env
-	cmd.Dir = filepath.Dir(here) // tests of other modules build the daemon, too
+	cmd.Dir = tree // tests of other modules build the daemon, too
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build daemon: %w\n%s", err, out)
 	}
-	path := filepath.Join(dir, name)
-	return path, os.Rename(tmp, path)
+	return path, nil
 }

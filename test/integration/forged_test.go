@@ -46,13 +46,14 @@ func TestForgedPairs(t *testing.T) {
 			a := newAsker(t, n)
 			a.WantAnswer(conformance.Pod)
 			router := harness.NewSteady(t, n.Router, harness.RouterPort, conformance.Pod)
-			for range 4 {
+			pairs := 80 // where there is evidence that the address is behind the node
+			if rule == podRule {
+				pairs = 4 // a static rule is none
+			}
+			for range pairs {
 				a.Port.Send(conformance.Claim(conformance.Pod, forgerMAC).Bytes())
-				for range 20 {
-					time.Sleep(50 * time.Millisecond)
-					a.Port.Send(forgedAnswer(conformance.Pod).Bytes())
-					a.Port.Send(conformance.Claim(conformance.Pod, forgerMAC).Bytes())
-				}
+				a.Port.Send(forgedAnswer(conformance.Pod).Bytes())
+				time.Sleep(4 * time.Second / time.Duration(pairs))
 			}
 			router.Stop("forged claims")
 		})
@@ -87,7 +88,7 @@ func TestForgedFlood(t *testing.T) {
 	questions := len(listener.Messages(135, 3*time.Second))
 	silent := 0
 	for i := range sampled {
-		if a.Ask(nth(i*addresses/sampled), time.Second) == nil {
+		if a.Ask(nth(i*addresses/sampled), 300*time.Millisecond) == nil {
 			silent++
 		}
 	}
@@ -107,7 +108,7 @@ func TestForgedFlood(t *testing.T) {
 	router.Stop("2,000 forged claims a second")
 }
 
-// TestAmplification counts what the node sends for forged frames that come at once: not
+// TestAmplification counts what the node sends for many forged frames: not
 // more of them than came, and answers.
 func TestAmplification(t *testing.T) {
 	t.Parallel()
@@ -141,6 +142,7 @@ func TestAmplification(t *testing.T) {
 			asked, answered := harness.OpenPort(t, n.Router, harness.RouterPort), harness.OpenPort(t, n.Router, harness.RouterPort)
 			for _, f := range list {
 				a.Port.Send(f)
+				time.Sleep(time.Millisecond)
 			}
 			questions, answers := len(asked.Messages(135, 4*time.Second)), len(answered.Messages(136, 100*time.Millisecond))
 			t.Logf("%d frames make %d questions and %d answers: %.2f for one", frames, questions, answers, float64(questions+answers)/frames)

@@ -15,6 +15,7 @@ import (
 
 // TestDiscovery runs without rules: pods and services are found.
 func TestDiscovery(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	a := n.Asker()

@@ -39,6 +39,7 @@ func wantEvent(t *testing.T, c *cluster.Cluster, reason, kind string) corev1.Eve
 
 // TestEvents finds what has happened with the object that it happened to.
 func TestEvents(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
@@ -72,6 +73,7 @@ func TestEvents(t *testing.T) {
 
 // TestToken takes the account's token away, and gives another.
 func TestToken(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	a, node := n.Asker(), n.Nodes[0]
@@ -119,6 +121,7 @@ current-context: x
 // TestSlowServer stops the API server's process, which says nothing then and
 // closes nothing.
 func TestSlowServer(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()

@@ -89,6 +89,7 @@ func block(c *cluster.Cluster, name, node, cidr, state, deleted string, label bo
 // TestNodePrefixes goes through the sources of a node's prefixes, from the last
 // to the first, each of which replaces the one before.
 func TestNodePrefixes(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	a, node := n.Asker(), n.Nodes[0]
@@ -164,6 +165,7 @@ func TestNodePrefixes(t *testing.T) {
 
 // TestOldCalico reads block affinities without Calico's label.
 func TestOldCalico(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	c.Apply(blockAffinities)

@@ -26,6 +26,7 @@ const podRules = "rules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: pods}\n"
 
 // TestPods looks at which pods are answered for.
 func TestPods(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	c.CreateNode("elsewhere", addr("2001:db8:1::99"))

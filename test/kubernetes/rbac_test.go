@@ -99,6 +99,7 @@ func revoke(t *testing.T, c *cluster.Cluster, p permission) (restore func()) {
 // server does not stream lists, as those before 1.34 do not by default, since
 // else no list is asked for.
 func TestLeastPrivilege(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t, "--feature-gates=WatchList=false")
 	n := cluster.NewNetwork(t, c, 1)
 	node := n.Nodes[0]
@@ -186,6 +187,7 @@ func conflict(t *testing.T, n *cluster.Network, a *harness.Asker, d *harness.Dae
 
 // TestLeaseAdmission tries to write another node's lease.
 func TestLeaseAdmission(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	c.CreateNode("n1", addr("2001:db8:1::1"))
 	c.CreateNode("n2", addr("2001:db8:1::2"))
@@ -220,6 +222,7 @@ func TestLeaseAdmission(t *testing.T) {
 
 // TestKubelet runs with the rights of the node's own kubelet, which may read less.
 func TestKubelet(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	a, node := n.Asker(), n.Nodes[0]

@@ -52,6 +52,7 @@ func awaitPage(t *testing.T, node *cluster.Node) {
 // TestReview scrapes a node's public address with and without permission, and
 // without an API server.
 func TestReview(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	node := n.Nodes[0]
@@ -110,6 +111,7 @@ func TestReview(t *testing.T) {
 // TestReadiness follows the page that a rollout waits for, through starts with and
 // without an API server.
 func TestReadiness(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	node := n.Nodes[0]

@@ -33,6 +33,7 @@ func balanced(t *testing.T, c *cluster.Cluster, name string, in ...corev1.LoadBa
 
 // TestServices looks at which addresses of services are answered for.
 func TestServices(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 1)
 	a := n.Asker()
@@ -104,6 +105,7 @@ func endpoint(t *testing.T, c *cluster.Cluster, service string, nodes ...string)
 
 // TestLocalPolicy gives a service to the node that has its endpoint.
 func TestLocalPolicy(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
@@ -164,6 +166,7 @@ func TestOwnershipModes(t *testing.T) {
 
 // TestReasons meets the reasons for silence that take a cluster.
 func TestReasons(t *testing.T) {
+	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
