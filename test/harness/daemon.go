@@ -241,6 +241,19 @@ func WriteConfig(tb testing.TB, content string) string {
 	return path
 }
 
+// PublicConfig writes a configuration file that every user can read, and returns its
+// path.
+func PublicConfig(tb testing.TB, content string) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "ndproxyd-test")
+	Must(tb, err)
+	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
+	Must(tb, os.Chmod(dir, 0o755))
+	path := filepath.Join(dir, "config.yaml")
+	Must(tb, os.WriteFile(path, []byte(content), 0o644))
+	return path
+}
+
 // ReplaceIn replaces words of a configuration file.
 func ReplaceIn(tb testing.TB, path, old, words string) {
 	tb.Helper()

@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -36,15 +35,9 @@ func contains(s, part string) bool { return strings.Contains(s, part) }
 // publicConfig copies a configuration to where every user can read it.
 func publicConfig(t *testing.T, path string) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "ndproxyd-test")
-	harness.Must(t, err)
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	harness.Must(t, os.Chmod(dir, 0o755))
 	b, err := os.ReadFile(path)
 	harness.Must(t, err)
-	public := filepath.Join(dir, "config.yaml")
-	harness.Must(t, os.WriteFile(public, b, 0o644))
-	return public
+	return harness.PublicConfig(t, string(b))
 }
 
 // defaultByRA changes a default route as a router advertisement makes it.

@@ -77,7 +77,7 @@ func TestRefusedTable(t *testing.T) {
 				if asked {
 					config = "version: 1\nuplinks: [{interface: uplink, consume_unicast: true}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: route}]\n"
 				}
-				path := publicConfig(t, harness.WriteConfig(t, config))
+				path := harness.PublicConfig(t, config)
 				var d *harness.Daemon
 				if foreign {
 					d = harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--config", path)
@@ -187,9 +187,9 @@ func TestStuckUplink(t *testing.T) {
 	}
 }
 
-// TestBridgeFlood sends frames from made-up MAC addresses through an uplink that is a
+// TestForwardingTable sends frames from made-up MAC addresses through an uplink that is a
 // bridge: each makes an entry of its forwarding table, and tells the daemon nothing.
-func TestBridgeFlood(t *testing.T) {
+func TestForwardingTable(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
 	attrs := netlink.NewLinkAttrs()
