@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 )
 
 // watchInterval is how often status --watch asks.
@@ -19,8 +19,8 @@ const watchInterval = time.Second
 
 func newExplain(e env) *cobra.Command {
 	var (
-		control string
-		out     output
+		socket string
+		out    output
 	)
 	cmd := &cobra.Command{
 		Use:     "explain ADDRESS",
@@ -35,23 +35,23 @@ func newExplain(e env) *cobra.Command {
 			if err != nil || !target.Is6() || target.Zone() != "" {
 				return usage(fmt.Errorf("%q is not an IPv6 address (example: 2001:db8:1:0:f::5)", args[0]))
 			}
-			answer, err := daemon.NewClient(control).Explain(cmd.Context(), target)
+			answer, err := control.NewClient(socket).Explain(cmd.Context(), target)
 			if err != nil {
 				return err
 			}
 			return out.write(e.stdout, answer)
 		},
 	}
-	controlFlag(cmd, &control)
+	controlFlag(cmd, &socket)
 	out.flag(cmd)
 	return cmd
 }
 
 func newStatus(e env) *cobra.Command {
 	var (
-		control string
-		out     output
-		watch   bool
+		socket string
+		out    output
+		watch  bool
 	)
 	cmd := &cobra.Command{
 		Use:   "status",
@@ -63,7 +63,7 @@ func newStatus(e env) *cobra.Command {
 			if err := out.check(); err != nil {
 				return err
 			}
-			client := daemon.NewClient(control)
+			client := control.NewClient(socket)
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			for {
@@ -85,7 +85,7 @@ func newStatus(e env) *cobra.Command {
 			}
 		},
 	}
-	controlFlag(cmd, &control)
+	controlFlag(cmd, &socket)
 	out.flag(cmd)
 	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "repeat every second")
 	return cmd

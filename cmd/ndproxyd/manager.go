@@ -7,19 +7,19 @@ import (
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
-	ndproxyd "github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/process"
 )
 
 // manager returns the service manager that the environment names, if any.
-func manager(log *slog.Logger, getenv func(string) string) ndproxyd.Manager {
+func manager(log *slog.Logger, getenv func(string) string) process.Manager {
 	if getenv("NOTIFY_SOCKET") == "" {
-		return ndproxyd.Manager{}
+		return process.Manager{}
 	}
 	watchdog, err := daemon.SdWatchdogEnabled(false)
 	if err != nil {
 		log.Warn("the service manager's watchdog is not fed", "err", err)
 	}
-	return ndproxyd.Manager{Watchdog: watchdog, Notify: func(state string) error {
+	return process.Manager{Watchdog: watchdog, Notify: func(state string) error {
 		_, err := daemon.SdNotify(false, state)
 		return err
 	}}

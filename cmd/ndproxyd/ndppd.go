@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/process"
 )
 
 // ndppdName is the name by which this program takes ndppd's command line.
@@ -46,7 +48,7 @@ func newNDPPD(e env) *cobra.Command {
 			UnknownFlags: true,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			log, err := daemon.NewLogger(e.stderr, daemon.LogAuto, ndppdLevel(verbosity), e.getenv)
+			log, err := process.NewLogger(e.stderr, process.LogAuto, ndppdLevel(verbosity), e.getenv)
 			if err != nil {
 				return err
 			}
@@ -60,7 +62,7 @@ func newNDPPD(e env) *cobra.Command {
 				defer func() { _ = os.Remove(pidFile) }()
 			}
 			return runDaemon(cmd.Context(), daemon.Options{
-				Load: src.load, Origin: src.origin(), Control: daemon.DefaultControl, Version: buildVersion(), Log: log,
+				Load: src.load, Origin: src.origin, Control: control.DefaultAddress, Version: buildVersion(), Log: log,
 			})
 		},
 	}

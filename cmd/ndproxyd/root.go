@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
 )
 
@@ -230,5 +231,5 @@ func (o *output) line(w io.Writer, v textWriter) error {
 
 // controlFlag is the --control flag.
 func controlFlag(cmd *cobra.Command, address *string) {
-	cmd.Flags().StringVar(address, "control", daemon.DefaultControl, "`ADDRESS` of the control socket: a path, or @NAME for one of the network namespace")
+	cmd.Flags().StringVar(address, "control", control.DefaultAddress, "`ADDRESS` of the control socket: a path, or @NAME for one of the network namespace")
 }

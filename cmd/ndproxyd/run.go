@@ -13,8 +13,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ndproxyd/ndproxyd/internal/cluster"
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/process"
 )
 
 // privilegeHelp says how to grant what is missing.
@@ -28,7 +30,7 @@ consume_unicast or drop_loops are set (CAP_NET_ADMIN). Grant it with one of
 func newRun(e env) *cobra.Command {
 	var (
 		src       = configFlags{getenv: e.getenv}
-		control   string
+		socket    string
 		listen    string
 		logFormat string
 		logLevel  slog.Level
@@ -50,7 +52,7 @@ the kernel has a route for to a device behind this node.`,
 			if err := src.check(); err != nil {
 				return err
 			}
-			log, err := daemon.NewLogger(e.stderr, logFormat, logLevel, e.getenv)
+			log, err := process.NewLogger(e.stderr, logFormat, logLevel, e.getenv)
 			if err != nil {
 				return usage(err)
 			}
@@ -68,15 +70,15 @@ the kernel has a route for to a device behind this node.`,
 				}
 			}
 			return runDaemon(cmd.Context(), daemon.Options{
-				Load: load, Origin: src.origin(), Control: control, Version: buildVersion(), Log: log,
+				Load: load, Origin: src.origin, Control: socket, Version: buildVersion(), Log: log,
 				Manager: manager(log, e.getenv), Name: name(e.getenv),
 			})
 		},
 	}
 	src.flags(cmd)
-	controlFlag(cmd, &control)
+	controlFlag(cmd, &socket)
 	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, "`ADDRESS` of metrics and health, \"\" for none; goes before the file's")
-	cmd.Flags().StringVar(&logFormat, "log-format", daemon.LogAuto, "`FORMAT` of the log: auto, text or json; auto is text on a terminal and in the journal")
+	cmd.Flags().StringVar(&logFormat, "log-format", process.LogAuto, "`FORMAT` of the log: auto, text or json; auto is text on a terminal and in the journal")
 	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
 	cmd.Flags().Lookup("log-level").DefValue = "info" // as it is written
 	return cmd
@@ -99,7 +101,7 @@ func runDaemon(ctx context.Context, o daemon.Options) error {
 	if errors.Is(err, daemon.ErrPrivilege) {
 		return fmt.Errorf("%w%s", err, privilegeHelp)
 	}
-	if errors.Is(err, daemon.ErrKubernetes) {
+	if errors.Is(err, cluster.ErrKubernetes) {
 		return usage(err)
 	}
 	return err

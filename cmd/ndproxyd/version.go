@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 )
 
 // version and revision are set by the linker: -X main.version=1.2.3. Without, the
@@ -18,8 +18,8 @@ import (
 var version, revision = "devel", ""
 
 // buildVersion tells what this program was built from.
-func buildVersion() daemon.Version {
-	v := daemon.Version{Version: version, Revision: revision, Go: runtime.Version()}
+func buildVersion() status.Version {
+	v := status.Version{Version: version, Revision: revision, Go: runtime.Version()}
 	if v.Revision != "" {
 		return v
 	}
@@ -35,7 +35,7 @@ func buildVersion() daemon.Version {
 }
 
 // versionText prints a version for people.
-type versionText struct{ daemon.Version }
+type versionText struct{ status.Version }
 
 // WriteText implements textWriter.
 func (v versionText) WriteText(w io.Writer) error {

@@ -11,16 +11,17 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 func newWatch(e env) *cobra.Command {
 	var (
-		control, prefix string
-		filter          daemon.WatchFilter
-		out             output
+		socket, prefix string
+		filter         status.WatchFilter
+		out            output
 	)
 	cmd := &cobra.Command{
 		Use:   "watch",
@@ -44,12 +45,12 @@ func newWatch(e env) *cobra.Command {
 			}
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
-			return daemon.NewClient(control).Watch(ctx, filter, func(ev daemon.WatchEvent) error {
+			return control.NewClient(socket).Watch(ctx, filter, func(ev status.WatchEvent) error {
 				return out.line(e.stdout, ev)
 			})
 		},
 	}
-	controlFlag(cmd, &control)
+	controlFlag(cmd, &socket)
 	out.flag(cmd)
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only targets in this `PREFIX`")
 	cmd.Flags().StringVar(&filter.Reason, "reason", "", "only solicitations with this `REASON`, like answered or no_route")

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package daemon wires configuration, store and uplinks together and runs them:
-// it follows the node's links, reloads, serves metrics and health, and answers
-// on the control socket.
+// Package daemon wires the parts of ndproxyd together: it makes the store, the
+// uplinks, the evidence and the pages, and runs them as tasks.
 //
-// [Run] is the daemon; the commands call it once. The supervisor's loop
-// changes uplinks and rules, the watcher and the prober publish what they learn;
-// all of them, and who reads, hold the supervisor's lock. [Inspect] looks at the
-// host for the check command, without a daemon. [Client] is the other end of the control socket, for the
-// commands that ask a running daemon.
+// [Run] is the daemon; the commands call it once. The reconciler is the only
+// part with a goroutine of its own here: it brings uplinks, rules and settings
+// into line with the configuration and the kernel, and reloads. Everything that
+// others ask, status, explain and metrics, is read from snapshots, from any
+// goroutine.
 package daemon

@@ -3,104 +3,109 @@
 package daemon
 
 import (
+	"context"
 	"net/netip"
+	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// lastSolicitations is how many of them an explanation shows.
-const lastSolicitations = 5
+const (
+	// lastSolicitations is how many of them an explanation shows.
+	lastSolicitations = 5
+	// explainWait is how long an uplink gets to say what it announces. The rest
+	// of an explanation is there without it.
+	explainWait = time.Second
+)
 
-func (d *daemon) explain(target netip.Addr) Explanation {
-	e := Explanation{Target: target}
-	d.supervisor.look(func(u *uplink) { // under the lock that also publishes
-		x := u.explain(target, d.supervisor)
-		x.Last = u.last(target)
-		if begun, left, ok := u.duties.announcer.State(target); ok {
-			x.Announcement = &AnnouncementStatus{Begun: begun, Left: left}
+// Explain tells what becomes of a solicitation for a target on each uplink.
+func (d *daemon) Explain(ctx context.Context, target netip.Addr) status.Explanation {
+	e := status.Explanation{Target: target}
+	table := d.store.Load()
+	for _, u := range d.uplinks.All() {
+		x := d.explainOn(u.Facts(), table, target)
+		asked, cancel := context.WithTimeout(ctx, explainWait)
+		if begun, left, ok, err := u.Series(asked, target); err == nil && ok {
+			x.Announcement = &status.Announcement{Begun: begun, Left: left}
 		}
+		cancel()
 		e.Answers = append(e.Answers, x)
-	})
+	}
 	return e
 }
 
-func (u *uplink) explain(target netip.Addr, s *supervisor) UplinkExplanation {
-	e := UplinkExplanation{Interface: u.config.Interface}
-	iface := u.iface
+func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Addr) status.UplinkExplanation {
+	e := status.UplinkExplanation{Interface: f.Config.Interface, Last: lastOf(f, target)}
+	iface := f.Interface
 	if iface == nil { // not there: explain the rules alone
-		iface = ndp.NewInterface(rules.Link{}, u.config)
+		iface = ndp.NewInterface(rules.Link{}, f.Config)
 	}
-	verdict, reason := ndp.Decide(target, iface, u.view)
+	verdict, reason := ndp.Decide(target, iface, table.View(f.Config.Interface))
 	e.Reason, e.Why = reason.String(), reason.Text()
-	if reason == ndp.NoRule || reason == ndp.TargetScope {
+	if verdict == nil {
 		return e
 	}
-	r := s.store.Load().Rules()[verdict.Rule]
-	e.Rule = &RuleStatus{Index: int(verdict.Rule), Prefix: r.Prefix.String(), Method: r.Method.String()}
-	e.Entry = s.entry(target, r)
-	e.Cluster = s.cluster.explain(target, r.Method)
-	for _, c := range u.conflicts() {
+	r := table.Rules()[verdict.Rule]
+	e.Rule = &status.Rule{Index: int(verdict.Rule), Prefix: r.Prefix.String(), Method: r.Method.String()}
+	e.Entry = d.entry(target, r)
+	e.Cluster = d.cluster.Explain(target, r.Method)
+	for _, c := range f.Conflicts {
 		if c.Address == target {
-			e.Conflict = &c
+			e.Conflict = &status.Conflict{Address: c.Address, MAC: macString(c.MAC), Since: c.Since}
 		}
 	}
-	if u.state != Ready && (reason == ndp.Answered || reason == ndp.Probing || reason == ndp.NoSourceAddress) {
-		e.Reason, e.Why = u.state.String(), u.why
+	switch {
+	case f.State != uplink.Ready && (reason == ndp.Answered || reason == ndp.Probing || reason == ndp.NoSourceAddress):
+		e.Reason, e.Why = f.State.String(), f.Why
 		return e
-	}
-	if reason == ndp.Silent(rules.NotAllocated) && e.Cluster != nil && e.Cluster.Standby {
+	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
-	}
-	if reason == ndp.Silent(rules.NoRoute) && e.Entry != nil {
+	case verdict.Silence == rules.NoRoute && e.Entry != nil && e.Entry.Why != "":
 		e.Why = e.Entry.Why
 	}
 	if e.Answered = reason == ndp.Answered; !e.Answered {
 		return e
 	}
 	e.Why = r.Method.AnswerText(*verdict)
-	e.Advertisement = &AdvertisementStatus{MAC: macString(u.link.MAC), Router: iface.Router()}
+	e.Advertisement = &status.Advertisement{MAC: macString(f.Link.MAC), Router: iface.Router()}
 	if r.Delay > 0 {
 		e.Advertisement.Delay = "up to " + r.Delay.String()
 	}
 	return e
 }
 
-// entry returns what is known of a target, nil where the rule does not ask.
-func (s *supervisor) entry(target netip.Addr, r rules.Rule) *EntryStatus {
-	if !r.Method.Asks(rules.Kernel) {
-		return nil
-	}
+// entry returns the evidence for a target, nil where the rule asks for none that
+// comes from the kernel or a probe.
+func (d *daemon) entry(target netip.Addr, r rules.Rule) *status.Entry {
 	for _, source := range []rules.Source{rules.Probed, rules.Kernel} {
-		entry, ok := s.store.Entry(source, target)
-		if source == rules.Probed && (!ok || !r.Method.Asks(rules.Probed)) {
+		if !r.Method.Asks(source) {
 			continue
 		}
-		e := &EntryStatus{Source: source.String(), Explanation: s.judge.Explain(target)}
+		known, ok := d.store.Entry(source, target)
+		if source == rules.Probed && !ok {
+			continue
+		}
+		e := &status.Entry{Source: source.String(), Explanation: d.judge.Explain(target)}
 		if ok {
-			e.Prefix, e.Since = entry.Prefix.String(), &entry.Since
-			e.Device = s.routes.Name(entry.Device)
+			e.Prefix, e.Since = known.Prefix.String(), &known.Since
+			e.Device = d.routes.Name(known.Device)
 		}
 		return e
 	}
 	return nil
 }
 
-// last returns the last solicitations for a target, newest first.
-func (u *uplink) last(target netip.Addr) []RecordStatus {
-	records, _, _ := u.recent.Since(0)
-	var last []RecordStatus
+// lastOf returns the last solicitations for a target, newest first.
+func lastOf(f *uplink.Facts, target netip.Addr) []status.Solicitation {
+	records, _, _ := f.Recent.Since(0)
+	var last []status.Solicitation
 	for i := len(records) - 1; i >= 0 && len(last) < lastSolicitations; i-- {
 		if records[i].Target == target {
-			last = append(last, u.record(records[i]))
+			last = append(last, status.FromRecord(f.Config.Interface, records[i]))
 		}
 	}
 	return last
-}
-
-func (u *uplink) record(r ndp.Record) RecordStatus {
-	return RecordStatus{
-		At: r.At, Interface: u.config.Interface, Target: r.Target, Source: r.Source,
-		MAC: macString(r.MAC), Kind: r.Kind.String(), Reason: r.Reason.String(),
-	}
 }

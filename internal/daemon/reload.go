@@ -7,63 +7,103 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/cluster"
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/web"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// load is a configuration that was read, or why it could not be.
+// syncWait is how long uplinks get to take a new configuration over before the
+// service manager is told that the daemon is ready. A stuck one is not waited
+// for any longer.
+const syncWait = 2 * time.Second
+
+// load is a configuration that was read.
 type load struct {
 	config *config.Config
-	err    error
+	origin string
 	begin  time.Time
+	done   chan error // the reconciler's answer
 }
 
-// load reads the configuration beside the loop, which a long file would hold up.
-func (d *daemon) load(ctx context.Context, to chan<- load) {
-	l := load{begin: time.Now()}
-	l.config, l.err = d.options.Load()
-	select {
-	case to <- l:
-	case <-ctx.Done():
+// reloader reads the configuration when it is asked to, which a long file would
+// hold the reconciler up with. It implements [task.Task].
+type reloader struct {
+	d        *daemon
+	loaded   chan load
+	warnings warnings
+}
+
+// String implements [task.Task].
+func (r *reloader) String() string { return "reloads" }
+
+// Ready implements [task.Task].
+func (r *reloader) Ready() error { return nil }
+
+// Run implements [task.Task]. A request that comes during a reload is kept for
+// after it.
+func (r *reloader) Run(ctx context.Context) error {
+	r.finish(ctx) // the start
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-r.d.options.Reload:
+			r.d.manager.Reloading()
+			r.reload(ctx)
+			r.finish(ctx)
+		}
 	}
 }
 
-// reload puts a new configuration in force, or keeps the old one when the new
-// one is wrong.
-func (d *daemon) reload(l load) {
-	err := l.err
-	if err == nil {
-		err = d.apply(l.config, l.begin)
+// reload puts a new configuration in force, or keeps the old one when the new one
+// is wrong.
+func (r *reloader) reload(ctx context.Context) {
+	l := load{begin: time.Now(), done: make(chan error, 1)}
+	var err error
+	if l.config, err = r.d.options.Load(); err == nil {
+		l.origin = r.d.options.Origin()
+		select {
+		case r.loaded <- l:
+			err = <-l.done
+		case <-ctx.Done():
+			return
+		}
 	}
 	if err != nil {
-		d.metrics.reloadFailed()
-		d.log.Error("reload failed, the old configuration stays in force", "config", d.options.Origin, "err", err)
+		r.d.figures.ReloadFailed()
+		r.d.log.Error("reload failed, the old configuration stays in force", "config", r.d.options.Origin(), "err", err)
 	}
 }
 
-// apply puts a configuration in force.
-func (d *daemon) apply(cfg *config.Config, begin time.Time) error {
-	client, err := connect(cfg, d.options.Version)
+// takeOver puts a configuration in force. After an error the old one holds: all
+// that can fail comes first.
+func (d *daemon) takeOver(l load) error {
+	if _, err := rules.Compile(l.config.Rules); err != nil {
+		return err
+	}
+	client, err := cluster.Connect(l.config, d.options.Version.Version)
 	if err != nil {
 		return err
 	}
-	reviewer, err := d.connectReviewer(cfg, client)
+	reviewer, err := d.connectReviewer(l.config, client)
 	if err != nil {
 		return err
 	}
-	if err := d.supervisor.apply(cfg); err != nil {
+	before := d.reconciler.config.Swap(l.config)
+	if err := d.reconciler.reconcile(true); err != nil {
+		d.reconciler.config.Store(before)
 		return err
 	}
-	d.setCluster(cfg, client)
-	d.reviewer.Store(reviewer)
-	d.supervisor.prober.tell(probeNews{rules: true})
-	d.metricsPage.set(cfg.Metrics)
-	d.healthPage.set(config.Endpoint{Listen: cfg.HealthListen})
-	d.metrics.reloaded(time.Now(), time.Since(begin))
-	for _, w := range cfg.Warnings {
+	d.cluster.Configure(l.config, client)
+	d.reconciler.changed() // with what the cluster is known to have
+	d.setReviewer(l.config, reviewer)
+	d.origin.Store(&l.origin)
+	d.figures.Reloaded(time.Now(), time.Since(l.begin))
+	for _, w := range l.config.Warnings {
 		d.log.Warn("configuration", "note", w)
 	}
-	d.supervisor.logLoaded(d.options.Origin)
 	go debug.FreeOSMemory() // what was read takes more memory than what it comes to
 	return nil
 }
@@ -76,12 +116,44 @@ func (d *daemon) connectReviewer(cfg *config.Config, client *k8swatch.Client) (*
 	}
 	if client == nil { // the rules need no cluster
 		var err error
-		if client, err = dial(cfg, d.options.Version); err != nil {
+		if client, err = cluster.Dial(cfg, d.options.Version.Version); err != nil {
 			return nil, err
 		}
 	}
-	if old := d.reviewer.Load(); old != nil && old.Uses(client) {
-		return old, nil
+	if d.reviewer != nil && d.reviewer.Uses(client) {
+		return d.reviewer, nil
 	}
 	return client.NewReviewer(), nil
+}
+
+// setReviewer shows the pages where the configuration wants them, and to whom.
+func (d *daemon) setReviewer(cfg *config.Config, r *k8swatch.Reviewer) {
+	d.reviewer = r
+	var reviewer web.Reviewer // not a nil pointer in an interface
+	if r != nil {
+		reviewer = r
+	}
+	d.web.Configure(cfg.Metrics, cfg.HealthListen, reviewer)
+}
+
+// finish says what is in force, once the uplinks have taken it over.
+func (r *reloader) finish(ctx context.Context) {
+	synced, cancel := context.WithTimeout(ctx, syncWait)
+	defer cancel()
+	if err := r.d.uplinks.Sync(synced); err != nil && ctx.Err() == nil {
+		r.d.log.Warn("an uplink has not taken the configuration over yet", "err", err)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	names := r.d.reconciler.names()
+	r.d.log.Info("configuration loaded", "config", *r.d.origin.Load(), "uplinks", names, "rules", len(r.d.store.Load().Rules()))
+	if len(names) == 0 {
+		r.d.log.Warn("waiting for an uplink", "why", r.d.noUplink())
+	}
+	for _, fault := range r.d.reconciler.config.Load().StrayUplinks(names) {
+		r.d.log.Warn("a rule names an interface that is no uplink: it holds nowhere until that is one", "rule", fault.Error())
+	}
+	r.warnings.log(r.d.log, r.d.inspector.Findings())
+	r.d.manager.Ready(r.d.summary())
 }

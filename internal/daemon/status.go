@@ -3,84 +3,72 @@
 package daemon
 
 import (
+	"context"
+	"net"
 	"os"
-	"slices"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-func (d *daemon) status() Status {
-	s := Status{
+// Status tells what the daemon is doing. It waits for nobody.
+func (d *daemon) Status(context.Context) status.Status {
+	s := status.Status{
 		Version: d.options.Version, PID: os.Getpid(), Started: d.started,
-		Config: d.options.Origin, Ready: d.ready(), Reload: d.metrics.reloadStatus(),
+		Config: *d.origin.Load(), Ready: d.uplinks.Ready() == nil, Reload: d.figures.Reload(),
+		NotFollowed: d.routes.Policy(), Cluster: d.cluster.Status(),
+		Entries: make(map[string]int),
 	}
-	s.NotFollowed = d.supervisor.routes.Policy()
-	s.Entries = make(map[string]int)
-	if t := d.supervisor.store.Load(); t != nil {
+	if t := d.store.Load(); t != nil {
 		s.Rules = len(t.Rules())
 		for _, src := range rules.Sources() {
 			s.Entries[src.String()] = t.Entries(src)
 		}
 	}
-	s.Cluster = d.clusterStatus()
-	d.supervisor.look(func(u *uplink) { s.Uplinks = append(s.Uplinks, u.status()) })
+	for _, w := range d.group.Waiting() {
+		s.Waiting = append(s.Waiting, status.Waiting{Task: w.Task, For: w.For})
+	}
+	for _, f := range d.uplinks.Facts() {
+		s.Uplinks = append(s.Uplinks, uplinkStatus(f))
+	}
 	return s
 }
 
-func (u *uplink) status() UplinkStatus {
-	s := UplinkStatus{
-		Interface: u.config.Interface, State: u.state.String(), Why: u.why, Since: u.since,
-		Index: u.link.Index, Source: u.config.Source.String(),
-		Membership: MembershipStatus{Mode: u.config.Membership.String()},
-		Ignored:    make(map[string]uint64),
+func uplinkStatus(f *uplink.Facts) status.Uplink {
+	s := status.Uplink{
+		Interface: f.Config.Interface, State: f.State.String(), Why: f.Why, Since: f.Since,
+		Index: f.Link.Index, Source: f.Config.Source.String(),
+		Membership: status.Membership{
+			Mode: f.Config.Membership.String(), Groups: f.Membership.Groups, AllMulti: f.Membership.AllMulti,
+			Unjoined: f.Membership.Unjoined, Wide: f.Membership.Wide,
+		},
+		Ignored: make(map[string]uint64), Drops: f.Counters.Drops.Load(),
+		Announced: f.Counters.Unsolicited.Load(), Announcing: f.Announcing, Unannounced: f.Unannounced,
 	}
-	if u.link.Name != u.config.Interface {
-		s.Name = u.link.Name
+	if f.Link.Name != f.Config.Interface {
+		s.Name = f.Link.Name
 	}
-	if u.link.Ethernet {
-		s.MAC = macString(u.link.MAC)
+	if f.Link.Ethernet {
+		s.MAC = macString(f.Link.MAC)
 	}
-	if u.iface != nil {
-		s.Router = u.iface.Router()
+	if f.Interface != nil {
+		s.Router = f.Interface.Router()
 	}
-	if u.membership != nil {
-		m := u.membership.Status()
-		s.Membership.Groups, s.Membership.AllMulti, s.Membership.Unjoined, s.Membership.Wide = m.Groups, m.AllMulti, m.Unjoined, m.Wide
-	}
-	u.countDrops()
 	for _, k := range ndp.Kinds() {
-		s.Received += u.counters.Received[k].Load()
-		s.Answered += u.counters.Answered[k].Load()
+		s.Received += f.Counters.Received[k].Load()
+		s.Answered += f.Counters.Answered[k].Load()
 	}
 	for _, r := range ndp.Reasons() {
-		if n := u.counters.Ignored[r].Load(); n > 0 {
+		if n := f.Counters.Ignored[r].Load(); n > 0 {
 			s.Ignored[r.String()] = n
 		}
 	}
-	s.Drops = u.counters.Drops.Load()
-	s.Announced, s.Announcing = u.counters.Unsolicited.Load(), u.duties.announcer.Len()
-	s.Unannounced = u.duties.announcer.Dropped
-	s.Conflicts = u.conflicts()
+	for _, c := range f.Conflicts {
+		s.Conflicts = append(s.Conflicts, status.Conflict{Address: c.Address, MAC: macString(c.MAC), Since: c.Since})
+	}
 	return s
 }
 
-// conflicts returns the claims that stand, in order.
-func (u *uplink) conflicts() []ConflictStatus {
-	var cs []ConflictStatus
-	for a, c := range u.duties.claims.All {
-		if c.Stands {
-			cs = append(cs, ConflictStatus{Address: a, MAC: macString(c.MAC), Since: c.Since})
-		}
-	}
-	slices.SortFunc(cs, func(a, b ConflictStatus) int { return a.Address.Compare(b.Address) })
-	return cs
-}
-
-// countDrops asks the kernel for its figure, which is the only one of the
-// counters that is not kept here.
-func (u *uplink) countDrops() {
-	if u.listener != nil {
-		u.report(u.listener.CountDrops())
-	}
-}
+func macString(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }

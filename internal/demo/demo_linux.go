@@ -16,7 +16,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 )
 
@@ -80,7 +80,7 @@ type demo struct {
 	out               *os.File
 	router, node, pod *lab.Namespace
 	process           *os.Process
-	client            *daemon.Client
+	client            *control.Client
 	steps             int
 }
 
@@ -172,10 +172,10 @@ func (d *demo) start(ctx context.Context, path string, args []string) error {
 	if d.process, err = d.node.Start(path, args, d.out, d.out, nil); err != nil {
 		return err
 	}
-	d.client = daemon.NewClientFunc(daemon.DefaultControl, func(ctx context.Context) (net.Conn, error) {
+	d.client = control.NewClientFunc(control.DefaultAddress, func(ctx context.Context) (net.Conn, error) {
 		var conn net.Conn
 		return conn, d.node.Do(func() error {
-			conn, err = new(net.Dialer).DialContext(ctx, "unix", daemon.DefaultControl)
+			conn, err = new(net.Dialer).DialContext(ctx, "unix", control.DefaultAddress)
 			return err
 		})
 	})

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/reference"
+	"github.com/ndproxyd/ndproxyd/internal/web"
 )
 
 // update writes the files anew instead of comparing them: "make reference".
@@ -50,7 +50,7 @@ func TestTables(t *testing.T) {
 		{"configuration.md", "methods", reference.Methods()},
 		{"configuration.md", "keys of metrics and health", reference.Keys("metrics.", config.MetricsKeys()) + rows(reference.Keys("health.", config.HealthKeys()))},
 		{"kubernetes.md", "keys of kubernetes", reference.Keys("", config.KubernetesKeys())},
-		{"metrics.md", "metrics", reference.Metrics(daemon.Metrics())},
+		{"metrics.md", "metrics", reference.Metrics(web.Metrics())},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path := "../../docs/" + c.path

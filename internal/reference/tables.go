@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/web"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -44,7 +44,7 @@ func Methods() string {
 }
 
 // Metrics is a table of metrics.
-func Metrics(metrics []daemon.MetricInfo) string {
+func Metrics(metrics []web.MetricInfo) string {
 	var b strings.Builder
 	b.WriteString("| name | labels | meaning |\n|---|---|---|\n")
 	for _, m := range metrics {

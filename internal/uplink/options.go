@@ -64,7 +64,13 @@ type Cluster interface {
 }
 
 // Kernel is the System of the running host.
-type Kernel struct{}
+type Kernel struct {
+	// Watcher knows the stations behind the ports of bridges.
+	Watcher *hostwatch.Watcher
+}
+
+// Stations implements [System].
+func (k Kernel) Stations(bridge int) map[[6]byte]bool { return k.Watcher.Stations(bridge) }
 
 // ReadLink implements [System].
 func (Kernel) ReadLink(name string, index int) (rules.Link, error) {

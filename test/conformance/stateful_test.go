@@ -11,8 +11,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
@@ -25,9 +25,9 @@ const (
 )
 
 // count waits until a reason was met at least n times, and returns the figures.
-func count(d *harness.Daemon, r ndp.Reason, n uint64) daemon.UplinkStatus {
-	var u daemon.UplinkStatus
-	d.Wait(fmt.Sprintf("%d solicitations ignored as %s", n, r), func(s daemon.Status) bool {
+func count(d *harness.Daemon, r ndp.Reason, n uint64) status.Uplink {
+	var u status.Uplink
+	d.Wait(fmt.Sprintf("%d solicitations ignored as %s", n, r), func(s status.Status) bool {
 		u = s.Uplinks[0]
 		return u.Ignored[r.String()] >= n
 	})
@@ -63,7 +63,7 @@ func TestStateful(t *testing.T) {
 			harness.Must(t, net.Router.Address(harness.RouterPort, conformance.Pod.String()+"/128"))
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
 			p.Send(conformance.Claim(conformance.Pod, conformance.RouterMAC).Bytes())
-			d.Wait("conflict", func(s daemon.Status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
+			d.Wait("conflict", func(s status.Status) bool { return len(s.Uplinks[0].Conflicts) == 1 })
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
 			count(d, ndp.Silent(rules.Claimed), 1)
 		},
@@ -89,7 +89,7 @@ func TestStateful(t *testing.T) {
 				p.Send(conformance.Solicitation(target(i)).Bytes())
 			}
 			u := count(d, ndp.RateLimited, 1)
-			d.Wait("whole flood", func(s daemon.Status) bool { u = s.Uplinks[0]; return u.Received >= flood })
+			d.Wait("whole flood", func(s status.Status) bool { u = s.Uplinks[0]; return u.Received >= flood })
 			if u = settled(d); u.Answered == 0 || u.Answered > flood/2 {
 				t.Errorf("%d of %d answers went to one asker", u.Answered, flood)
 			}
@@ -108,7 +108,7 @@ func TestStateful(t *testing.T) {
 			harness.Must(t, net.Node.Address("br0", "fe80::5/64"))
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, strings.Replace(config(), "interface: uplink", "interface: br0", 1)))
 			sent := 0
-			d.Wait("a full queue", func(s daemon.Status) bool {
+			d.Wait("a full queue", func(s status.Status) bool {
 				if s.Uplinks[0].Ignored[ndp.Displaced.String()] > 0 {
 					return true
 				}
@@ -132,7 +132,7 @@ func TestStateful(t *testing.T) {
 			for i := range asked {
 				p.Send(conformance.Solicitation(target(i)).Bytes())
 			}
-			d.Wait("solicitations", func(s daemon.Status) bool { return s.Uplinks[0].Received == asked })
+			d.Wait("solicitations", func(s status.Status) bool { return s.Uplinks[0].Received == asked })
 			harness.Rewrite(t, path, header+"  - {prefix: \"2001:db8:9::/64\", method: static}\n")
 			d.Reload()
 			count(d, ndp.Withdrawn, 1)

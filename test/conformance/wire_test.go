@@ -12,7 +12,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -72,9 +72,9 @@ func override(f []byte) bool { return f[58]&0x20 != 0 }
 
 // settled returns the uplink's figures once everything received is accounted
 // for: an answer is counted after it was sent.
-func settled(d *harness.Daemon) daemon.UplinkStatus {
-	var u daemon.UplinkStatus
-	d.Wait("complete account", func(s daemon.Status) bool {
+func settled(d *harness.Daemon) status.Uplink {
+	var u status.Uplink
+	d.Wait("complete account", func(s status.Status) bool {
 		u = s.Uplinks[0]
 		sum := u.Answered
 		for _, n := range u.Ignored {

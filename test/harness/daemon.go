@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
@@ -30,7 +30,7 @@ type Daemon struct {
 	tb      testing.TB
 	ns      *lab.Namespace
 	Process *os.Process
-	Client  *daemon.Client
+	Client  *control.Client
 	log     string
 	exited  chan *os.ProcessState
 }
@@ -86,8 +86,8 @@ func start(tb testing.TB, ns *lab.Namespace, sys *syscall.SysProcAttr, path stri
 		state, _ := d.Process.Wait()
 		d.exited <- state
 	}()
-	d.Client = daemon.NewClientFunc(daemon.DefaultControl, func(ctx context.Context) (net.Conn, error) {
-		return d.Dial(ctx, "unix", daemon.DefaultControl)
+	d.Client = control.NewClientFunc(control.DefaultAddress, func(ctx context.Context) (net.Conn, error) {
+		return d.Dial(ctx, "unix", control.DefaultAddress)
 	})
 	tb.Cleanup(func() {
 		_ = d.Process.Kill()

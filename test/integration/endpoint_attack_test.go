@@ -22,7 +22,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -42,7 +42,7 @@ func callControl(t *testing.T, n *harness.Network, uid uintptr, count int) []int
 				return errors.Join(err, become(0))
 			}
 			for end := time.Now().Add(time.Second); ; time.Sleep(time.Millisecond) {
-				err = unix.Connect(fd, &unix.SockaddrUnix{Name: daemon.DefaultControl})
+				err = unix.Connect(fd, &unix.SockaddrUnix{Name: control.DefaultAddress})
 				if !errors.Is(err, unix.EAGAIN) || time.Now().After(end) { // the backlog is full
 					break
 				}

@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -133,7 +133,7 @@ func squat(t *testing.T, n *harness.Network, name string, listens bool) (leave f
 func TestStrangersSocket(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
-	squat(t, n, daemon.DefaultControl, true)
+	squat(t, n, control.DefaultAddress, true)
 	var out bytes.Buffer
 	if code := command(t, n, &out, 0, "status"); code != 1 || !strings.Contains(out.String(), "not a daemon's: user 4712") {
 		t.Errorf("status ends with %d: %s", code, &out)

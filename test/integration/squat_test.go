@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
@@ -18,7 +18,7 @@ func TestSquatterLeaves(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
 	var leave []func()
-	for _, name := range []string{daemon.DefaultControl, "@ndproxyd-lock"} {
+	for _, name := range []string{control.DefaultAddress, "@ndproxyd-lock"} {
 		leave = append(leave, squat(t, n, name, true))
 	}
 	d := harness.Start(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)

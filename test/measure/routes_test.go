@@ -16,7 +16,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
-	"github.com/ndproxyd/ndproxyd/internal/daemon"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/load"
@@ -304,8 +304,8 @@ func BenchmarkChurn(b *testing.B) {
 				sent += k
 			}
 			made := <-done
-			var after daemon.UplinkStatus
-			d.Wait("account", func(st daemon.Status) bool {
+			var after status.Uplink
+			d.Wait("account", func(st status.Status) bool {
 				settled := after.Received == st.Uplinks[0].Received
 				after = st.Uplinks[0]
 				return settled

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/internal/consume"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// consumed returns what the nftables table is to keep from the kernel: unicast
+// solicitations, and packets that would go back to where they came from, on the
+// uplinks that ask for it.
+func consumed(facts []*uplink.Facts, table *rules.Table) []consume.Uplink {
+	var wanted []consume.Uplink
+	for _, f := range facts {
+		if !f.Config.ConsumeUnicast && !f.Config.DropLoops || f.Link.Index == 0 || table == nil {
+			continue
+		}
+		u := consume.Uplink{Index: f.Link.Index, MAC: f.Link.MAC}
+		if f.Config.ConsumeUnicast {
+			u.Prefixes = table.View(f.Config.Interface).Hears()
+		}
+		if f.Config.DropLoops {
+			u.Loops = loops(f.Config.Interface, table.Rules())
+		}
+		wanted = append(wanted, u)
+	}
+	return wanted
+}
+
+// loops returns the prefixes whose addresses are nobody's when no service proxy
+// has taken a packet: it must not go back to where it came from.
+func loops(uplink string, rs []rules.Rule) []netip.Prefix {
+	var ps []netip.Prefix
+	for _, r := range rs {
+		if (r.Method == rules.Services || r.Method == rules.Static) && r.Covers(uplink) {
+			ps = append(ps, r.Prefix)
+		}
+	}
+	return ps
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
+
+// inspector looks for findings while the daemon runs: at each load for the log,
+// and at each scrape for the misconfiguration metric. That reads a lot of the
+// host, so it is done by the goroutine that asks, without a lock.
+type inspector struct {
+	d *daemon
+
+	mu     sync.Mutex
+	errors map[string]*inspect.UnicastErrors // by interface
+}
+
+func newInspector(d *daemon) *inspector {
+	return &inspector{d: d, errors: make(map[string]*inspect.UnicastErrors)}
+}
+
+// Findings returns what keeps answers from being of use, on all uplinks.
+func (i *inspector) Findings() []inspect.Finding {
+	d, cfg, table := i.d, i.d.reconciler.config.Load(), i.d.store.Load()
+	gaps := make(map[string]string)
+	for _, g := range discover.Gaps(cfg, d.discoverable()) {
+		gaps[g.Interface] = g.Why
+	}
+	var found []inspect.Finding
+	for _, f := range d.uplinks.Facts() {
+		if f.Link.Index == 0 { // it is waited for, which its state tells
+			continue
+		}
+		name, host := f.Config.Interface, hostwatch.ReadUplink(f.Link)
+		found = append(found, inspect.Findings(inspect.Uplink{
+			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
+			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
+			Rules:  inspect.Holding(table.Rules(), name), Discovered: cfg.DiscoverRules, Gap: gaps[name],
+			Behind: d.judge, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
+			UnicastErrors: i.observe(f, host),
+		})...)
+	}
+	return found
+}
+
+// observe returns how many ICMPv6 errors the kernel has sent beside our answers
+// lately.
+func (i *inspector) observe(f *uplink.Facts, host hostwatch.UplinkState) uint64 {
+	i.mu.Lock()
+	seen := i.errors[f.Config.Interface]
+	if seen == nil {
+		seen = new(inspect.UnicastErrors)
+		i.errors[f.Config.Interface] = seen
+	}
+	i.mu.Unlock()
+	return seen.Observe(inspect.UnicastSample{
+		At: time.Now(), Index: host.Unreachables.Index, Errors: host.Unreachables.Sent, Answered: f.Counters.Answered[ndp.Unicast].Load(),
+	})
+}
+
+// warnings are the findings that were logged, each once while it stays.
+type warnings struct{ logged map[[2]string]bool }
+
+// log logs findings that are new. Only the reloader calls it.
+func (w *warnings) log(to *slog.Logger, found []inspect.Finding) {
+	now := make(map[[2]string]bool, len(found))
+	for _, f := range found {
+		key := [2]string{f.Interface, f.Reason}
+		now[key] = true
+		if f.Severity == inspect.Warning && !w.logged[key] {
+			to.Warn("misconfiguration: "+f.Problem, "interface", f.Interface, "reason", f.Reason, "effect", f.Effect, "remedy", f.Remedy)
+		}
+	}
+	w.logged = now
+}

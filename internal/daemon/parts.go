@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/cluster"
+	"github.com/ndproxyd/ndproxyd/internal/control"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// follower passes on what the kernel tells. It implements [task.Task].
+type follower struct {
+	d       *daemon
+	watcher *hostwatch.Watcher
+}
+
+// String implements [task.Task].
+func (f *follower) String() string { return "kernel's routes" }
+
+// Ready implements [task.Task]: the routes were read before anything runs.
+func (f *follower) Ready() error { return nil }
+
+// Run implements [task.Task]. None of the functions that it calls blocks.
+func (f *follower) Run(ctx context.Context) error {
+	return f.watcher.Run(ctx, hostwatch.Handler{Link: f.link, Routes: f.routes, Neighbor: f.d.prober.Neighbor})
+}
+
+func (f *follower) link(e hostwatch.Event) {
+	f.d.uplinks.LinkChanged(e)
+	f.d.prober.DeviceChanged(e.Index)
+	f.d.reconciler.changed()
+}
+
+func (f *follower) routes(prefixes []netip.Prefix, all bool) {
+	begin := time.Now()
+	f.d.evidence.RoutesChanged(prefixes, all)
+	f.d.figures.Updated(time.Since(begin))
+	f.d.prober.RoutesChanged(prefixes, all)
+	f.d.reconciler.changed()
+}
+
+// clusterUplinks is what package cluster sees of the uplinks.
+type clusterUplinks struct{ d *daemon }
+
+// Links implements [cluster.Uplinks].
+func (c clusterUplinks) Links() []cluster.Link {
+	var links []cluster.Link
+	for _, f := range c.d.uplinks.Facts() {
+		if f.State == uplink.Ready {
+			links = append(links, cluster.Link{
+				Name: f.Config.Interface, MAC: f.Link.MAC,
+				OnLink: discover.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
+			})
+		}
+	}
+	return links
+}
+
+// Ask implements [cluster.Uplinks].
+func (c clusterUplinks) Ask(target netip.Addr, station [6]byte) { c.d.uplinks.Ask(target, station) }
+
+// Withdraw implements [cluster.Uplinks].
+func (c clusterUplinks) Withdraw(a netip.Addr) { c.d.uplinks.Withdraw(a) }
+
+// SetPresence implements [cluster.Uplinks].
+func (c clusterUplinks) SetPresence(a netip.Addr) { c.d.uplinks.SetPresence(a) }
+
+// Appeared implements [cluster.Uplinks].
+func (c clusterUplinks) Appeared(a netip.Addr) { c.d.uplinks.Appeared(a) }
+
+// pages is what package web shows of the daemon.
+type pages struct{ d *daemon }
+
+// Status implements [web.Daemon].
+func (p pages) Status(ctx context.Context) status.Status { return p.d.Status(ctx) }
+
+// Alive implements [web.Daemon].
+func (p pages) Alive(ctx context.Context) error { return p.d.Alive(ctx) }
+
+// Waits implements [web.Daemon].
+func (p pages) Waits() []string {
+	var waits []string
+	for _, w := range p.d.cluster.Waits() {
+		waits = append(waits, "kubernetes waits for "+w)
+	}
+	return waits
+}
+
+// Uplinks implements [web.Daemon].
+func (p pages) Uplinks() []*uplink.Facts { return p.d.uplinks.Facts() }
+
+// Table implements [web.Daemon].
+func (p pages) Table() *rules.Table { return p.d.store.Load() }
+
+// Updates implements [web.Daemon].
+func (p pages) Updates() uint64 { return p.d.store.Updates() }
+
+// Cluster implements [web.Daemon].
+func (p pages) Cluster() *status.Cluster { return p.d.cluster.Status() }
+
+// Findings implements [web.Daemon].
+func (p pages) Findings() map[string][]string {
+	found := make(map[string][]string)
+	for _, f := range p.d.inspector.Findings() {
+		if f.Severity == inspect.Warning {
+			found[f.Interface] = append(found[f.Interface], f.Reason)
+		}
+	}
+	return found
+}
+
+// Feeds implements [control.Daemon].
+func (d *daemon) Feeds() []control.Feed {
+	var feeds []control.Feed
+	for _, f := range d.uplinks.Facts() {
+		feeds = append(feeds, control.Feed{Interface: f.Config.Interface, Recent: f.Recent})
+	}
+	return feeds
+}
+
+// defaults returns the devices with an IPv6 default route.
+func (d *daemon) defaults() []discover.DefaultDevice {
+	var out []discover.DefaultDevice
+	for _, dev := range d.routes.DefaultDevices() {
+		out = append(out, discover.DefaultDevice{Name: dev.Name, Ethernet: dev.Neighbors})
+	}
+	return out
+}
+
+// noUplink says in one sentence why there is no uplink.
+func (d *daemon) noUplink() string { return discover.NoUplink(d.defaults()) }
+
+// summary is one line about the uplinks, for people who ask the service manager.
+func (d *daemon) summary() string {
+	var parts []string
+	for _, f := range d.uplinks.Facts() {
+		if f.State == uplink.Ready {
+			parts = append(parts, "answering on "+f.Config.Interface)
+		} else {
+			parts = append(parts, "waiting for "+f.Config.Interface+": "+f.Why)
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"waiting for an uplink: " + d.noUplink()}
+	}
+	if !d.figures.Reload().Successful {
+		parts = append(parts, "the last reload failed, and the configuration before it is in force")
+	}
+	return strings.Join(parts, "; ")
+}

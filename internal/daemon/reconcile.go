@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+)
+
+// reconciler brings uplinks, rules and settings into line with the configuration,
+// the kernel and the cluster. Whatever changes only wakes it up; it then looks at
+// everything as it is, so that a thousand changes cost one look more and no event
+// can be missed. It implements [task.Task].
+type reconciler struct {
+	d    *daemon
+	wake chan struct{} // has room for one
+
+	config atomic.Pointer[config.Config] // in force; nil before the first
+	hops   map[string]hops               // as the uplinks were told; its goroutine's
+}
+
+// hops are the next hops through one uplink, and the device that they are of.
+type hops struct {
+	index int
+	all   []netip.Addr
+	first []netip.Addr
+}
+
+func newReconciler(d *daemon) *reconciler {
+	return &reconciler{d: d, wake: make(chan struct{}, 1), hops: make(map[string]hops)}
+}
+
+// String implements [task.Task].
+func (r *reconciler) String() string { return "reconciler" }
+
+// Ready implements [task.Task]: a table is published.
+func (r *reconciler) Ready() error {
+	if r.d.store.Load() == nil {
+		return fmt.Errorf("no rules are in force yet")
+	}
+	return nil
+}
+
+// changed asks for another look. It never blocks.
+func (r *reconciler) changed() {
+	select {
+	case r.wake <- struct{}{}:
+	default: // it will look anyhow
+	}
+}
+
+// Run implements [task.Task]. It also takes configurations over, so that nothing
+// changes while one does.
+func (r *reconciler) Run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case round := <-r.d.pulse:
+			close(round)
+		case <-r.wake:
+			if err := r.reconcile(false); err != nil {
+				r.d.trouble.Report("rules", err)
+			}
+		case l := <-r.d.reloads.loaded:
+			l.done <- r.d.takeOver(l)
+		}
+	}
+}
+
+// reconcile looks at everything once. renew is for a new configuration, which is
+// published even where nothing differs. The error is about the rules; the old
+// ones stay in force then.
+func (r *reconciler) reconcile(renew bool) error {
+	d, cfg := r.d, r.config.Load()
+	configs := discover.Uplinks(cfg, d.defaults(), r.names())
+	names := make([]string, len(configs))
+	for i, c := range configs {
+		names[i] = c.Interface
+	}
+	d.evidence.SetUplinks(r.indices(names))
+	if renew || !slices.Equal(names, r.names()) {
+		d.uplinks.Configure(configs)
+	}
+	r.tellHops()
+	rs := discover.Rules(cfg, d.discoverable(), d.cluster.ServiceCIDRs())
+	var err error
+	if renew || !slices.EqualFunc(rs, d.store.Load().Rules(), discover.SameRule) {
+		if err = d.store.SetRules(rs); err == nil {
+			d.prober.RulesChanged()
+		}
+	}
+	d.keeper.Want(consumed(d.uplinks.Facts(), d.store.Load()))
+	d.cluster.UplinksChanged()
+	d.manager.Status(d.summary())
+	return err
+}
+
+// names returns the interfaces of the uplinks.
+func (r *reconciler) names() []string {
+	var names []string
+	for _, f := range r.d.uplinks.Facts() {
+		names = append(names, f.Config.Interface)
+	}
+	return names
+}
+
+// indices returns the devices of the uplinks: those that have the names, and
+// those that an uplink follows since they were renamed.
+func (r *reconciler) indices(names []string) []int {
+	var indices []int
+	for _, name := range names {
+		if i := r.d.routes.Index(name); i != 0 {
+			indices = append(indices, int(i))
+		}
+	}
+	for _, f := range r.d.uplinks.Facts() {
+		if i := f.Link.Index; i != 0 && slices.Contains(names, f.Config.Interface) {
+			indices = append(indices, i)
+		}
+	}
+	slices.Sort(indices)
+	return slices.Compact(indices)
+}
+
+// tellHops tells the uplinks who the routes through them lead to, where that has
+// changed.
+func (r *reconciler) tellHops() {
+	next := make(map[string]hops)
+	for _, u := range r.d.uplinks.All() {
+		f := u.Facts()
+		index := f.Link.Index
+		if index == 0 { // it has not looked at its interface yet
+			index = int(r.d.routes.Index(f.Config.Interface))
+		}
+		h := r.d.routes.HopsOf(index)
+		now, was := hops{index, h.All, h.Default}, r.hops[f.Config.Interface]
+		if now.index != was.index || !slices.Equal(now.all, was.all) || !slices.Equal(now.first, was.first) {
+			u.SetHops(h)
+		}
+		next[f.Config.Interface] = now
+	}
+	r.hops = next
+}
+
+// discoverable returns what rules are discovered from.
+func (d *daemon) discoverable() []discover.Uplink {
+	var ups []discover.Uplink
+	for _, f := range d.uplinks.Facts() {
+		ups = append(ups, discover.Uplink{
+			Interface: f.Config.Interface, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
+			OnLinkRoutes: d.routes.HopsOf(f.Link.Index).OnLink,
+		})
+	}
+	return ups
+}
+
+// aliveTimeout is how long the daemon's loops may take to show that they run. A
+// load of a large table takes a fraction of it.
+const aliveTimeout = 5 * time.Second
+
+// Alive makes the reconciler, each uplink's task and each receive loop go round
+// once, and returns nil when all have. What it asks for is work that an answer
+// needs as well, so it tells more than a ticker would.
+func (d *daemon) Alive(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
+	defer cancel()
+	round := make(chan struct{})
+	select {
+	case d.pulse <- round:
+	case <-ctx.Done():
+		return fmt.Errorf("the reconciler does not go round: %w", ctx.Err())
+	}
+	<-round
+	return d.uplinks.Alive(ctx)
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/behind"
+	"github.com/ndproxyd/ndproxyd/internal/cluster"
+	"github.com/ndproxyd/ndproxyd/internal/consume"
+	"github.com/ndproxyd/ndproxyd/internal/control"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/kernel"
+	"github.com/ndproxyd/ndproxyd/internal/probe"
+	"github.com/ndproxyd/ndproxyd/internal/process"
+	"github.com/ndproxyd/ndproxyd/internal/task"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/internal/web"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// daemon is one running instance: its parts, and what they share.
+type daemon struct {
+	options Options
+	log     *slog.Logger
+	started time.Time
+	origin  atomic.Pointer[string] // of the configuration in force
+	trouble *task.Trouble
+	pulse   chan chan struct{} // the reconciler has to show that it runs, see Alive
+
+	store    *rules.Store
+	routes   *hostwatch.Routes
+	judge    *behind.Judge
+	evidence *kernel.Evidence
+	uplinks  *uplink.Set
+	prober   *probe.Prober
+	cluster  *cluster.Manager
+	keeper   *consume.Keeper
+
+	reconciler *reconciler
+	reloads    *reloader
+	manager    *process.Notifier
+	figures    *web.Figures
+	web        *web.Server
+	reviewer   *k8swatch.Reviewer // nil without token reviews
+	inspector  *inspector
+	group      *task.Group
+}
+
+// Run answers solicitations until ctx ends, and returns nil then. It fails at
+// start only: with the loader's error, or with one that wraps [ErrPrivilege],
+// [process.ErrRunning] or [cluster.ErrKubernetes]. An uplink that is missing or
+// unusable is waited for.
+func Run(ctx context.Context, o Options) error {
+	first := load{begin: time.Now()}
+	var err error
+	if first.config, err = o.Load(); err != nil {
+		return err
+	}
+	first.origin = o.Origin()
+	if err := ndp.CheckPrivilege(); err != nil {
+		if errors.Is(err, os.ErrPermission) {
+			return fmt.Errorf("%w: %w", ErrPrivilege, err)
+		}
+		return err
+	}
+	unlock, err := process.Lock(ctx, process.Options{Name: o.Name, Log: o.Log})
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
+		return err
+	}
+	defer unlock() // after the sockets are closed
+	watcher, err := hostwatch.Watch()
+	if err != nil {
+		return err
+	}
+	d := build(o, watcher)
+	if err := d.takeOver(first); err != nil {
+		watcher.Close()
+		return err
+	}
+	context.AfterFunc(ctx, d.manager.Stopping)
+	err = d.group.Run(ctx)
+	o.Log.Info("stopped")
+	return err
+}
+
+// build makes the parts, in the order in which they need each other.
+func build(o Options, watcher *hostwatch.Watcher) *daemon {
+	d := &daemon{
+		options: o, log: o.Log, started: time.Now(), trouble: task.NewTrouble(o.Log), pulse: make(chan chan struct{}),
+		store: new(rules.Store), routes: watcher.Routes,
+		manager: process.NewNotifier(o.Manager, o.Log), figures: web.NewFigures(),
+	}
+	d.judge = behind.New(d.routes, behind.DefaultPolicy())
+	d.store.ResolveDevices(d.routes.Index)
+	d.reconciler = newReconciler(d)
+	d.reloads = &reloader{d: d, loaded: make(chan load)}
+	d.prober = probe.New(probe.Config{
+		Store: d.store, Devices: d.routes, Wires: probe.KernelWires{Routes: d.routes}, Log: o.Log,
+		ReadLink:  func(index int) (rules.Link, error) { return hostwatch.ReadLink("", index) },
+		Open:      func() (probe.Socket, error) { return ndp.OpenProbeSocket() },
+		Neighbors: hostwatch.ReadNeighbors,
+	})
+	d.cluster = cluster.New(cluster.Options{
+		Store: d.store, Uplinks: clusterUplinks{d}, Log: o.Log,
+		Holder: k8swatch.NewHolder(fmt.Sprint(os.Getpid())), Observe: d.figures.Updated, Changed: d.reconciler.changed,
+	})
+	d.uplinks = uplink.NewSet(uplink.Options{
+		Store: d.store, System: uplink.Kernel{Watcher: watcher}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
+	})
+	d.evidence = kernel.New(d.judge, d.store, d.uplinks.Appeared)
+	d.keeper = consume.NewKeeper(func() (consume.Setter, error) { return consume.Open() }, o.Log)
+	d.inspector = newInspector(d)
+	d.web = web.New(web.Options{Daemon: pages{d}, Figures: d.figures, Reasons: inspect.Reasons(), Version: o.Version, Log: o.Log})
+	// Who needs others ends before them: service addresses are handed over while
+	// the uplinks still answer, and the pages go first.
+	tasks := []task.Task{
+		d.uplinks, d.keeper, d.prober, &follower{d, watcher}, d.reconciler, d.cluster,
+		control.New(control.Options{Address: o.Control, Daemon: d, Log: o.Log}),
+	}
+	tasks = append(tasks, d.web.Tasks()...)
+	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, d.manager.NewWatchdog(d.Alive))...)
+	return d
+}
