@@ -85,19 +85,24 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		}
 		result.Findings = append(result.Findings, found...)
 	}
-	result.Findings = append(result.Findings, nothing(result, defaults)...)
+	result.Findings = append(result.Findings, nothing(c, result, defaults)...)
 	return result, nil
 }
 
 // nothing returns the finding of a host on which nothing would be answered for a
 // reason that no uplink has told yet.
-func nothing(i Inspection, defaults []discover.DefaultDevice) []Finding {
+func nothing(c *config.Config, i Inspection, defaults []discover.DefaultDevice) []Finding {
 	const effect = "nothing is answered"
 	switch {
 	case len(i.Uplinks) == 0:
 		return []Finding{{
 			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + discover.NoUplink(defaults), Effect: effect,
 			Remedy: `name the interface that faces the router, with "--interface NAME" or under "uplinks" in the configuration`,
+		}}
+	case i.Rules == 0 && !c.DiscoverRules:
+		return []Finding{{
+			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: the configuration's list is empty", Effect: effect,
+			Remedy: "add rules, or leave the list out: rules are then discovered from the on-link prefixes of the uplinks",
 		}}
 	case i.Rules == 0 && len(i.Findings) == 0:
 		var states []string
