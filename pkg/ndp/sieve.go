@@ -79,7 +79,7 @@ func (s *sieve) bits(a netip.Addr) [4]uint32 {
 	low, high := uint32(h), uint32(h>>32)|1 //nolint:gosec // the two halves of a hash
 	var bits [4]uint32
 	for i := range bits {
-		bits[i] = (low + uint32(i)*high) % sieveBits //nolint:gosec // 0 to 3
+		bits[i] = (low + uint32(i)*high) % sieveBits
 	}
 	return bits
 }

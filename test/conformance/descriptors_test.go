@@ -33,9 +33,9 @@ func TestOutOfDescriptors(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer l.Close() //nolint:errcheck // the test is over
+		defer l.Close()
 		m := ndp.NewMembership(rules.MembershipJoin, l)
-		defer m.Close() //nolint:errcheck // the test is over
+		defer m.Close()
 		narrow, err := rules.Compile([]rules.Rule{{Prefix: netip.PrefixFrom(conformance.Pod, 128), Method: rules.Static}})
 		if err != nil {
 			return err

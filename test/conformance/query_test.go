@@ -34,7 +34,7 @@ func TestSettle(t *testing.T) {
 		})
 		return err
 	}))
-	defer l.Close() //nolint:errcheck // the test is over
+	defer l.Close()
 	harness.Must(t, l.SetAllMulticast(true))
 	p := harness.OpenPort(t, net.Router, harness.RouterPort)
 	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
