@@ -60,10 +60,11 @@ const (
 // counts only shortly after a question. One that comes at another time shows that
 // it is forged, and the claim begins anew after a rest.
 //
-// Questions go by multicast (RFC 4861 §7.2.2), so they are bounded: a forged
-// frame costs at most one, and all of them together at most ten a second and
-// uplink. A forged solicitation costs an answer of the same length besides, which
-// goes to one station.
+// Questions go by multicast (RFC 4861 §7.2.2) and reach many stations, so they are
+// bounded to ten a second and uplink. The amplification is this: a forged
+// advertisement makes us send one frame at most, the question, and a forged
+// solicitation two, its answer to one station besides. None is longer than the
+// forged frame.
 //
 // Claims send nothing themselves and are not safe for concurrent use.
 type Claims struct {

@@ -3,7 +3,6 @@
 package ndp
 
 import (
-	"container/heap"
 	"math/rand/v2"
 	"time"
 )
@@ -22,15 +21,24 @@ type delayed struct {
 
 // delayQueue orders delayed answers by the time at which they are due. It keeps
 // solicitations and not answers: the interface and the rules may change while
-// they wait.
-type delayQueue struct{ heap dueHeap }
+// they wait. It is a binary heap of its own, as container/heap would allocate for
+// each of them.
+type delayQueue struct{ heap []delayed }
 
 // full reports whether there is no room for one more.
 func (q *delayQueue) full() bool { return len(q.heap) >= maxDelayed }
 
 // add puts a solicitation in that is due at a time. There has to be room.
 func (q *delayQueue) add(due int64, delay time.Duration, k Kind, s *Solicitation) {
-	heap.Push(&q.heap, delayed{due: due, delay: delay, kind: k, s: *s})
+	q.heap = append(q.heap, delayed{due: due, delay: delay, kind: k, s: *s})
+	for i := len(q.heap) - 1; i > 0; {
+		parent := (i - 1) / 2
+		if q.heap[parent].due <= q.heap[i].due {
+			return
+		}
+		q.heap[parent], q.heap[i] = q.heap[i], q.heap[parent]
+		i = parent
+	}
 }
 
 // randomDelay returns a uniformly distributed random time up to limit (RFC 4861
@@ -47,21 +55,23 @@ func (q *delayQueue) next() (due int64, ok bool) {
 	return q.heap[0].due, true
 }
 
-// pop takes the first answer out.
-func (q *delayQueue) pop() delayed { return heap.Pop(&q.heap).(delayed) }
-
-// dueHeap is the heap.Interface below a delayQueue.
-type dueHeap []delayed
-
-func (h dueHeap) Len() int           { return len(h) }
-func (h dueHeap) Less(i, j int) bool { return h[i].due < h[j].due }
-func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
-
-// Push and Pop are for container/heap only.
-func (h *dueHeap) Push(x any) { *h = append(*h, x.(delayed)) }
-func (h *dueHeap) Pop() any {
-	old := *h
-	last := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return last
+// pop takes the first answer out. There has to be one.
+func (q *delayQueue) pop() delayed {
+	first, last := q.heap[0], len(q.heap)-1
+	q.heap[0] = q.heap[last]
+	q.heap = q.heap[:last]
+	for i := 0; ; {
+		child := 2*i + 1
+		if child >= last {
+			return first
+		}
+		if child+1 < last && q.heap[child+1].due < q.heap[child].due {
+			child++
+		}
+		if q.heap[i].due <= q.heap[child].due {
+			return first
+		}
+		q.heap[child], q.heap[i] = q.heap[i], q.heap[child]
+		i = child
+	}
 }

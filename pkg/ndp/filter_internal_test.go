@@ -129,6 +129,22 @@ func TestDelayQueue(t *testing.T) {
 	}
 }
 
+// TestDelayQueueNoAllocation keeps delayed answers off the heap.
+func TestDelayQueueNoAllocation(t *testing.T) {
+	var q delayQueue
+	for range 100 {
+		q.add(randomDelay(1e9), 0, Multicast, new(Solicitation))
+	}
+	var s Solicitation
+	n := testing.AllocsPerRun(1000, func() {
+		q.pop()
+		q.add(randomDelay(1e9), 0, Multicast, &s)
+	})
+	if n != 0 {
+		t.Errorf("%g allocations", n)
+	}
+}
+
 func TestHistogram(t *testing.T) {
 	t.Parallel()
 	var h Histogram
