@@ -54,8 +54,8 @@ func hostRoute(a netip.Addr, device int) *netlink.Route {
 	}
 }
 
-// HostRoutes returns the routes of this program that were there when the tables
-// were read.
+// HostRoutes returns the routes of this program that the kernel had when the
+// Watcher was opened: those that an earlier run left behind.
 func (r *Routes) HostRoutes() []HostRoute {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -89,8 +89,8 @@ func parsePolicy(b []byte) (policyRule, bool) {
 	return r, true
 }
 
-// selector shows an attribute that makes a rule hold for some packets only, ""
-// where it does not.
+// selector shows an attribute that makes a rule apply to some packets only, "" for
+// one that does not.
 func selector(kind uint16, v, header []byte) string {
 	prefix := func(bits byte) string {
 		a, _ := netip.AddrFromSlice(v)

@@ -11,8 +11,9 @@ import (
 )
 
 // Routes is a copy of the routing tables that the kernel looks at for every
-// packet, in its order. Tables that policy rules choose by more than that, by a
-// mark, a source or an interface, are not followed; Policy names these rules.
+// packet, in its order, and of the devices that routes lead to. Tables that policy
+// rules choose only for some packets, by a mark, a source or an interface, are not
+// followed; Policy names these rules. Link-local and multicast routes are left out.
 type Routes struct {
 	mu      sync.RWMutex
 	order   []uint32          // tables, as the kernel looks at them
@@ -85,7 +86,7 @@ func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Pref
 	r.count(msg.Prefix, before, -1)
 	r.count(msg.Prefix, after, 1)
 	at := slices.Index(r.order, msg.Table)
-	if at < 0 { // looked at for its next hops only
+	if at < 0 { // kept for its next hops only
 		return nil, false
 	}
 	changed = []netip.Prefix{msg.Prefix}
@@ -167,7 +168,8 @@ func (r *Routes) SetDevice(d Device, gone bool) (changed, unsure bool) {
 	return used && !gone && old.Name != "" && old != d, unsure
 }
 
-// Policy returns the policy rules that are not followed, for people.
+// Policy returns the policy rules that are not followed, as "ip -6 rule" shows
+// them.
 func (r *Routes) Policy() []string {
 	r.mu.RLock()
 	defer r.mu.RUnlock()

@@ -21,8 +21,8 @@ const (
 	messageBuffer = 64 << 10
 )
 
-// socket is a subscription to rtnetlink groups. Unlike the one of the netlink
-// library it takes many messages in one go, without allocating for each.
+// socket is a subscription to rtnetlink groups. Unlike that of the netlink library
+// it receives many messages in one go, without an allocation for each.
 type socket struct {
 	file *os.File
 	raw  syscall.RawConn
@@ -63,17 +63,17 @@ func setUp(fd int, groups []uint) error {
 // errOverrun means that the kernel had no room for events and dropped some.
 var errOverrun = errors.New("events were lost")
 
-// receive waits for events and hands all that are there to handle, message by
-// message, which must not keep them. It returns errOverrun after a loss.
+// receive waits for events and calls handle for each message that is there. handle
+// must not keep the message. The error is errOverrun when events were lost.
 func (s *socket) receive(handle func(hdr *unix.NlMsghdr, data []byte)) error {
 	var inner error
-	took := false
+	received := false
 	err := s.raw.Read(func(fd uintptr) bool {
 		for range maxBatch {
 			n, from, err := unix.Recvfrom(int(fd), s.buf, 0)
 			switch {
 			case errors.Is(err, unix.EAGAIN):
-				return took
+				return received
 			case errors.Is(err, unix.EINTR):
 				continue
 			case errors.Is(err, unix.ENOBUFS):
@@ -83,7 +83,7 @@ func (s *socket) receive(handle func(hdr *unix.NlMsghdr, data []byte)) error {
 				inner = os.NewSyscallError("recvfrom", err)
 				return true
 			}
-			took = true
+			received = true
 			if nl, ok := from.(*unix.SockaddrNetlink); ok && nl.Pid == 0 { // any process may send here
 				split(s.buf[:n], handle)
 			}
@@ -140,7 +140,7 @@ func (s *socket) queued() (used uint32) {
 	return used
 }
 
-// maxBatch is how many events are taken before what they mean is passed on.
+// maxBatch bounds how many events are received before the handlers hear of them.
 const maxBatch = 1024
 
 // split hands the messages of a datagram to handle.

@@ -12,7 +12,7 @@ import (
 )
 
 // table is one of the kernel's IPv6 routing tables: all paths of each prefix,
-// ordered by metric and then as the kernel tells them. Lists of paths are shared
+// ordered by metric and then in the kernel's order. Lists of paths are shared
 // by many prefixes and never changed.
 type table struct {
 	paths bart.Table[*[]Path]

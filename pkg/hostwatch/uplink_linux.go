@@ -14,16 +14,17 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// UplinkState is what of the host may keep an uplink from its work.
+// UplinkState is what the host is set up with that may keep an uplink from
+// answering.
 type UplinkState struct {
 	// AcceptRA is the setting of that name.
 	AcceptRA string
 	// Proxied are the kernel's own proxy entries on the uplink.
 	Proxied []netip.Addr
-	// Ingress names what looks at frames before a packet socket does, "" for
-	// nothing that was found.
+	// Ingress names what handles frames before a packet socket gets them, ""
+	// when nothing was found.
 	Ingress string
-	// XDP is true where a program sees frames before everything else.
+	// XDP is true when an XDP program is attached, which sees frames first.
 	XDP bool
 	// Snooping is true for a bridge that snoops MLD.
 	Snooping bool
@@ -48,8 +49,8 @@ func (u Unreachables) Since(before Unreachables) uint64 {
 	return u.Sent - before.Sent
 }
 
-// ReadUplink reads the state of a link. What cannot be read, for want of a
-// privilege or of a feature of the kernel, is left out.
+// ReadUplink reads the state of a link. What cannot be read because a privilege or
+// a feature of the kernel is missing is left out.
 func ReadUplink(l rules.Link) UplinkState {
 	name := filepath.Base(l.Name)
 	s := UplinkState{
