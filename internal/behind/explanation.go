@@ -27,6 +27,10 @@ func (j *Judge) Explain(a netip.Addr) (e Explanation) {
 
 func (v evidence) explain(a netip.Addr) Explanation {
 	e := Explanation{NotFollowed: v.tables.Policy()}
+	if a.IsLinkLocalUnicast() || a.IsMulticast() { // hostwatch leaves their routes out
+		e.Why = "a link-local or multicast address belongs to one link, and is never behind this node"
+		return e
+	}
 	d, ok := v.tables.Decide(netip.PrefixFrom(a, a.BitLen()))
 	if !ok {
 		e.Why = "the kernel has no route for the address"

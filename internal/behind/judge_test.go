@@ -189,6 +189,24 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestLinkLocal explains an address that each device has a route to.
+func TestLinkLocal(t *testing.T) {
+	t.Parallel()
+	r := testRoutes()
+	r.Apply(message("fe80::/64", dev(pod1)), 0, false)
+	r.Apply(message("::/0", dev(uplink)), 0, false)
+	j := behind.New(r, behind.DefaultPolicy())
+	const why = "a link-local or multicast address belongs to one link, and is never behind this node"
+	for _, a := range []string{"fe80::1", "ff02::1"} {
+		if e := j.Explain(netip.MustParseAddr(a)); e.Behind || e.Why != why || e.Route != "" {
+			t.Errorf("%s is explained as %+v", a, e)
+		}
+	}
+	if j.LeadsBehind(netip.MustParsePrefix("fe80::/64")) {
+		t.Error("link-local addresses are behind")
+	}
+}
+
 func TestSetUplinks(t *testing.T) {
 	t.Parallel()
 	j := behind.New(testRoutes(), behind.DefaultPolicy())

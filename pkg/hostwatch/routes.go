@@ -58,9 +58,9 @@ func NewRoutes() *Routes {
 
 // Apply follows one message, and returns the prefixes for which the kernel may
 // decide otherwise now. flags are those of the netlink header; gone is true for
-// RTM_DELROUTE. unsure is true where the message does not tell all: which of
-// several routes of one metric is replaced, and where among them a new one
-// stands.
+// RTM_DELROUTE. unsure is true where the message does not tell which of several
+// routes of one metric is replaced. A new one always comes after those of its
+// metric (fib6_add_rt2node of the kernel).
 func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Prefix, unsure bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -95,7 +95,7 @@ func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Pref
 			changed = append(changed, p)
 		}
 	}
-	return changed, mixed(before) || mixed(after)
+	return changed, flags&unix.NLM_F_REPLACE != 0 && (mixed(before) || mixed(after))
 }
 
 // isOfLink reports whether all addresses of a prefix are link-local or multicast:

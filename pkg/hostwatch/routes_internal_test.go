@@ -130,6 +130,80 @@ func TestReplace(t *testing.T) {
 	first(pod2)
 }
 
+// TestUnsure tells which messages leave open what the kernel did.
+func TestUnsure(t *testing.T) {
+	t.Parallel()
+	const p = "2001:db8:1::/64"
+	anycast := func(index int32) Path { return Path{Kind: unix.RTN_ANYCAST, Index: index} }
+	tests := []struct {
+		name   string
+		before []Route
+		change Route
+		flags  uint16
+		want   bool
+	}{
+		{"new", nil, message(p, dev(pod1)), 0, false},
+		{"on one more device", []Route{message(p, dev(pod1))}, message(p, dev(pod2)), 0, false},
+		{"replaces the only one", []Route{message(p, dev(pod1))}, message(p, dev(pod2)), unix.NLM_F_REPLACE, false},
+		{"replaces one of two", []Route{message(p, dev(pod1)), message(p, dev(pod2))}, message(p, dev(bridge)), unix.NLM_F_REPLACE, true},
+		{"several next hops replace a plain one", []Route{message(p, dev(pod1))}, message(p, via("fe80::1", pod1), via("fe80::2", pod2)), unix.NLM_F_REPLACE, true},
+		{"replaces one of two that do not forward", []Route{message(p, anycast(pod1)), message(p, anycast(pod2))}, message(p, anycast(pod1)), unix.NLM_F_REPLACE, false},
+		{"link-local", []Route{message("fe80::/64", dev(pod1)), message("fe80::/64", dev(pod2))}, message("fe80::/64", dev(bridge)), unix.NLM_F_REPLACE, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := testRoutes()
+			for _, msg := range tt.before {
+				r.Apply(msg, 0, false)
+			}
+			if _, unsure := r.Apply(tt.change, tt.flags, false); unsure != tt.want {
+				t.Errorf("unsure is %t", unsure)
+			}
+		})
+	}
+}
+
+// TestDevices finds devices by name through renamings, and tells when a change of
+// a device matters.
+func TestDevices(t *testing.T) {
+	t.Parallel()
+	r := testRoutes()
+	r.SetDevice(Device{Index: pod1, Name: "new", Kind: "veth", Neighbors: true}, false)
+	r.SetDevice(Device{Index: pod2, Name: "pod1", Kind: "veth", Neighbors: true}, false)
+	for name, want := range map[string]int32{"new": pod1, "pod1": pod2, "pod2": 0, "eth0": uplink} {
+		if got := r.Index(name); got != want {
+			t.Errorf("index of %s is %d", name, got)
+		}
+	}
+	r.SetDevice(Device{Index: pod1}, true)
+	if r.Has(pod1) || r.Index("new") != 0 || r.Name(pod1) != "3" {
+		t.Error("the device is not gone")
+	}
+	r.Apply(message("2001:db8:1::/64", via("fe80::1", pod2), via("fe80::2", bridge)), 0, false)
+	several := message("2001:db8:2::/64", via("fe80::1", uplink), via("fe80::2", tun))
+	several.Several = []int32{uplink, tun}
+	r.Apply(several, 0, false)
+	tests := []struct {
+		name            string
+		device          Device
+		gone            bool
+		changed, unsure bool
+	}{
+		{"no route leads there", Device{Index: wireguard, Name: "wg0", Kind: "other"}, false, false, false},
+		{"other facts", Device{Index: bridge, Name: "br0", Kind: "vxlan", Neighbors: true}, false, true, false},
+		{"up", Device{Index: bridge, Name: "br0", Kind: "vxlan", Neighbors: true, Up: true}, false, false, false},
+		{"up, with several next hops", Device{Index: tun, Name: "tun0", Kind: "tun", Up: true}, false, false, true},
+		{"gone, with several next hops", Device{Index: tun}, true, false, true},
+		{"new", Device{Index: 99, Name: "veth9", Kind: "veth", Up: true}, false, false, false},
+	}
+	for _, tt := range tests { // in order
+		if changed, unsure := r.SetDevice(tt.device, tt.gone); changed != tt.changed || unsure != tt.unsure {
+			t.Errorf("%s: changed %t, unsure %t", tt.name, changed, unsure)
+		}
+	}
+}
+
 // TestNextHopObject ends a route of which the kernel names a part only.
 func TestNextHopObject(t *testing.T) {
 	t.Parallel()
