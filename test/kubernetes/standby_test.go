@@ -37,6 +37,7 @@ func standing(ds []*harness.Daemon) (by []int) {
 // server comes after them. Those who came first stay, and the others know nothing
 // of services until there is a seat.
 func TestStandby(t *testing.T) {
+	t.Parallel()
 	const nodes = ownership.MaxAnnouncers + 4
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, nodes)
