@@ -96,7 +96,12 @@ func TestRefusedTable(t *testing.T) {
 					time.Sleep(5 * time.Millisecond) // each is an event of its own
 				}
 				if asked {
-					time.Sleep(6 * time.Second) // the table is tried again by then
+					time.Sleep(time.Second)
+					before := wakeUps(t, d.Process.Pid)
+					time.Sleep(6 * time.Second) // the table is tried again by then, once
+					if got := wakeUps(t, d.Process.Pid) - before; got > 60 {
+						t.Errorf("%d wake-ups in six seconds of rest", got)
+					}
 				}
 				link, err := n.Node.Link.LinkByName(harness.Uplink)
 				harness.Must(t, err)
