@@ -25,7 +25,8 @@ func TestOutOfDescriptors(t *testing.T) {
 	_, _ = d.Get("/metrics") // the endpoint is open
 	router := harness.NewSteady(t, n.Router, harness.RouterPort, nth(0))
 	var before unix.Rlimit
-	harness.Must(t, unix.Prlimit(d.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: 4096}, &before))
+	harness.Must(t, unix.Prlimit(d.Process.Pid, unix.RLIMIT_NOFILE, nil, &before))
+	harness.Must(t, unix.Prlimit(d.Process.Pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: 3, Max: before.Max}, nil))
 	t.Log("links and routes change, and somebody calls")
 	link, err := n.Node.Link.LinkByName(harness.Uplink)
 	harness.Must(t, err)

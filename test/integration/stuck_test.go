@@ -73,9 +73,9 @@ func TestRefusedTable(t *testing.T) {
 				if foreign {
 					nft(t, n.Node, "add", "table", "ip6", "ndproxyd")
 				}
-				config := "version: 1\nuplinks: [{interface: uplink}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: route}]\n"
+				config := "version: 1\nuplinks: [{interface: uplink, gratuitous: none}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: route}]\n"
 				if asked {
-					config = "version: 1\nuplinks: [{interface: uplink, consume_unicast: true}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: route}]\n"
+					config = "version: 1\nuplinks: [{interface: uplink, gratuitous: none, consume_unicast: true}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: route}]\n"
 				}
 				path := harness.PublicConfig(t, config)
 				var d *harness.Daemon
@@ -86,7 +86,7 @@ func TestRefusedTable(t *testing.T) {
 				}
 				d.WaitReady()
 				if asked {
-					harness.Eventually(t, "word about the table", func() bool { return contains(d.Log(), "consume_unicast") })
+					harness.Eventually(t, "word about the table", func() bool { return contains(d.Log(), "nftables table") || contains(d.Log(), "needs the capability CAP_NET_ADMIN") || contains(d.Log(), "consume_unicast") })
 				}
 				p := harness.OpenPort(t, n.Router, harness.RouterPort)
 				median[asked] = follows(t, n.Node, "pods", p, 0, 20)[10]

@@ -60,8 +60,8 @@ func TestProbeOnTunnel(t *testing.T) {
 	for _, args := range [][]string{{"check", "--config", path}, {"convert", path}} {
 		var out bytes.Buffer
 		command(t, n, &out, 0, args...)
-		if !contains(out.String(), "tun0") || !contains(out.String(), "neighbor") {
-			t.Errorf("%s does not say that tun0 has no neighbor discovery: %s", args[0], &out)
+		if !contains(out.String(), "tun0 looks like a tunnel") {
+			t.Errorf("%s does not say that nobody can be asked on tun0: %s", args[0], &out)
 		}
 	}
 }
