@@ -86,7 +86,9 @@ func TestRefusedTable(t *testing.T) {
 				}
 				d.WaitReady()
 				if asked {
-					harness.Eventually(t, "word about the table", func() bool { return contains(d.Log(), "nftables table") || contains(d.Log(), "needs the capability CAP_NET_ADMIN") || contains(d.Log(), "consume_unicast") })
+					harness.Eventually(t, "word about the table", func() bool {
+						return contains(d.Log(), "nftables table") || contains(d.Log(), "needs the capability CAP_NET_ADMIN") || contains(d.Log(), "consume_unicast")
+					})
 				}
 				p := harness.OpenPort(t, n.Router, harness.RouterPort)
 				median[asked] = follows(t, n.Node, "pods", p, 0, 20)[10]
