@@ -32,14 +32,20 @@ func (f *follower) Ready() error { return nil }
 
 // Run implements [task.Task]. None of the functions that it calls blocks.
 func (f *follower) Run(ctx context.Context) error {
-	return f.watcher.Run(ctx, hostwatch.Handler{Link: f.link, Routes: f.routes, Neighbor: f.d.prober.Neighbor})
+	return f.watcher.Run(ctx, hostwatch.Handler{Link: f.link, Routes: f.routes, Neighbor: f.d.prober.Neighbor, Failed: f.failed})
 }
 
 func (f *follower) link(e hostwatch.Event) {
 	f.d.uplinks.LinkChanged(e)
+	if e.What == hostwatch.WhatStations { // on which nothing else depends
+		return
+	}
 	f.d.prober.DeviceChanged(e.Index)
 	f.d.reconciler.changed()
 }
+
+// failed says what could not be read, which is tried again.
+func (f *follower) failed(err error) { f.d.trouble.Report("follow the kernel", err) }
 
 func (f *follower) routes(prefixes []netip.Prefix, all bool) {
 	begin := time.Now()

@@ -81,8 +81,13 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	defer unlock() // after the sockets are closed
-	watcher, err := hostwatch.Watch()
-	if err != nil {
+	watcher, err := hostwatch.WatchRetry(ctx, func(err error) {
+		o.Log.Warn("the kernel's routes cannot be read yet, which is tried again", "err", err)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return nil
+	case err != nil:
 		return err
 	}
 	d := build(o, watcher)

@@ -101,8 +101,8 @@ func (c *conflicts) log(u *Uplink, now time.Time) {
 	switch {
 	case !ok:
 	case d.Stood > 0:
-		u.log.Warn("other stations use addresses that rules cover: these are left to them while they answer",
-			"addresses", d.Stood, "like", d.Address, "mac", macString(d.MAC), "signs", d.Begun, "left", d.Ended)
+		u.log.Warn("another station uses an address that a rule covers: it is left to that station while it answers",
+			"address", d.Address, "mac", macString(d.MAC), "others", d.Stood-1, "signs", d.Begun, "ended", d.Ended)
 	case d.Ended > 0:
 		u.log.Info("other stations have left addresses, which are answered for again", "addresses", d.Ended)
 	}

@@ -47,14 +47,17 @@ func (u *Uplink) refresh() {
 		return
 	}
 	if u.responder != nil && u.responder.Index() != link.Index {
-		u.report("socket", u.close())
+		u.abandon()
+	}
+	if link.Bridge {
+		link.Stations = u.options.System.Stations(link.Index)
 	}
 	moved := u.link.MAC != link.MAC
 	u.link = link
 	u.iface = u.compileInterface()
 	state, why := Judge(link, u.iface, u.config.Source)
 	if state == NotEthernet || state == Port {
-		u.report("socket", u.close())
+		u.abandon()
 		u.setState(state, why)
 		return
 	}
@@ -116,7 +119,7 @@ func (u *Uplink) announceReady(moved bool) {
 
 // lose gives the device up.
 func (u *Uplink) lose(why string) {
-	u.report("socket", u.close())
+	u.abandon()
 	u.link, u.iface = rules.Link{}, nil
 	u.setState(Absent, why)
 }

@@ -208,7 +208,11 @@ func (s *Set) each(ctx context.Context, f func(context.Context, *Uplink) error) 
 // about.
 func (s *Set) LinkChanged(e hostwatch.Event) {
 	for _, u := range s.All() {
-		if u.concerns(e) {
+		switch {
+		case !u.concerns(e):
+		case e.What == hostwatch.WhatStations:
+			u.StationsChanged()
+		default:
 			u.LinkChanged()
 		}
 	}

@@ -174,16 +174,23 @@ func (u *Uplink) membershipStatus() ndp.MembershipStatus {
 	return u.shown
 }
 
-// close releases the socket with its memberships.
+// close releases the socket with its memberships. Another one may follow, which
+// goes on with the announcements.
 func (u *Uplink) close() error {
 	if u.responder == nil {
 		return nil
 	}
 	err := errors.Join(u.leave(), u.responder.Close())
 	u.responder = nil
+	return err
+}
+
+// abandon releases the socket, and forgets what was to be announced and what
+// stations claim: the uplink has no device to do so on.
+func (u *Uplink) abandon() {
+	u.report("socket", u.close())
 	u.announcer.Stop()
 	u.conflicts.clear(u)
-	return err
 }
 
 // leave gives the memberships up.

@@ -50,8 +50,7 @@ func TestManager(t *testing.T) {
 	n := harness.NewNetwork(t)
 	config := harness.WriteConfig(t, "version: 1\nuplinks: [{interface: uplink}]\nrules: [{prefix: '2001:db8:1:0:f::/80', method: static}]\nmetrics: {listen: ''}\n")
 	d := harness.Start(t, n.Node, "--config", config)
-	wait("READY=1\nSTATUS=")
-	wait("STATUS=answering on uplink")
+	wait("READY=1\nSTATUS=answering on uplink")
 	harness.Must(t, n.Node.Down(harness.Uplink))
 	wait("STATUS=waiting for uplink: the link is down")
 	for range 5 {
@@ -147,15 +146,19 @@ func TestStrangersLock(t *testing.T) {
 	for name, c := range map[string]struct {
 		listens bool
 		words   string
-	}{"listens": {true, "user 4712"}, "takes no calls": {false, "connection refused"}} {
+	}{"listens": {true, "user 4712"}, "takes no calls": {false, "does not accept connections"}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			squat(t, n, "@ndproxyd-lock", c.listens)
 			d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 			answers(t, n)
-			if !strings.Contains(d.Log(), "the lock against a second daemon is not in force") || !strings.Contains(d.Log(), c.words) {
-				t.Errorf("the stranger is not named: %s", d.Log())
+			harness.Eventually(t, "the stranger is named", func() bool {
+				return strings.Contains(d.Log(), "the lock is in force") && strings.Contains(d.Log(), c.words)
+			})
+			second := harness.Start(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
+			if code := second.Exit(); code != 1 || !strings.Contains(second.Log(), "another ndproxyd answers on this host") {
+				t.Errorf("a second daemon ends with %d: %s", code, second.Log())
 			}
 		})
 	}
