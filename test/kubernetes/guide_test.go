@@ -131,7 +131,6 @@ func TestGuide(t *testing.T) {
 	cluster.UseNetfilter(t)
 	for _, mode := range []string{"nftables", "iptables"} {
 		t.Run(mode, func(t *testing.T) {
-			t.Parallel() // it waits for most of its time, and loses less than it may
 			g := newGuide(t, mode)
 			crossings := g.n.Watch(t)
 			for _, p := range g.podAddrs {
