@@ -15,7 +15,6 @@ import (
 // TestReload changes the section for Kubernetes under load: what is answered
 // before and after is answered all the time.
 func TestReload(t *testing.T) {
-	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a, node := n.Asker(), n.Nodes[0]
