@@ -20,7 +20,7 @@ type announcements struct {
 // withdrawn is an address that is no longer to be announced.
 type withdrawn struct{ address netip.Addr }
 
-func (w withdrawn) apply(u *Uplink) { u.announcer.Withdraw(w.address) }
+func (w withdrawn) apply(u *Uplink) { u.announcements.announcer.Withdraw(w.address) }
 
 // question is one for a station, about a target.
 type question struct {

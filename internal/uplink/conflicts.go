@@ -27,7 +27,7 @@ type conflicts struct {
 type appeared struct{ address netip.Addr }
 
 func (a appeared) apply(u *Uplink) {
-	if !u.claims.Drop(a.address) {
+	if !u.conflicts.claims.Drop(a.address) {
 		return
 	}
 	u.log.Info("the address has appeared behind this node, and is answered for again", "address", a.address)
@@ -36,7 +36,7 @@ func (a appeared) apply(u *Uplink) {
 
 // setHops takes over who the routes through the uplink lead to.
 func (c *conflicts) setHops(u *Uplink, h hostwatch.Hops) {
-	c.hops, u.routers = h.All, h.Default
+	c.hops, u.announcements.routers = h.All, h.Default
 	u.updateInterface() // whose limits for askers leave routers alone
 	c.guard(u)
 }

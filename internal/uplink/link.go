@@ -98,7 +98,7 @@ func (u *Uplink) updateInterface() {
 
 // compileInterface puts the facts together that answers are made from.
 func (u *Uplink) compileInterface() *ndp.Interface {
-	return ndp.NewInterface(u.link, u.config).WithNextHops(u.hops)
+	return ndp.NewInterface(u.link, u.config).WithNextHops(u.conflicts.hops)
 }
 
 // announceReady announces what is behind us to those who may remember it
@@ -109,7 +109,7 @@ func (u *Uplink) announceReady(moved bool) {
 	case first:
 		u.announcements.all(u, time.Now())
 	case was && moved:
-		u.announcer.Clear()
+		u.announcements.announcer.Clear()
 		u.announcements.all(u, time.Now())
 	case !was:
 		u.announcements.all(u, time.Now().Add(linkSettles))

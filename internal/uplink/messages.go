@@ -85,7 +85,7 @@ func (u *Uplink) Series(ctx context.Context, a netip.Addr) (begun time.Time, lef
 	got := make(chan answer, 1)
 	err = u.call(ctx, func() {
 		var s answer
-		s.begun, s.left, s.ok = u.announcer.State(a)
+		s.begun, s.left, s.ok = u.announcements.announcer.State(a)
 		got <- s
 	})
 	if err != nil {

@@ -189,7 +189,7 @@ func (u *Uplink) close() error {
 // stations claim: the uplink has no device to do so on.
 func (u *Uplink) abandon() {
 	u.report("socket", u.close())
-	u.announcer.Stop()
+	u.announcements.announcer.Stop()
 	u.conflicts.clear(u)
 }
 

@@ -32,18 +32,18 @@ type Uplink struct {
 
 	// What follows belongs to the goroutine of Run.
 	socket
-	announcements
-	conflicts
-	config  rules.Uplink
-	names   map[string]bool // of all uplinks
-	link    rules.Link
-	state   State
-	why     string
-	since   time.Time
-	ready   bool // was ready before
-	retry   task.Backoff
-	again   time.Time // of the next attempt; zero for none
-	trouble *task.Trouble
+	announcements announcements
+	conflicts     conflicts
+	config        rules.Uplink
+	names         map[string]bool // of all uplinks
+	link          rules.Link
+	state         State
+	why           string
+	since         time.Time
+	ready         bool // was ready before
+	retry         task.Backoff
+	again         time.Time // of the next attempt; zero for none
+	trouble       *task.Trouble
 }
 
 // newUplink returns an uplink that waits for its settings.
@@ -138,8 +138,8 @@ func (u *Uplink) nextDeadline() (first time.Time, ok bool) {
 		}
 	}
 	consider(u.again, !u.again.IsZero())
-	consider(u.announcer.Next())
-	consider(u.claims.Next())
+	consider(u.announcements.announcer.Next())
+	consider(u.conflicts.claims.Next())
 	return first, ok
 }
 
@@ -171,7 +171,7 @@ func (u *Uplink) publish() {
 	next := &Facts{
 		Config: u.config, State: u.state, Why: u.why, Since: u.since, Link: u.link, Interface: u.iface, View: u.view,
 		Membership: u.membershipStatus(), Conflicts: u.conflicts.standing(),
-		Announcing: u.announcer.Len(), Unannounced: u.announcer.Dropped,
+		Announcing: u.announcements.announcer.Len(), Unannounced: u.announcements.announcer.Dropped,
 		Counters: u.counters, Recent: u.recent,
 	}
 	u.facts.Store(next)
