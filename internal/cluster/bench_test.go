@@ -62,7 +62,7 @@ func newBench(t *testing.T) *bench {
 
 // newManager is newBench for benchmarks as well.
 func newManager(t testing.TB) *bench {
-	b := &bench{uplinks: &fakeUplinks{withdrawn: make(map[netip.Addr]bool)}, log: new(lockedBuffer)}
+	b := &bench{uplinks: new(fakeUplinks), log: new(lockedBuffer)}
 	b.uplinks.links = []Link{{Name: uplink, MAC: selfMAC, OnLink: []netip.Prefix{onLink}}}
 	store := new(rules.Store)
 	b.Manager = New(Options{
@@ -201,6 +201,17 @@ func (b *bench) answered(n int) (count int) {
 		}
 	}
 	return count
+}
+
+// leaving returns which of the first n services are answered here until their next
+// owner announces them.
+func (b *bench) leaving(n int) (as []netip.Addr) {
+	for i := range n {
+		if e, ok := b.store.Entry(rules.ServiceAddresses, service(i)); ok && e.Leaving {
+			as = append(as, service(i))
+		}
+	}
+	return as
 }
 
 func (b *bench) wantAnswered(when string, n, want int) {

@@ -147,7 +147,10 @@ func (c *cluster) publish(now time.Time) {
 	changes := c.election.Changes(now)
 	entries := make([]rules.EntryChange, len(changes))
 	for i, ch := range changes {
-		entries[i] = rules.EntryChange{Entry: rules.Entry{Prefix: single(ch.Address), Behind: ch.Ours, Since: now}, Gone: ch.Gone}
+		// Ours but another's: it is answered for until the owner announces it, which
+		// we no longer do.
+		leaving := ch.Ours && ch.Owner != c.config.Node
+		entries[i] = rules.EntryChange{Entry: rules.Entry{Prefix: single(ch.Address), Behind: ch.Ours, Leaving: leaving, Since: now}, Gone: ch.Gone}
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
 			c.handovers.add(ch, c.config.Node)
@@ -155,11 +158,6 @@ func (c *cluster) publish(now time.Time) {
 	}
 	if len(entries) > 0 {
 		c.manager.store.Update(rules.ServiceAddresses, entries)
-	}
-	for _, ch := range changes {
-		if ch.Ours && ch.Owner != c.config.Node { // answered for until the owner announces it, which we no longer do
-			c.manager.outbox.withdraw(ch.Address)
-		}
 	}
 	c.handovers.flush(c.manager.log, c.emit, now)
 	c.showPresence()

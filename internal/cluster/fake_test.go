@@ -75,12 +75,11 @@ func (w *fakeWatcher) reasons() (rs []string) {
 type fakeUplinks struct {
 	stuck chan struct{} // nothing returns before this is closed, unless it is nil
 
-	mu        sync.Mutex
-	links     []Link
-	presence  netip.Addr
-	asked     []netip.Addr
-	withdrawn map[netip.Addr]bool
-	appeared  []netip.Addr
+	mu       sync.Mutex
+	links    []Link
+	presence netip.Addr
+	asked    []netip.Addr
+	appeared []netip.Addr
 }
 
 func (u *fakeUplinks) record(f func()) {
@@ -100,7 +99,6 @@ func (u *fakeUplinks) Links() (links []Link) {
 func (u *fakeUplinks) Ask(target netip.Addr, _ [6]byte) {
 	u.record(func() { u.asked = append(u.asked, target) })
 }
-func (u *fakeUplinks) Withdraw(a netip.Addr)    { u.record(func() { u.withdrawn[a] = true }) }
 func (u *fakeUplinks) SetPresence(a netip.Addr) { u.record(func() { u.presence = a }) }
 func (u *fakeUplinks) Appeared(a netip.Addr)    { u.record(func() { u.appeared = append(u.appeared, a) }) }
 

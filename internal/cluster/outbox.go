@@ -26,7 +26,6 @@ type outbox struct {
 type messages struct {
 	presence  *netip.Addr // nil where it has not changed
 	appeared  []netip.Addr
-	withdrawn []netip.Addr
 	questions []ownership.Ask
 	changed   bool // the service CIDRs or the presence are others
 }
@@ -61,10 +60,6 @@ func (o *outbox) appeared(a netip.Addr) {
 	o.post(func(m *messages) { m.appeared = append(m.appeared, a) })
 }
 
-func (o *outbox) withdraw(a netip.Addr) {
-	o.post(func(m *messages) { m.withdrawn = append(m.withdrawn, a) })
-}
-
 func (o *outbox) ask(asks []ownership.Ask) {
 	if len(asks) == 0 {
 		return
@@ -83,9 +78,6 @@ func (m *messages) deliver(to Uplinks, changed func()) {
 	}
 	for _, a := range m.appeared {
 		to.Appeared(a)
-	}
-	for _, a := range m.withdrawn {
-		to.Withdraw(a)
 	}
 	for _, q := range m.questions {
 		to.Ask(q.Target, q.To)

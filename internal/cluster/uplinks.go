@@ -13,9 +13,6 @@ type Uplinks interface {
 	// Ask asks the station with that MAC address for a target, on every uplink
 	// that is ready: whoever answers is alive.
 	Ask(target netip.Addr, station [6]byte)
-	// Withdraw ends the announcements of an address that is still answered for,
-	// until its next owner announces it.
-	Withdraw(netip.Addr)
 	// SetPresence sets the address that every uplink answers for to show others
 	// that this daemon is alive, see [rules.Presence]; an invalid one for none.
 	// It holds for uplinks that come later, too.

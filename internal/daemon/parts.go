@@ -75,9 +75,6 @@ func (c clusterUplinks) Links() []cluster.Link {
 // Ask implements [cluster.Uplinks].
 func (c clusterUplinks) Ask(target netip.Addr, station [6]byte) { c.d.uplinks.Ask(target, station) }
 
-// Withdraw implements [cluster.Uplinks].
-func (c clusterUplinks) Withdraw(a netip.Addr) { c.d.uplinks.Withdraw(a) }
-
 // SetPresence implements [cluster.Uplinks].
 func (c clusterUplinks) SetPresence(a netip.Addr) { c.d.uplinks.SetPresence(a) }
 

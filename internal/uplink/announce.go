@@ -17,11 +17,6 @@ type announcements struct {
 	routers   []netip.Addr // next hops of the default route, which are primed
 }
 
-// withdrawn is an address that is no longer to be announced.
-type withdrawn struct{ address netip.Addr }
-
-func (w withdrawn) apply(u *Uplink) { u.announcements.announcer.Withdraw(w.address) }
-
 // question is one for a station, about a target.
 type question struct {
 	target  netip.Addr

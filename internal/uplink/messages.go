@@ -24,9 +24,6 @@ func (u *Uplink) SetHops(h hostwatch.Hops) { u.box.post(func(m *mail) { m.hops =
 // An invalid one is none.
 func (u *Uplink) SetPresence(a netip.Addr) { u.box.post(func(m *mail) { m.presence = &a }) }
 
-// Withdraw ends the announcements of an address.
-func (u *Uplink) Withdraw(a netip.Addr) { u.box.enqueue(withdrawn{a}) }
-
 // Appeared says that an address has just appeared behind us, which is later
 // evidence than any claim to it.
 func (u *Uplink) Appeared(a netip.Addr) { u.box.enqueue(appeared{a}) }

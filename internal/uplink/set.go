@@ -239,13 +239,6 @@ func (s *Set) Ask(target netip.Addr, station [6]byte) {
 	}
 }
 
-// Withdraw ends the announcements of an address on every uplink.
-func (s *Set) Withdraw(a netip.Addr) {
-	for _, u := range s.All() {
-		u.Withdraw(a)
-	}
-}
-
 // Appeared tells every uplink that an address has just appeared behind us.
 func (s *Set) Appeared(a netip.Addr) {
 	for _, u := range s.All() {

@@ -32,6 +32,8 @@ type finding struct {
 	// own is true where that is evidence of our own side for one address, which
 	// outweighs what another station claims.
 	own bool
+	// leaving is [Entry.Leaving].
+	leaving bool
 }
 
 // decision makes a finding of a source's entries. It depends on nothing but the
@@ -55,7 +57,7 @@ func allocated(q question) finding {
 	case !e.behind:
 		return finding{silence: q.method.elsewhere, line: true}
 	}
-	return finding{answer: true, line: true}
+	return finding{answer: true, line: true, leaving: e.leaving}
 }
 
 // routed answers for what the kernel routes to a device behind us.

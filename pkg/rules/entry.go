@@ -17,6 +17,10 @@ type Entry struct {
 	// Neighbor is true when the addresses of the prefix are on-link at Device, so
 	// that a Neighbor Solicitation can ask for them.
 	Neighbor bool
+	// Leaving is true for an address that is on its way to another node: it is
+	// Behind, so that it is answered until that node announces it, and no longer
+	// announced here.
+	Leaving bool
 	// Device is the index of the device that leads to the prefix, 0 where the
 	// source does not know of devices.
 	Device int32
@@ -38,14 +42,15 @@ type fact struct {
 	device   int32
 	behind   bool
 	neighbor bool
+	leaving  bool
 }
 
 func (e Entry) fact() fact {
-	return fact{since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor}
+	return fact{since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving}
 }
 
 func (f fact) entry(p netip.Prefix) Entry {
-	return Entry{Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Device: f.device, Since: time.Unix(f.since, 0)}
+	return Entry{Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0)}
 }
 
 // same reports whether two facts are equal, whenever they were learned.

@@ -128,6 +128,8 @@ func (m Method) AnswerText(v Verdict) string {
 	switch {
 	case v.Learned:
 		return "the address has answered a solicitation of ours"
+	case v.Leaving:
+		return "another node has the address from now on, and this one answers until that announces it"
 	case v.Answer && m.valid():
 		return methods()[m].yes
 	case v.Probe:

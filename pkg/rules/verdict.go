@@ -16,6 +16,9 @@ type Verdict struct {
 	Probe bool
 	// Learned is true for a target that has answered a solicitation of ours.
 	Learned bool
+	// Leaving is true for an address that is answered until another node, which
+	// has it from now on, announces it.
+	Leaving bool
 	// Part is true for a line that exists only because its target was solicited,
 	// or because of a route inside a rule with devices. It needs no multicast
 	// groups of its own: the line around it has them.
@@ -38,8 +41,8 @@ func (v Verdict) Hears() bool { return v.Answer || v.Probe }
 
 // Announced reports whether an unsolicited advertisement may announce an address
 // with this verdict. A learned target is not announced: it is there because
-// somebody has asked for it.
-func (v Verdict) Announced() bool { return v.Answer && !v.Learned }
+// somebody has asked for it. One that is leaving is announced by its next owner.
+func (v Verdict) Announced() bool { return v.Answer && !v.Learned && !v.Leaving }
 
 // sameEffect compares all but the rule's index, which shifts when rules are added
 // before it.
