@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds what a release is made of, into dist/: programs, packages, image, chart,
-# manifests, bills of materials, checksums. "make release" calls it; "make packages"
-# with a part of it. The same commit makes the same files.
+# Builds a release into dist/: programs, packages, image, chart, manifests, bills of
+# materials, checksums. "make release" builds all parts, "make packages" and "make image"
+# one part. The same commit makes the same files.
 #
 #   deploy/release.sh VERSION ARCHES PART...     PART: packages image chart archives
 set -euo pipefail
