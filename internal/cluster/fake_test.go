@@ -100,7 +100,9 @@ func (u *fakeUplinks) Ask(target netip.Addr, _ [6]byte) {
 	u.record(func() { u.asked = append(u.asked, target) })
 }
 func (u *fakeUplinks) SetPresence(a netip.Addr) { u.record(func() { u.presence = a }) }
-func (u *fakeUplinks) Appeared(a netip.Addr)    { u.record(func() { u.appeared = append(u.appeared, a) }) }
+func (u *fakeUplinks) Appeared(as []netip.Addr) {
+	u.record(func() { u.appeared = append(u.appeared, as...) })
+}
 
 // lockedBuffer is a log that may be read while it is written.
 type lockedBuffer struct {

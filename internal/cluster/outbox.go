@@ -76,8 +76,8 @@ func (m *messages) deliver(to Uplinks, changed func()) {
 	if m.presence != nil {
 		to.SetPresence(*m.presence)
 	}
-	for _, a := range m.appeared {
-		to.Appeared(a)
+	if len(m.appeared) > 0 {
+		to.Appeared(m.appeared)
 	}
 	for _, q := range m.questions {
 		to.Ask(q.Target, q.To)

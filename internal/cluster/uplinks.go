@@ -17,9 +17,9 @@ type Uplinks interface {
 	// that this daemon is alive, see [rules.Presence]; an invalid one for none.
 	// It holds for uplinks that come later, too.
 	SetPresence(netip.Addr)
-	// Appeared tells of an address that has just appeared behind this node: that
+	// Appeared tells of addresses that have just appeared behind this node: that
 	// is later evidence than what stations on the link claimed before.
-	Appeared(netip.Addr)
+	Appeared([]netip.Addr)
 }
 
 // Link is what the cluster has to know of an uplink that is ready.

@@ -79,7 +79,7 @@ func (c clusterUplinks) Ask(target netip.Addr, station [6]byte) { c.d.uplinks.As
 func (c clusterUplinks) SetPresence(a netip.Addr) { c.d.uplinks.SetPresence(a) }
 
 // Appeared implements [cluster.Uplinks].
-func (c clusterUplinks) Appeared(a netip.Addr) { c.d.uplinks.Appeared(a) }
+func (c clusterUplinks) Appeared(addresses []netip.Addr) { c.d.uplinks.Appeared(addresses) }
 
 // pages is what package web shows of the daemon.
 type pages struct{ d *daemon }

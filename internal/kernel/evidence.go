@@ -29,7 +29,7 @@ type Judge interface {
 type Evidence struct {
 	judge    Judge
 	store    *rules.Store
-	appeared func(netip.Addr)
+	appeared func([]netip.Addr)
 
 	// What is read from the judge last is published last. Both are work in
 	// memory: nothing waits under the lock.
@@ -37,9 +37,9 @@ type Evidence struct {
 }
 
 // New returns the evidence of a judge's routes, and publishes it. appeared hears
-// of each address that got a host route to behind us, which is later evidence
-// than any claim of a station; it must not block.
-func New(judge Judge, store *rules.Store, appeared func(netip.Addr)) *Evidence {
+// of addresses that got a host route to behind us, which is later evidence than
+// any claim of a station; it must not block.
+func New(judge Judge, store *rules.Store, appeared func([]netip.Addr)) *Evidence {
 	e := &Evidence{judge: judge, store: store, appeared: appeared}
 	e.replace()
 	return e
@@ -67,14 +67,16 @@ func (e *Evidence) RoutesChanged(prefixes []netip.Prefix, all bool) {
 	}
 	now := time.Now()
 	changes := make([]rules.EntryChange, len(prefixes))
+	var appeared []netip.Addr
 	for i, p := range prefixes {
 		entry, ok := e.judge.Entry(p)
 		entry.Prefix, entry.Since = p, now
 		changes[i] = rules.EntryChange{Entry: entry, Gone: !ok}
 		if ok && entry.Behind && p.IsSingleIP() {
-			e.appeared(p.Addr())
+			appeared = append(appeared, p.Addr())
 		}
 	}
+	e.appeared(appeared)
 	e.store.Update(rules.Kernel, changes)
 }
 

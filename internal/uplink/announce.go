@@ -23,11 +23,14 @@ type question struct {
 	station [6]byte
 }
 
-func (q question) apply(u *Uplink) {
+// askStations sends questions to stations.
+func (u *Uplink) askStations(questions []question) {
 	if u.responder == nil || u.state != Ready {
 		return
 	}
-	u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
+	for _, q := range questions {
+		u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
+	}
 }
 
 // follow begins to announce exact addresses that appear behind us.

@@ -23,15 +23,18 @@ type conflicts struct {
 	list   []Conflict                   // the claims that stand, in order
 }
 
-// appeared is an address that has just appeared behind us.
-type appeared struct{ address netip.Addr }
-
-func (a appeared) apply(u *Uplink) {
-	if !u.conflicts.claims.Drop(a.address) {
-		return
+// drop forgets what stations claim of addresses that have just appeared behind us.
+func (c *conflicts) drop(u *Uplink, appeared map[netip.Addr]bool) {
+	stood := false
+	for a := range appeared {
+		if c.claims.Drop(a) {
+			stood = true
+			u.log.Info("the address has appeared behind this node, and is answered for again", "address", a)
+		}
 	}
-	u.log.Info("the address has appeared behind this node, and is answered for again", "address", a.address)
-	u.conflicts.guard(u)
+	if stood {
+		c.guard(u)
+	}
 }
 
 // setHops takes over who the routes through the uplink lead to.

@@ -10,9 +10,18 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// maxOrdered bounds the messages whose order counts. An uplink that is further
-// behind reads the whole table again instead.
-const maxOrdered = 256
+// The bounds of what an uplink may be behind with.
+const (
+	// maxTables is how many tables may wait. An uplink that is further behind
+	// compares the last one with its own instead.
+	maxTables = 256
+	// maxQuestions is how many questions to stations may wait. One that is dropped
+	// counts as unanswered, and is asked again.
+	maxQuestions = 1024
+	// maxAppeared is how many addresses may wait to be let go of by the stations
+	// that claimed them. An entry of our own outweighs a claim without that, too.
+	maxAppeared = 1 << 16
+)
 
 // mailbox holds what an uplink has not looked at yet. Whoever posts never waits:
 // what says the same is merged, and everything else is bounded.
@@ -25,14 +34,16 @@ type mailbox struct {
 
 // mail is what came since the last look, in the order in which it is handled.
 type mail struct {
-	settings *settings
-	link     bool // the interface changed: read it again
-	stations bool // only the stations behind the bridge's ports did
-	hops     *hostwatch.Hops
-	presence *netip.Addr
-	ordered  []message
-	resync   bool // messages were dropped: read the whole table
-	calls    []func()
+	settings  *settings
+	link      bool // the interface changed: read it again
+	stations  bool // only the stations behind the bridge's ports did
+	hops      *hostwatch.Hops
+	presence  *netip.Addr
+	tables    []rules.Change
+	resync    bool // tables were dropped: compare with the last one
+	appeared  map[netip.Addr]bool
+	questions []question
+	calls     []func()
 }
 
 // settings are what the operator chooses, and the names of all uplinks.
@@ -40,10 +51,6 @@ type settings struct {
 	config rules.Uplink
 	names  map[string]bool
 }
-
-// message is something whose order among others counts, as a table that
-// publishes an address and the end of its announcement do.
-type message interface{ apply(*Uplink) }
 
 func newMailbox() *mailbox { return &mailbox{wake: make(chan struct{}, 1)} }
 
@@ -58,14 +65,32 @@ func (b *mailbox) post(f func(*mail)) {
 	}
 }
 
-// enqueue adds a message whose order counts.
-func (b *mailbox) enqueue(m message) {
-	b.post(func(l *mail) {
-		if len(l.ordered) >= maxOrdered {
-			l.ordered, l.resync = nil, true
+// addTable adds a table that the store has published.
+func (m *mail) addTable(c rules.Change) {
+	if len(m.tables) >= maxTables {
+		m.tables, m.resync = nil, true
+	}
+	m.tables = append(m.tables, c)
+}
+
+// addAppeared adds addresses that have appeared behind us.
+func (m *mail) addAppeared(addresses []netip.Addr) {
+	if m.appeared == nil {
+		m.appeared = make(map[netip.Addr]bool, len(addresses))
+	}
+	for _, a := range addresses {
+		if len(m.appeared) >= maxAppeared {
+			return
 		}
-		l.ordered = append(l.ordered, m)
-	})
+		m.appeared[a] = true
+	}
+}
+
+// addQuestion adds a question to a station.
+func (m *mail) addQuestion(q question) {
+	if len(m.questions) < maxQuestions {
+		m.questions = append(m.questions, q)
+	}
 }
 
 // take empties the mailbox.

@@ -24,15 +24,21 @@ func (u *Uplink) SetHops(h hostwatch.Hops) { u.box.post(func(m *mail) { m.hops =
 // An invalid one is none.
 func (u *Uplink) SetPresence(a netip.Addr) { u.box.post(func(m *mail) { m.presence = &a }) }
 
-// Appeared says that an address has just appeared behind us, which is later
-// evidence than any claim to it.
-func (u *Uplink) Appeared(a netip.Addr) { u.box.enqueue(appeared{a}) }
+// Appeared says that addresses have just appeared behind us, which is later
+// evidence than any claim to them.
+func (u *Uplink) Appeared(addresses []netip.Addr) {
+	u.box.post(func(m *mail) { m.addAppeared(addresses) })
+}
 
 // Ask sends a station the question whether it has the target.
-func (u *Uplink) Ask(target netip.Addr, station [6]byte) { u.box.enqueue(question{target, station}) }
+func (u *Uplink) Ask(target netip.Addr, station [6]byte) {
+	u.box.post(func(m *mail) { m.addQuestion(question{target, station}) })
+}
 
 // tableChanged says that the store has published a table.
-func (u *Uplink) tableChanged(c rules.Change) { u.box.enqueue(published{c}) }
+func (u *Uplink) tableChanged(c rules.Change) {
+	u.box.post(func(m *mail) { m.addTable(c) })
+}
 
 // Sync waits until the uplink has handled all that was posted before, or returns
 // ctx's error when that does not come to pass.

@@ -239,10 +239,13 @@ func (s *Set) Ask(target netip.Addr, station [6]byte) {
 	}
 }
 
-// Appeared tells every uplink that an address has just appeared behind us.
-func (s *Set) Appeared(a netip.Addr) {
+// Appeared tells every uplink that addresses have just appeared behind us.
+func (s *Set) Appeared(addresses []netip.Addr) {
+	if len(addresses) == 0 {
+		return
+	}
 	for _, u := range s.All() {
-		u.Appeared(a)
+		u.Appeared(addresses)
 	}
 }
 

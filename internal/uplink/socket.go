@@ -25,15 +25,13 @@ type socket struct {
 	shown      ndp.MembershipStatus
 }
 
-// published is a new table.
-type published struct{ change rules.Change }
-
-func (p published) apply(u *Uplink) {
-	before, after := p.change.Before.View(u.name), p.change.After.View(u.name)
+// takeTable takes over a table that the store has published.
+func (u *Uplink) takeTable(change rules.Change) {
+	before, after := change.Before.View(u.name), change.After.View(u.name)
 	switch u.view {
 	case after: // as an uplink has that began with this table
 	case before:
-		u.follow(after, p.change.Deltas(u.name))
+		u.follow(after, change.Deltas(u.name))
 	default:
 		u.resync()
 	}

@@ -121,9 +121,11 @@ func (u *Uplink) handle(m mail) {
 	if m.resync {
 		u.resync()
 	}
-	for _, msg := range m.ordered {
-		msg.apply(u)
+	for _, change := range m.tables {
+		u.takeTable(change)
 	}
+	u.conflicts.drop(u, m.appeared)
+	u.askStations(m.questions)
 	for _, call := range m.calls {
 		call()
 	}
