@@ -7,8 +7,8 @@ import (
 	"fmt"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // ErrKubernetes is wrapped by errors about a kubeconfig or credentials that
@@ -19,7 +19,7 @@ var ErrKubernetes = errors.New("kubernetes cannot be followed")
 // cluster, as in a pod that only has rules for routes. It asks the server
 // nothing. Its errors wrap [ErrKubernetes].
 func Connect(cfg *config.Config, version string) (*k8swatch.Client, error) {
-	if needsOf(cfg) == (k8swatch.Needs{}) {
+	if discover.NeedsOf(cfg) == (discover.Needs{}) {
 		return nil, nil
 	}
 	return Dial(cfg, version)
@@ -34,24 +34,6 @@ func Dial(cfg *config.Config, version string) (*k8swatch.Client, error) {
 		return nil, fmt.Errorf("%w: %w", ErrKubernetes, err)
 	}
 	return client, nil
-}
-
-// needsOf returns what the rules ask of a cluster, nothing without Kubernetes.
-func needsOf(c *config.Config) k8swatch.Needs {
-	var n k8swatch.Needs
-	if c.Kubernetes == nil {
-		return n
-	}
-	if c.DiscoverRules {
-		n = k8swatch.Needs{Pods: true, Services: true, ServiceCIDRs: true}
-	}
-	for _, r := range c.Rules {
-		n.Pods = n.Pods || r.Method == rules.Pods
-		n.Prefixes = n.Prefixes || r.Method == rules.Node
-		n.Services = n.Services || r.Method == rules.Services
-	}
-	n.Leases = n.Services && c.Kubernetes.Ownership == rules.OwnershipHash
-	return n
 }
 
 // selectionOf returns which service addresses count.

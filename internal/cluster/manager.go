@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/task"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -100,7 +101,7 @@ func (m *Manager) replace(cfg *config.Config, client *k8swatch.Client) {
 		}
 		return
 	}
-	needs := needsOf(cfg)
+	needs := k8swatch.Needs(discover.NeedsOf(cfg))
 	if old != nil && old.config.Equal(cfg.Kubernetes) && old.needs == needs && old.watcher.Uses(client) {
 		return
 	}

@@ -104,38 +104,6 @@ func TestProxyReload(t *testing.T) {
 	}
 }
 
-// TestNeeds asks what rules need of a cluster.
-func TestNeeds(t *testing.T) {
-	t.Parallel()
-	with := func(methods ...rules.Method) config.Config {
-		c := config.Config{Kubernetes: new(config.Kubernetes)}
-		for _, m := range methods {
-			c.Rules = append(c.Rules, rules.Rule{Method: m})
-		}
-		return c
-	}
-	anycast := with(rules.Services)
-	anycast.Kubernetes.Ownership = rules.OwnershipAnycast
-	tests := []struct {
-		name   string
-		config config.Config
-		want   k8swatch.Needs
-	}{
-		{"no Kubernetes", config.Config{DiscoverRules: true}, k8swatch.Needs{}},
-		{"routes", with(rules.Route), k8swatch.Needs{}},
-		{"pods", with(rules.Pods), k8swatch.Needs{Pods: true}},
-		{"node", with(rules.Node), k8swatch.Needs{Prefixes: true}},
-		{"services", with(rules.Services), k8swatch.Needs{Services: true, Leases: true}},
-		{"services of all nodes", anycast, k8swatch.Needs{Services: true}},
-		{"discovery", config.Config{Kubernetes: new(config.Kubernetes), DiscoverRules: true}, k8swatch.Needs{Pods: true, Services: true, ServiceCIDRs: true, Leases: true}},
-	}
-	for _, tt := range tests {
-		if got := needsOf(&tt.config); got != tt.want {
-			t.Errorf("%s: got %+v", tt.name, got)
-		}
-	}
-}
-
 // TestConnect makes clients, of which none asks a server.
 func TestConnect(t *testing.T) {
 	t.Parallel()
