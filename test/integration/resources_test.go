@@ -74,7 +74,7 @@ func wakeUps(t *testing.T, pid int) int {
 }
 
 // TestMemory takes ten million solicitations of random targets and sources, and
-// looks at the resident memory.
+// looks at the memory.
 func TestMemory(t *testing.T) {
 	n := harness.NewNetwork(t)
 	d := harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--interface", harness.Uplink, "--rule", prefix64.String()+"=static")
@@ -105,9 +105,9 @@ func TestMemory(t *testing.T) {
 	}
 	const warm, all, mib = 500_000, 10_000_000, 1024
 	blast(warm)
-	before := residentMemory(t, d.Process.Pid)
+	before := memory(t, d.Process.Pid)
 	blast(all)
-	after := residentMemory(t, d.Process.Pid)
+	after := memory(t, d.Process.Pid)
 	t.Logf("%d KiB after %d solicitations, %d KiB after %d", before, warm, after, all)
 	if after > before+2*mib {
 		t.Errorf("%d KiB grew to %d KiB", before, after)
@@ -117,10 +117,9 @@ func TestMemory(t *testing.T) {
 	}
 }
 
-// residentMemory returns RssAnon in KiB: what the process has of its own. The pages
-// of the program itself are the page cache's, which takes them back when it needs
-// them, and how many are in use tells of the kernel's readahead.
-func residentMemory(t *testing.T, pid int) int {
+// memory returns what the daemon has in memory of its own, in KiB. The pages of its
+// program are the page cache's.
+func memory(t *testing.T, pid int) int {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	harness.Must(t, err)
