@@ -112,8 +112,8 @@ func TestMemory(t *testing.T) {
 	if after > before+2*mib {
 		t.Errorf("%d KiB grew to %d KiB", before, after)
 	}
-	if after > 16*mib {
-		t.Errorf("%d KiB are more than 16 MiB", after)
+	if after > 8*mib {
+		t.Errorf("%d KiB are more than 8 MiB", after)
 	}
 }
 
