@@ -8,11 +8,9 @@ import (
 	"net/netip"
 	"slices"
 	"sync/atomic"
-	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
-	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 )
 
 // reconciler brings uplinks, rules and settings into line with the configuration,
@@ -149,36 +147,4 @@ func (r *reconciler) tellHops() {
 		next[f.Config.Interface] = now
 	}
 	r.hops = next
-}
-
-// discoverable returns what rules are discovered from.
-func (d *daemon) discoverable() []discover.Uplink {
-	var ups []discover.Uplink
-	for _, f := range d.uplinks.Facts() {
-		ups = append(ups, discover.Uplink{
-			Interface: f.Config.Interface, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
-			OnLinkRoutes: d.routes.HopsOf(f.Link.Index).OnLink,
-		})
-	}
-	return ups
-}
-
-// aliveTimeout is how long the daemon's loops may take to show that they run. A
-// load of a large table takes a fraction of it.
-const aliveTimeout = 5 * time.Second
-
-// Alive makes the reconciler, each uplink's task and each receive loop go round
-// once, and returns nil when all have. What it asks for is work that an answer
-// needs as well, so it tells more than a ticker would.
-func (d *daemon) Alive(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, aliveTimeout)
-	defer cancel()
-	round := make(chan struct{})
-	select {
-	case d.pulse <- round:
-	case <-ctx.Done():
-		return fmt.Errorf("the reconciler does not go round: %w", ctx.Err())
-	}
-	<-round
-	return d.uplinks.Alive(ctx)
 }

@@ -23,16 +23,6 @@ type question struct {
 	station [6]byte
 }
 
-// askStations sends questions to stations.
-func (u *Uplink) askStations(questions []question) {
-	if u.responder == nil || u.state != Ready {
-		return
-	}
-	for _, q := range questions {
-		u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
-	}
-}
-
 // follow begins to announce exact addresses that appear behind us.
 func (a *announcements) follow(u *Uplink, deltas []rules.Delta) {
 	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {

@@ -221,3 +221,13 @@ func (u *Uplink) report(cause string, err error) {
 		u.trouble.Report(cause, err)
 	}
 }
+
+// askStations sends questions to stations.
+func (u *Uplink) askStations(questions []question) {
+	if u.responder == nil || u.state != Ready {
+		return
+	}
+	for _, q := range questions {
+		u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
+	}
+}

@@ -53,11 +53,3 @@ func hostRoute(a netip.Addr, device int) *netlink.Route {
 		Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}, LinkIndex: device, Protocol: HostRouteProtocol,
 	}
 }
-
-// HostRoutes returns the routes of this program that the kernel had when the
-// Watcher was opened: those that an earlier run left behind.
-func (r *Routes) HostRoutes() []HostRoute {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.hostRoutes
-}

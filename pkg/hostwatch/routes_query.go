@@ -123,3 +123,11 @@ func isGlobal(p netip.Prefix) bool {
 	a := p.Addr()
 	return !a.IsMulticast() && !a.IsLinkLocalUnicast() && !a.IsLoopback() && !a.IsUnspecified()
 }
+
+// HostRoutes returns the routes of this program that the kernel had when the
+// Watcher was opened: those that an earlier run left behind.
+func (r *Routes) HostRoutes() []HostRoute {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.hostRoutes
+}
