@@ -92,9 +92,11 @@ func TestGroup(t *testing.T) {
 						t.Errorf("the end took %v, want at most %v", took, tt.most)
 					}
 				}
+				d.mu.Lock()
 				if !slices.Equal(d.lines, tt.want) {
 					t.Errorf("got %q, want %q", d.lines, tt.want)
 				}
+				d.mu.Unlock()
 				time.Sleep(2 * time.Hour) // let the slow one end inside of the bubble
 			})
 		})

@@ -5,12 +5,14 @@ package uplink_test
 import (
 	"errors"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -250,4 +252,28 @@ func TestBusyDevice(t *testing.T) {
 			t.Errorf("%d announcements were sent when there was room, want 3", n)
 		}
 	})
+}
+
+// TestJudge tells the states apart by the link alone.
+func TestJudge(t *testing.T) {
+	t.Parallel()
+	addresses := up("eth0", 2).Addresses
+	tests := []struct {
+		link rules.Link
+		want uplink.State
+		why  string
+	}{
+		{rules.Link{}, uplink.Absent, "does not exist"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Up: true, Addresses: addresses}, uplink.Ready, ""},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Up: true}, uplink.NoAddress, "no usable IPv6 address"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, IPv6: true, Addresses: addresses}, uplink.Down, "the link is down"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, Up: true}, uplink.NoIPv6, "has no IPv6"},
+		{rules.Link{Name: "wg0", Index: 2}, uplink.NotEthernet, "not Ethernet"},
+		{rules.Link{Name: "eth0", Index: 2, Ethernet: true, Master: "br0"}, uplink.Port, "eth0 is a port of br0 and hears nothing by itself: use br0"},
+	}
+	for _, tt := range tests {
+		if got, why := uplink.Judge(tt.link, ndp.NewInterface(tt.link, rules.Uplink{}), rules.SourceAuto); got != tt.want || !strings.Contains(why, tt.why) {
+			t.Errorf("%+v: %s %q", tt.link, got, why)
+		}
+	}
 }
