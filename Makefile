@@ -68,7 +68,7 @@ test: root-is-there go-is-there control-plane
 	@echo '== testing the measurements: they compile'
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
-	@$(MAKE) -s fuzz FUZZ=2
+	@$(MAKE) -s fuzz FUZZ=5
 	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.

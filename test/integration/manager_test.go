@@ -33,7 +33,7 @@ func TestManager(t *testing.T) {
 	defer manager.Close()
 	t.Setenv("NOTIFY_SOCKET", path)
 	t.Setenv("WATCHDOG_USEC", "600000")
-	wait := func(wanted string) {
+	wait := func(wanted string) (message string) {
 		t.Helper()
 		b := make([]byte, 4096)
 		harness.Must(t, manager.SetReadDeadline(time.Now().Add(10*time.Second)))
@@ -43,7 +43,7 @@ func TestManager(t *testing.T) {
 				t.Fatalf("waiting for %q: %v", wanted, err)
 			}
 			if strings.Contains(string(b[:n]), wanted) {
-				return
+				return string(b[:n])
 			}
 		}
 	}
