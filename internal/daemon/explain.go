@@ -16,7 +16,7 @@ import (
 const (
 	// lastSolicitations is how many of them an explanation shows.
 	lastSolicitations = 5
-	// explainWait is how long an uplink gets to say what it announces. The rest
+	// explainWait is how long the uplinks get to say what they announce. The rest
 	// of an explanation is there without it.
 	explainWait = time.Second
 )
@@ -25,13 +25,13 @@ const (
 func (d *daemon) Explain(ctx context.Context, target netip.Addr) status.Explanation {
 	e := status.Explanation{Target: target}
 	table := d.store.Load()
+	asked, cancel := context.WithTimeout(ctx, explainWait)
+	defer cancel()
 	for _, u := range d.uplinks.All() {
 		x := d.explainOn(u.Facts(), table, target)
-		asked, cancel := context.WithTimeout(ctx, explainWait)
 		if begun, left, ok, err := u.Series(asked, target); err == nil && ok {
 			x.Announcement = &status.Announcement{Begun: begun, Left: left}
 		}
-		cancel()
 		e.Answers = append(e.Answers, x)
 	}
 	return e

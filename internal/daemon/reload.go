@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"runtime/debug"
 	"time"
 
@@ -19,12 +20,14 @@ import (
 // for any longer.
 const syncWait = 2 * time.Second
 
-// load is a configuration that was read.
+// load is a configuration that was read, with what was made for it.
 type load struct {
-	config *config.Config
-	origin string
-	begin  time.Time
-	done   chan error // the reconciler's answer
+	config   *config.Config
+	origin   string
+	begin    time.Time
+	client   *k8swatch.Client   // nil where the rules need no cluster
+	reviewer *k8swatch.Reviewer // nil without token reviews
+	done     chan error         // the reconciler's answer
 }
 
 // reloader reads the configuration when it is asked to, which a long file would
@@ -45,60 +48,79 @@ func (r *reloader) Ready() error { return nil }
 // after it.
 func (r *reloader) Run(ctx context.Context) error {
 	r.finish(ctx) // the start
+	r.sayReady(ctx)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-r.d.options.Reload:
 			r.d.manager.Reloading()
-			r.reload(ctx)
-			r.finish(ctx)
+			if r.reload(ctx) {
+				r.finish(ctx)
+			}
+			r.sayReady(ctx) // whatever became of it, the reload is over
 		}
 	}
 }
 
-// reload puts a new configuration in force, or keeps the old one when the new one
-// is wrong.
-func (r *reloader) reload(ctx context.Context) {
-	l := load{begin: time.Now(), done: make(chan error, 1)}
-	var err error
-	if l.config, err = r.d.options.Load(); err == nil {
-		l.origin = r.d.options.Origin()
+// reload puts a new configuration in force, or keeps the old one and returns false
+// when the new one is wrong.
+func (r *reloader) reload(ctx context.Context) bool {
+	l, err := r.d.read()
+	if err == nil {
 		select {
 		case r.loaded <- l:
 			err = <-l.done
 		case <-ctx.Done():
-			return
+			return false
 		}
 	}
 	if err != nil {
 		r.d.figures.ReloadFailed()
 		r.d.log.Error("reload failed, the old configuration stays in force", "config", r.d.options.Origin(), "err", err)
 	}
+	return err == nil
 }
 
-// takeOver puts a configuration in force. After an error the old one holds: all
-// that can fail comes first.
-func (d *daemon) takeOver(l load) error {
+// read reads the configuration, and makes what needs files or can fail.
+func (d *daemon) read() (load, error) {
+	l := load{begin: time.Now(), done: make(chan error, 1)}
+	var err error
+	if l.config, err = d.options.Load(); err != nil {
+		return load{}, err
+	}
+	l.origin = d.options.Origin()
+	return l, d.prepare(&l)
+}
+
+// prepare makes what a configuration needs, of which nothing is in force yet. It
+// reads files, and is never called by the reconciler.
+func (d *daemon) prepare(l *load) error {
 	if _, err := rules.Compile(l.config.Rules); err != nil {
 		return err
 	}
-	client, err := cluster.Connect(l.config, d.options.Version.Version)
-	if err != nil {
+	var err error
+	if l.client, err = cluster.Connect(l.config, d.options.Version.Version); err != nil {
 		return err
 	}
-	reviewer, err := d.connectReviewer(l.config, client)
-	if err != nil {
-		return err
-	}
+	l.reviewer, err = d.connectReviewer(l.config, l.client)
+	return err
+}
+
+// takeOver puts a configuration in force that was prepared. After an error the old
+// one holds.
+func (d *daemon) takeOver(l load) error {
 	before := d.reconciler.config.Swap(l.config)
 	if err := d.reconciler.reconcile(true); err != nil {
 		d.reconciler.config.Store(before)
+		if before != nil { // the uplinks have got the new settings
+			err = errors.Join(err, d.reconciler.reconcile(true))
+		}
 		return err
 	}
-	d.cluster.Configure(l.config, client)
+	d.cluster.Configure(l.config, l.client)
 	d.reconciler.changed() // with what the cluster is known to have
-	d.setReviewer(l.config, reviewer)
+	d.setReviewer(l.config, l.reviewer)
 	d.origin.Store(&l.origin)
 	d.figures.Reloaded(time.Now(), time.Since(l.begin))
 	for _, w := range l.config.Warnings {
@@ -136,7 +158,7 @@ func (d *daemon) setReviewer(cfg *config.Config, r *k8swatch.Reviewer) {
 	d.web.Configure(cfg.Metrics, cfg.HealthListen, reviewer)
 }
 
-// finish says what is in force, once the uplinks have taken it over.
+// finish logs what is in force, once the uplinks have taken it over.
 func (r *reloader) finish(ctx context.Context) {
 	synced, cancel := context.WithTimeout(ctx, syncWait)
 	defer cancel()
@@ -155,5 +177,11 @@ func (r *reloader) finish(ctx context.Context) {
 		r.d.log.Warn("a rule names an interface that is no uplink: it holds nowhere until that is one", "rule", fault.Error())
 	}
 	r.warnings.log(r.d.log, r.d.inspector.Findings())
-	r.d.manager.Ready(r.d.summary())
+}
+
+// sayReady tells the service manager that the start or a reload is over.
+func (r *reloader) sayReady(ctx context.Context) {
+	if ctx.Err() == nil {
+		r.d.manager.Ready(r.d.summary())
+	}
 }

@@ -91,7 +91,10 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	d := build(o, watcher)
-	if err := d.takeOver(first); err != nil {
+	if err = d.prepare(&first); err == nil {
+		err = d.takeOver(first)
+	}
+	if err != nil {
 		watcher.Close()
 		return err
 	}
