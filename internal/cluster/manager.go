@@ -93,7 +93,7 @@ func (m *Manager) replace(cfg *config.Config, client *k8swatch.Client) {
 	old := m.current
 	if client == nil {
 		if old != nil {
-			m.current = nil
+			m.current, m.links = nil, nil // nobody keeps the links up to date without a cluster
 			m.forget()
 			m.setPresence(netip.Addr{})
 			m.outbox.changed()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/netip"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
@@ -178,6 +179,60 @@ func TestStandBy(t *testing.T) {
 			t.Errorf("status %+v, waits for %v", s, b.Waits())
 		}
 	})
+}
+
+// TestStandByHandOver looks at the addresses of a node that is about to stand by: they
+// are answered until others have had the time to take them over, and not announced.
+func TestStandByHandOver(t *testing.T) {
+	t.Parallel()
+	const n = 200
+	tests := []struct {
+		name string
+		ends bool // the daemon, meanwhile
+	}{{"the daemon goes on", false}, {"the daemon ends", true}}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				b := newBench(t)
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				done := make(chan error)
+				go func() { done <- b.Manager.Run(ctx) }()
+				b.configure(func(*config.Config) {})
+				b.knowLeases()
+				b.services(n)
+				h := b.last().handler
+				for i := 1; len(b.watchers) == 1; i++ {
+					if i > 30 {
+						t.Fatal("it does not stand by")
+					}
+					b.wait(time.Second)
+					b.renewSelf()
+					for _, l := range announcers(33) {
+						l.Renewed = int64(i)
+						h.Lease(l, false)
+					}
+					b.wait(0)
+				}
+				share := b.answered(n)
+				if leaving := len(b.leaving(n)); share == 0 || leaving != share {
+					t.Errorf("%d are answered, %d of them are leaving", share, leaving)
+				}
+				if tt.ends {
+					cancel()
+				}
+				b.wait(ownership.HandOver - time.Millisecond)
+				b.wantAnswered("before others have had the time", n, share)
+				b.wait(time.Millisecond)
+				b.wantAnswered("after", n, 0)
+				cancel()
+				if err := <-done; err != nil {
+					t.Errorf("Run ends with %v", err)
+				}
+			})
+		})
+	}
 }
 
 // TestWaits asks what a start waits for.

@@ -96,8 +96,8 @@ func (m *Manager) followClusters(ctx context.Context) {
 			continue
 		}
 		running.end(endOf(running.cluster, next, standby))
-		if standby && ctx.Err() == nil {
-			m.leaveAddresses(ctx)
+		if standby {
+			m.leaveAddresses()
 		}
 		running = begin(ctx, next)
 	}
@@ -150,6 +150,7 @@ func (m *Manager) toFollow() (c *cluster, standby bool) {
 		return nil, false
 	}
 	if m.current.leaving {
+		m.current.markLeaving()
 		m.current = m.current.standDown()
 		m.setPresence(netip.Addr{})
 	}
@@ -170,12 +171,9 @@ func (m *Manager) handOver(c *cluster) {
 }
 
 // leaveAddresses falls silent for service addresses when others have had the
-// time to take them over.
-func (m *Manager) leaveAddresses(ctx context.Context) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(ownership.HandOver):
-	}
+// time to take them over, even where the daemon ends meanwhile.
+func (m *Manager) leaveAddresses() {
+	time.Sleep(ownership.HandOver)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.clear(rules.ServiceAddresses)

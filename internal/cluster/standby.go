@@ -8,6 +8,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // redundantFor is how long this node has to be redundant before it stands by: after
@@ -95,6 +96,21 @@ func (c *cluster) isRedundant(now time.Time) bool {
 // isRequested reports whether an announcer asks a node to announce as well.
 func isRequested(others []ownership.Seat, node string) bool {
 	return slices.ContainsFunc(others, func(o ownership.Seat) bool { return slices.Contains(o.Requests, node) })
+}
+
+// markLeaving ends the announcements of what is answered here: others are about to
+// announce it, and nobody hears them for a node that stands by.
+func (c *cluster) markLeaving() {
+	var leaving []rules.EntryChange
+	for a := range c.services {
+		if e, ok := c.manager.store.Entry(rules.ServiceAddresses, a); ok && e.Behind && !e.Leaving {
+			e.Leaving = true
+			leaving = append(leaving, rules.EntryChange{Entry: e})
+		}
+	}
+	if len(leaving) > 0 {
+		c.manager.store.Update(rules.ServiceAddresses, leaving)
+	}
 }
 
 // standDown returns the cluster that follows one in which this node is redundant. It
