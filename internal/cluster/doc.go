@@ -26,5 +26,7 @@
 // takes the watcher's: only Announce, Renew and Emit, none of which blocks.
 // Messages to the uplinks and to the daemon go through an outbox that a goroutine
 // of Run empties without any lock, so that whoever is slow to take them delays
-// neither the election, nor status, nor a reload.
+// neither the election, nor status, nor a reload. What has an order with the tables
+// of the store is no message, but part of an entry: when an address is no longer
+// announced, for one.
 package cluster

@@ -37,6 +37,12 @@ func (d *diary) add(line string) {
 	d.lines = append(d.lines, line)
 }
 
+func (d *diary) read() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Clone(d.lines)
+}
+
 func (f *fake) String() string { return f.name }
 func (f *fake) Ready() error   { return f.ready }
 
@@ -92,11 +98,9 @@ func TestGroup(t *testing.T) {
 						t.Errorf("the end took %v, want at most %v", took, tt.most)
 					}
 				}
-				d.mu.Lock()
-				if !slices.Equal(d.lines, tt.want) {
-					t.Errorf("got %q, want %q", d.lines, tt.want)
+				if got := d.read(); !slices.Equal(got, tt.want) {
+					t.Errorf("got %q, want %q", got, tt.want)
 				}
-				d.mu.Unlock()
 				time.Sleep(2 * time.Hour) // let the slow one end inside of the bubble
 			})
 		})
