@@ -24,7 +24,7 @@ func newExplain(e env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:     "explain ADDRESS",
-		Short:   "Tell whether the running daemon answers for an address, by which rule, or why not",
+		Short:   "Show whether the running daemon answers for an address, by which rule, or why not",
 		Example: "  ndproxyd explain 2001:db8:1:0:f::5",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -43,9 +43,9 @@ func newCheck(e env) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check the configuration and the host, and change nothing",
-		Long: `Check the configuration, and look for what on this host would keep answers from
-being of use: the problem, its effect and the remedy. Nothing is changed. Findings do
-not change the exit code; a wrong configuration does.`,
+		Long: `Check the configuration, and look for settings of this host that would make answers
+useless. Each finding has the problem, its effect and the remedy. Nothing is
+changed. Findings do not change the exit code; a wrong configuration does.`,
 		Example: `  ndproxyd check
   ndproxyd check --config /etc/ndproxyd/config.yaml --output json`,
 		Args: usageArgs(cobra.NoArgs),

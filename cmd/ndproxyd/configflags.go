@@ -25,7 +25,7 @@ type configFlags struct {
 }
 
 func (f *configFlags) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it is there); a name that ends in .conf is that of an ndppd.conf")
+	cmd.Flags().StringVarP(&f.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it exists); a name that ends in .conf is read as an ndppd.conf")
 	lenientFlag(cmd, &f.lenient)
 	cmd.Flags().StringSliceVarP(&f.interfaces, "interface", "i", nil, "uplink by `NAME`, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
 	cmd.Flags().StringSliceVarP(&f.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
@@ -33,7 +33,7 @@ func (f *configFlags) flags(cmd *cobra.Command) {
 
 // lenientFlag is the --ndppd-lenient flag.
 func lenientFlag(cmd *cobra.Command, lenient *bool) {
-	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "load an ndppd.conf as ndppd does, and only warn of what it reads in another way than it looks")
+	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "read an ndppd.conf as ndppd does, and only warn where that is not what it looks like")
 }
 
 // fileFlags and quickFlags are the flags of which the ones exclude the others.
@@ -52,7 +52,7 @@ func (f *configFlags) check() error {
 	return nil
 }
 
-// load returns the configuration. Its errors are the operator's to mend.
+// load returns the configuration. The operator has to correct what its errors name.
 func (f *configFlags) load() (*config.Config, error) {
 	c, err := f.read()
 	if err != nil {

@@ -14,10 +14,10 @@ func newConvert(e env) *cobra.Command {
 	var lenient bool
 	cmd := &cobra.Command{
 		Use:   "convert FILE",
-		Short: "Print the configuration that an ndppd.conf comes to",
-		Long: `Print the YAML configuration that an ndppd.conf comes to, with its comments
-where they belong, and a comment for everything that is done otherwise. The
-file is not changed, and needs no conversion to be used: see run --config.`,
+		Short: "Print an ndppd.conf as YAML",
+		Long: `Print an ndppd.conf as a YAML configuration, with its comments where they belong,
+and a comment wherever ndproxyd behaves differently from ndppd. The file is not
+changed. It can also be used without conversion: see run --config.`,
 		Example: "  ndproxyd convert /etc/ndppd.conf > /etc/ndproxyd/config.yaml",
 		Args:    usageArgs(cobra.ExactArgs(1)),
 		RunE: func(_ *cobra.Command, args []string) error {

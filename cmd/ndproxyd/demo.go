@@ -17,10 +17,10 @@ import (
 func newDemo(e env) *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
-		Short: "Show the main job on a router, a node and a pod of its own",
-		Long: `Build a router, a node and a pod in private network namespaces, show the ping
-that fails, start the daemon, and show the ping that works. Nothing of the host
-is touched, and nothing is left when the program ends.`,
+		Short: "Demonstrate the daemon on a private network",
+		Long: `Build a router, a node and a pod in private network namespaces, show a ping
+that fails, start the daemon, and show the ping that works. The host's network
+is not touched, and nothing is left when the program ends.`,
 		Example: "  sudo ndproxyd demo",
 		Args:    usageArgs(cobra.NoArgs),
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -202,7 +202,7 @@ type textWriter interface{ WriteText(io.Writer) error }
 type output struct{ format string }
 
 func (o *output) flag(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "`FORMAT` of the facts: text or json")
+	cmd.Flags().StringVarP(&o.format, "output", "o", "text", "`FORMAT` of the output: text or json")
 }
 
 func (o *output) check() error {

@@ -42,8 +42,8 @@ func newRun(e env) *cobra.Command {
 without closing a socket, and keeps the old rules when the new file is wrong.
 
 Without a file and without flags, the uplinks are the interfaces with an IPv6
-default route, and every address of their on-link prefixes is answered for that
-the kernel has a route for to a device behind this node.`,
+default route. The daemon answers for every address of their on-link prefixes
+that the kernel has a more specific route for, to a device behind this node.`,
 		Example: `  ndproxyd run
   ndproxyd run --config /etc/ndproxyd/config.yaml
   ndproxyd run --interface eth0 --rule 2001:db8:1:0:f::/80=static`,
@@ -77,9 +77,9 @@ the kernel has a route for to a device behind this node.`,
 	}
 	src.flags(cmd)
 	controlFlag(cmd, &socket)
-	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, "`ADDRESS` of metrics and health, \"\" for none; goes before the file's")
+	cmd.Flags().StringVar(&listen, "metrics-listen", config.DefaultMetricsListen, "`ADDRESS` of metrics and health, \"\" for none; overrides the file")
 	cmd.Flags().StringVar(&logFormat, "log-format", process.LogAuto, "`FORMAT` of the log: auto, text or json; auto is text on a terminal and in the journal")
-	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "least `LEVEL` that is logged: debug, info, warn or error")
+	cmd.Flags().TextVar(&logLevel, "log-level", slog.LevelInfo, "lowest `LEVEL` that is logged: debug, info, warn or error")
 	cmd.Flags().Lookup("log-level").DefValue = "info" // as it is written
 	return cmd
 }

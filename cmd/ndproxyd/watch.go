@@ -25,7 +25,7 @@ func newWatch(e env) *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use:   "watch",
-		Short: "Show solicitations and what becomes of them as they come",
+		Short: "Show solicitations as they arrive, each with its outcome",
 		Example: `  ndproxyd watch --prefix 2001:db8:1:0:f::/80
   ndproxyd watch --reason no_route --output json`,
 		Args: usageArgs(cobra.NoArgs),
@@ -53,7 +53,7 @@ func newWatch(e env) *cobra.Command {
 	controlFlag(cmd, &socket)
 	out.flag(cmd)
 	cmd.Flags().StringVar(&prefix, "prefix", "", "only targets in this `PREFIX`")
-	cmd.Flags().StringVar(&filter.Reason, "reason", "", "only solicitations with this `REASON`, like answered or no_route")
+	cmd.Flags().StringVar(&filter.Reason, "reason", "", "only solicitations with this `REASON`, such as answered or no_route")
 	cmd.Flags().StringVar(&filter.Interface, "interface", "", "only solicitations on the uplink of this `NAME`")
 	return cmd
 }

@@ -13,9 +13,9 @@ import (
 // file of the packages are made of these.
 type Key struct {
 	Name string
-	// Values are what it takes, "" where that follows from the meaning.
+	// Values are the possible values, "" if the meaning says them.
 	Values string
-	// Default is what holds without it.
+	// Default is the value without the key.
 	Default string
 	// Example is a value in YAML.
 	Example string
@@ -31,7 +31,7 @@ func UplinkKeys() []Key {
 		},
 		{
 			Name: `source`, Values: "`auto`, `link-local`, `target`", Default: "`auto`", Example: `auto`,
-			Meaning: `source address of advertisements: the uplink's address in the asker's prefix, else link-local; always link-local; the target itself, where the provider drops link-local sources`,
+			Meaning: "the source address of advertisements. `auto`: the uplink's address in the asker's prefix, else link-local. `link-local`: always link-local. `target`: the target itself, for providers that drop link-local sources",
 		},
 		{
 			Name: `membership`, Values: "`auto`, `join`, `allmulti`, `none`", Default: "`auto`", Example: `auto`,
@@ -43,23 +43,23 @@ func UplinkKeys() []Key {
 		},
 		{
 			Name: `gratuitous`, Values: "`nodes`, `routers`, `none`", Default: "`nodes`", Example: `nodes`,
-			Meaning: `who hears that an address has appeared behind us: all nodes, all nodes and by a copy all routers (RFC 9131), nobody`,
+			Meaning: "who is told that an address has appeared behind this node. `nodes`: all nodes. `routers`: all nodes, and all routers by a copy (RFC 9131). `none`: nobody",
 		},
 		{
 			Name: `prime`, Values: "`none`, `solicit`, `dad`", Default: "`none`", Example: `none`,
-			Meaning: `what else is sent then, in the name of the address: a solicitation of the default router, or what duplicate address detection would send, for links that keep unsolicited advertisements from the router`,
+			Meaning: "what else is sent for such an address, in its name, on links that keep unsolicited advertisements from the router. `solicit`: a solicitation of the default router. `dad`: what duplicate address detection would send",
 		},
 		{
 			Name: `consume_unicast`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
-			Meaning: `keep the kernel from unicast solicitations for addresses of the rules, see below`,
+			Meaning: `keep unicast solicitations for addresses of the rules from the kernel, see below`,
 		},
 		{
 			Name: `drop_loops`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
-			Meaning: "drop packets for addresses of `services` and `static` rules that came in on the uplink and would go back out of it: no service proxy has taken them, and another node may send them back. By the same table, and with the same needs, as `consume_unicast`",
+			Meaning: "drop packets for addresses of `services` and `static` rules that arrived on the uplink and would leave by it: no service proxy has taken them, and another node may send them back. Uses the same table as `consume_unicast`, and needs the same privilege",
 		},
 		{
 			Name: `socket`, Values: "`normal`, `early`", Default: "`normal`", Example: `normal`,
-			Meaning: "`early` hears solicitations before programs at tc ingress and nftables' ingress hook can drop them",
+			Meaning: "with `early` the daemon receives solicitations before programs at tc ingress and nftables' ingress hook can drop them",
 		},
 		{
 			Name: `require_onlink_source`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
@@ -67,11 +67,11 @@ func UplinkKeys() []Key {
 		},
 		{
 			Name: `ignore_sources`, Values: `prefixes, addresses, MAC addresses`, Default: `none`, Example: `[]`,
-			Meaning: `askers that get no answer. Filters of nftables do not see what ndproxyd answers`,
+			Meaning: `askers that get no answer. Rules of nftables cannot do this, because they do not see what ndproxyd receives and sends`,
 		},
 		{
 			Name: `limit_per_asker`, Values: `answers a second`, Default: "`0`, no limit", Example: `0`,
-			Meaning: `how many one asker's MAC address gets in a second, and at once`,
+			Meaning: `how many answers an asker gets in a second, and at once. An asker is a source address together with a MAC address; for next hops and duplicate address detection the limit holds for each target`,
 		},
 	}
 }
@@ -81,35 +81,35 @@ func RuleKeys() []Key {
 	return []Key{
 		{
 			Name: `prefix`, Values: `an IPv6 prefix or address`, Default: `required`, Example: `"2001:db8:1:0:f::/80"`,
-			Meaning: `what the rule is about`,
+			Meaning: `the addresses that the rule covers`,
 		},
 		{
 			Name: `method`, Values: "`" + strings.Join(rules.MethodNames(), "`, `") + "`", Default: `required`, Example: `route`,
-			Meaning: `the evidence that it takes to answer, see below`,
+			Meaning: `which evidence is needed for an answer, see below`,
 		},
 		{
 			Name: `uplinks`, Values: `interfaces`, Default: `all`, Example: `[eth0]`,
-			Meaning: `where the rule holds`,
+			Meaning: `the uplinks that the rule holds on`,
 		},
 		{
 			Name: `delay`, Values: "`0s` to `1s`", Default: "`0s`", Example: `0s`,
-			Meaning: `answer multicast solicitations after a random time up to this, where several proxies answer for the prefix (RFC 4861 §7.2.8)`,
+			Meaning: `the longest random delay before a multicast solicitation is answered, for prefixes that several proxies answer for (RFC 4861 §7.2.8)`,
 		},
 		{
 			Name: `dad`, Values: "`defend`, `ignore`", Default: "`defend`", Example: `defend`,
-			Meaning: `whether another station is kept from taking an address of the prefix as its own`,
+			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own",
 		},
 		{
 			Name: `devices`, Values: `interfaces`, Default: `none`, Example: `[]`,
-			Meaning: "`probe` only: ask on these devices, whatever the kernel's routes say. One that is missing has no targets. One without neighbor discovery, such as `tun0`, cannot be asked: what is routed to it is answered for as with `route`",
+			Meaning: "`probe` only: ask on these devices, whatever the kernel's routes say. A device that is missing has no targets. On a device without neighbor discovery, such as `tun0`, targets cannot be asked: what is routed to it is answered for as with `route`",
 		},
 		{
 			Name: `autowire`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
-			Meaning: "with `devices`: make a host route to the device where a target has answered, while it does (needs `CAP_NET_ADMIN`; protocol number 73)",
+			Meaning: "with `devices`: keep a host route for each target to the device on which it answers (needs `CAP_NET_ADMIN`; protocol number 73)",
 		},
 		{
 			Name: `timeout`, Values: "`10ms` to `2s`", Default: "`500ms`", Example: `500ms`,
-			Meaning: "`probe` only: how long the last solicitation of a target may stay unanswered",
+			Meaning: "`probe` only: how long an answer to the last solicitation of a target is waited for",
 		},
 		{
 			Name: `retries`, Values: `0 to 10`, Default: `3`, Example: `3`,
@@ -117,11 +117,11 @@ func RuleKeys() []Key {
 		},
 		{
 			Name: `ttl`, Values: "`1s` to `1h`", Default: "`30s`", Example: `30s`,
-			Meaning: "`probe` only: when a target that has answered is asked again. It is answered for meanwhile",
+			Meaning: "`probe` only: after which time a target that has answered is asked again. It is answered for in the meantime",
 		},
 		{
 			Name: `deadtime`, Values: "`0s` to `3s`", Default: "`3s`", Example: `3s`,
-			Meaning: "`probe` only: how long a target that has not answered is not asked again",
+			Meaning: "`probe` only: how long a target that has not answered is left alone before it is asked again",
 		},
 	}
 }
@@ -131,15 +131,15 @@ func KubernetesKeys() []Key {
 	return []Key{
 		{
 			Name: `enabled`, Values: ``, Default: "`true`", Example: `true`,
-			Meaning: "`false` turns Kubernetes off in a pod, where it is on without this section",
+			Meaning: "`false` turns Kubernetes off. In a pod it is on even without this section",
 		},
 		{
 			Name: `kubeconfig`, Values: ``, Default: `the pod's service account`, Example: `/etc/ndproxyd/kubeconfig`,
-			Meaning: `a file. Its certificates and token files are read again when they change`,
+			Meaning: `a kubeconfig file. Its certificates and token files are read again when they change`,
 		},
 		{
 			Name: `server`, Values: ``, Default: `the kubeconfig's`, Example: `"https://[2001:db8::1]:6443"`,
-			Meaning: "URL of the API server, for a node without the service `kubernetes`",
+			Meaning: "the URL of the API server, for a node on which the service `kubernetes` does not work",
 		},
 		{
 			Name: `node`, Values: ``, Default: "`$NODE_NAME`, then the host name", Example: `node1`,
@@ -151,7 +151,7 @@ func KubernetesKeys() []Key {
 		},
 		{
 			Name: `ownership`, Values: ``, Default: "`hash`", Example: `hash`,
-			Meaning: "`hash`: one node for each service address. `anycast`: every node, each after a random delay of up to a second. `all`: every node at once",
+			Meaning: "which node answers for a service address. `hash`: its owner. `anycast`: every node, each after a random delay of up to a second. `all`: every node, at once",
 		},
 		{
 			Name: `weight`, Values: ``, Default: "`1`", Example: `1`,
@@ -163,23 +163,23 @@ func KubernetesKeys() []Key {
 		},
 		{
 			Name: `service_proxy_health`, Values: ``, Default: "`http://localhost:10256/healthz`", Example: `http://localhost:10256/healthz`,
-			Meaning: "where kube-proxy tells whether it is well; `\"\"` for no such question. One that never was is taken for another kind of proxy",
+			Meaning: "the URL at which kube-proxy reports its health; `\"\"` to ask nobody. If the URL has never answered, the node is taken to have another kind of service proxy",
 		},
 		{
 			Name: `snapshot`, Values: ``, Default: "`$STATE_DIRECTORY/state.json`, else `/var/lib/ndproxyd/state.json`", Example: `/var/lib/ndproxyd/state.json`,
-			Meaning: "what outlives the process; `\"\"` for none",
+			Meaning: "the file that keeps what is known across restarts; `\"\"` for none",
 		},
 		{
 			Name: `services.kinds`, Values: ``, Default: `all`, Example: `[cluster-ip, load-balancer, external-ip]`,
-			Meaning: "of `cluster-ip`, `load-balancer`, `external-ip`",
+			Meaning: "which addresses of services count: any of `cluster-ip`, `load-balancer`, `external-ip`",
 		},
 		{
 			Name: `services.selector`, Values: ``, Default: `all services`, Example: `expose=yes`,
-			Meaning: `a label selector`,
+			Meaning: `a label selector for services`,
 		},
 		{
 			Name: `services.load_balancer_classes`, Values: ``, Default: `all`, Example: `[""]`,
-			Meaning: "classes whose load-balancer addresses count; `\"\"` is a service without one",
+			Meaning: "the classes whose load-balancer addresses count; `\"\"` stands for services without a class",
 		},
 	}
 }
@@ -193,11 +193,11 @@ func MetricsKeys() []Key {
 		},
 		{
 			Name: `web_config`, Values: ``, Default: `none`, Example: `/etc/ndproxyd/web.yaml`,
-			Meaning: `a file with certificate and users, in the [format of Prometheus' exporters](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md). It is read again with each connection`,
+			Meaning: `a file with a certificate and users, in the [format of Prometheus' exporters](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md). It is read again for each connection`,
 		},
 		{
 			Name: `authentication`, Values: ``, Default: "`none`", Example: `none`,
-			Meaning: "`kubernetes`: only for bearer tokens of accounts that may `get` the non-resource URL `/metrics`, by the API server's TokenReview and SubjectAccessReview. An answer is good for a minute; a permission for an hour while the API server is away. Without `web_config` there is TLS with a certificate that is made up at each start",
+			Meaning: "`kubernetes` serves only bearer tokens of accounts that may `get` the non-resource URL `/metrics`, according to the API server's TokenReview and SubjectAccessReview. A review holds for a minute, and a permission for an hour while the API server is away. Without `web_config`, TLS uses a certificate that is made at each start",
 		},
 	}
 }
@@ -207,7 +207,7 @@ func HealthKeys() []Key {
 	return []Key{
 		{
 			Name: `listen`, Values: ``, Default: `none`, Example: `"[::1]:9973"`,
-			Meaning: "another address with `/healthz` and `/readyz` alone, for a supervisor without credentials",
+			Meaning: "another address that serves only `/healthz` and `/readyz`, for probes without credentials",
 		},
 	}
 }

@@ -14,11 +14,11 @@ import (
 const exampleWidth = 78
 
 // exampleHead begins the commented file.
-const exampleHead = `# Configuration of ndproxyd; see ndproxyd.yaml(5). Each key stands here with its
-# default or an example, as a comment. As the file is, ndproxyd answers on the
+const exampleHead = `# Configuration of ndproxyd; see ndproxyd.yaml(5). Comments show each key with its
+# default or an example. Without changes to this file, ndproxyd answers on the
 # interfaces with an IPv6 default route, for what the kernel routes behind this
-# host. "ndproxyd check" looks at this file and the host and changes nothing;
-# "systemctl reload ndproxyd" puts a changed file in force.
+# host. "ndproxyd check" checks this file and the host and changes nothing;
+# "systemctl reload ndproxyd" applies a changed file.
 version: 1
 `
 
@@ -52,9 +52,9 @@ func Example() string {
 			fmt.Fprintf(&b, "#%s%s: %s\n", indent, key, k.Example)
 		}
 	}
-	list("uplinks", "Interfaces that face the router. Left out: those with an IPv6 default route.", config.UplinkKeys())
-	list("rules", "What may be answered. Left out: what the kernel routes behind this host.", config.RuleKeys())
-	section("kubernetes", "The cluster that this host is a node of. Left out: none, outside of a pod.", config.KubernetesKeys())
+	list("uplinks", "Interfaces that face the router. Default: those with an IPv6 default route.", config.UplinkKeys())
+	list("rules", "What may be answered. Default: what the kernel routes to devices behind this host.", config.RuleKeys())
+	section("kubernetes", "The cluster that this host is a node of. Default: none, unless in a pod.", config.KubernetesKeys())
 	section("metrics", "Metrics, health and readiness.", config.MetricsKeys())
 	section("health", "Health and readiness on an address of their own.", config.HealthKeys())
 	return b.String()
