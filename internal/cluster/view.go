@@ -3,7 +3,7 @@
 package cluster
 
 import (
-	"fmt"
+	"errors"
 	"net/netip"
 	"strings"
 	"time"
@@ -17,11 +17,11 @@ import (
 // String names the task.
 func (m *Manager) String() string { return "kubernetes" }
 
-// Ready returns an error that says what is not known of the cluster yet, and nil
+// Ready returns an error that names what is not known of the cluster yet, and nil
 // without one.
 func (m *Manager) Ready() error {
 	if waits := m.Waits(); len(waits) > 0 {
-		return fmt.Errorf("waits for %s", strings.Join(waits, ", "))
+		return errors.New(strings.Join(waits, ", "))
 	}
 	return nil
 }

@@ -56,7 +56,7 @@ func (k *Keeper) Ready() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if !k.tried {
-		return errors.New("the nftables table was not set yet")
+		return errors.New("its first attempt")
 	}
 	return nil
 }

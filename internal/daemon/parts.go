@@ -91,11 +91,13 @@ func (p pages) Status(ctx context.Context) status.Status { return p.d.Status(ctx
 // Alive implements [web.Daemon].
 func (p pages) Alive(ctx context.Context) error { return p.d.Alive(ctx) }
 
-// Waits implements [web.Daemon].
+// Waits implements [web.Daemon]. The page tells of the uplinks itself.
 func (p pages) Waits() []string {
 	var waits []string
-	for _, w := range p.d.cluster.Waits() {
-		waits = append(waits, "kubernetes waits for "+w)
+	for _, w := range p.d.group.Waiting() {
+		if w.Task != p.d.uplinks.String() {
+			waits = append(waits, w.Task+" waits for "+w.For)
+		}
 	}
 	return waits
 }

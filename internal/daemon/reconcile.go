@@ -4,7 +4,7 @@ package daemon
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -42,7 +42,7 @@ func (r *reconciler) String() string { return "reconciler" }
 // Ready implements [task.Task]: a table is published.
 func (r *reconciler) Ready() error {
 	if r.d.store.Load() == nil {
-		return fmt.Errorf("no rules are in force yet")
+		return errors.New("the first table")
 	}
 	return nil
 }

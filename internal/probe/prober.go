@@ -73,9 +73,9 @@ func (p *Prober) Ready() error {
 	case p.ready:
 		return nil
 	case p.fault != nil:
-		return p.fault
+		return fmt.Errorf("the probe socket: %w", p.fault)
 	}
-	return errors.New("the rules were not looked at yet")
+	return errors.New("a first look at the rules")
 }
 
 // Fault returns why no target can be asked at the moment, nil when that is

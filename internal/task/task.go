@@ -19,7 +19,7 @@ type Task interface {
 	// the daemon, so what can be retried is retried inside.
 	Run(ctx context.Context) error
 	// Ready returns nil once the task does its part, and before that an error
-	// that says what it waits for. It must not block.
+	// that names what it waits for, as in "the first table". It must not block.
 	Ready() error
 	// String names the task in logs and in status, for example "uplink eth0".
 	String() string
