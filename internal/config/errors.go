@@ -15,7 +15,7 @@ type Error struct {
 	Line, Column int
 	// Path is the key, like rules[2].prefix; empty for the file as a whole.
 	Path string
-	// Message says what is wrong and how to mend it.
+	// Message says what is wrong and how to correct it.
 	Message string
 }
 

@@ -14,8 +14,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/task"
 )
 
-// lastingRetry is how long to wait after an error that only somebody outside can
-// mend, by a restart with a capability or of another kernel.
+// lastingRetry is how long to wait after an error that only an operator can
+// correct, by granting a capability or booting another kernel.
 const lastingRetry = time.Minute
 
 // Setter is a table that can be set: a [Table], or a fake.

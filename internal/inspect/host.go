@@ -111,7 +111,7 @@ func nothing(c *config.Config, i Inspection, defaults []discover.DefaultDevice) 
 		}
 		return []Finding{{
 			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: rules are discovered from the on-link prefixes of the uplinks, and " + strings.Join(states, ", "), Effect: effect,
-			Remedy: "mend the uplinks, or add rules to the configuration",
+			Remedy: "correct the uplinks, or add rules to the configuration",
 		}}
 	}
 	return nil

@@ -29,7 +29,7 @@ type Task interface {
 // Backoff is ready to use. It is not safe for concurrent use.
 type Backoff struct{ wait time.Duration }
 
-// The bounds of a Backoff. An operator who mends the cause should not have to
+// The bounds of a Backoff. An operator who corrects the cause should not have to
 // wait long, and a lasting cause should cost nothing.
 const (
 	backoffFirst = 250 * time.Millisecond

@@ -9,7 +9,7 @@ import (
 )
 
 // ParsePrefix reads an IPv6 prefix, or an address as a prefix of 128 bits. Its
-// errors say how to mend the text.
+// errors say how to correct the text.
 func ParsePrefix(s string) (netip.Prefix, error) {
 	if a, err := netip.ParseAddr(s); err == nil {
 		if a.Zone() != "" {
