@@ -97,6 +97,6 @@ func (w *eventWriter) send(ctx context.Context, e Event) {
 		event.Type = corev1.EventTypeWarning
 	}
 	if _, err := w.client.typed.events(namespace).Create(ctx, event); err != nil && ctx.Err() == nil {
-		w.log.Warn("could not write an Event", "reason", e.Reason, "err", err)
+		w.log.Warn("writing an Event failed", "reason", e.Reason, "err", err)
 	}
 }

@@ -195,6 +195,6 @@ func (k *keeper) release() {
 		err = api.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID}})
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
-		k.w.config.Log.Warn("could not give the lease back: other nodes take over when it ends, or when they miss us on the link", "err", err)
+		k.w.config.Log.Warn("giving the lease back failed: other nodes take over when it expires, or when they miss this node on the link", "err", err)
 	}
 }

@@ -162,12 +162,12 @@ func TestLeastPrivilege(t *testing.T) {
 			case p.resource == "events":
 				d.Wait("a lease", func(s status.Status) bool { return s.Cluster.Announcers > 0 })
 				conflict(t, n, a, d, target)
-				harness.Eventually(t, "a word of the Event", func() bool { return strings.Contains(d.Log(), "could not write an Event") })
+				harness.Eventually(t, "a word of the Event", func() bool { return strings.Contains(d.Log(), "writing an Event failed") })
 			case p.verb == "delete":
 				d.Wait("a lease", func(s status.Status) bool { return s.Cluster.Announcers > 0 && !s.Cluster.Frozen })
 				d.Signal(syscall.SIGTERM)
 				d.Exit()
-				if !strings.Contains(d.Log(), "could not give the lease back") {
+				if !strings.Contains(d.Log(), "giving the lease back failed") {
 					t.Error("the log does not tell")
 				}
 			default:
