@@ -103,7 +103,10 @@ func (p pages) Waits() []string {
 }
 
 // Uplinks implements [web.Daemon].
-func (p pages) Uplinks() []*uplink.Facts { return p.d.uplinks.Facts() }
+func (p pages) Uplinks() []*uplink.Facts {
+	p.d.uplinks.CountDrops(context.Background())
+	return p.d.uplinks.Facts()
+}
 
 // Table implements [web.Daemon].
 func (p pages) Table() *rules.Table { return p.d.store.Load() }

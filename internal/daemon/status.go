@@ -13,8 +13,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// Status tells what the daemon is doing. It waits for nobody.
-func (d *daemon) Status(context.Context) status.Status {
+// Status tells what the daemon is doing. It waits for no uplink that is stuck.
+func (d *daemon) Status(ctx context.Context) status.Status {
+	d.uplinks.CountDrops(ctx)
 	s := status.Status{
 		Version: d.options.Version, PID: os.Getpid(), Started: d.started,
 		Config: *d.origin.Load(), Ready: d.uplinks.Ready() == nil, Reload: d.figures.Reload(),

@@ -137,8 +137,12 @@ func (r *responder) Send(frame []byte) error {
 	return nil
 }
 
-func (r *responder) SetAllMulticast(bool) error  { return nil }
-func (r *responder) CountDrops() error           { return nil }
+func (r *responder) SetAllMulticast(bool) error { return nil }
+func (r *responder) CountDrops() error {
+	r.config.Counters.Drops.Add(1)
+	return nil
+}
+
 func (r *responder) Alive(context.Context) error { return nil }
 func (r *responder) Index() int                  { return r.index }
 func (r *responder) Done() <-chan struct{}       { return r.done }

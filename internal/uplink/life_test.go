@@ -277,3 +277,27 @@ func TestJudge(t *testing.T) {
 		}
 	}
 }
+
+// TestCountDrops reads the kernel's figure when it is asked for, and not longer than
+// a moment from an uplink that is stuck.
+func TestCountDrops(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2), up("eth1", 3))
+		r := run(t, h, static("2001:db8::/64"), "eth0", "eth1")
+		release := make(chan struct{})
+		h.change(func(h *host) { h.stuck["eth0"] = release })
+		r.set.LinkChanged(hostwatch.Event{Index: 2, Name: "eth0"})
+		begin := time.Now()
+		r.set.CountDrops(t.Context())
+		if waited := time.Since(begin); waited > time.Second {
+			t.Errorf("the figures took %v", waited)
+		}
+		if a, b := r.facts("eth0").Counters.Drops.Load(), r.facts("eth1").Counters.Drops.Load(); a != 0 || b != 1 {
+			t.Errorf("%d frames were lost on the stuck uplink, %d on the other; want 0 and 1", a, b)
+		}
+		close(release)
+		synctest.Wait()
+		r.stop()
+	})
+}

@@ -169,6 +169,18 @@ func (s *Set) Sync(ctx context.Context) error {
 	return s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.Sync(ctx) })
 }
 
+// countWait is how long an uplink gets to read the kernel's figures. One that takes
+// longer shows those that it read last.
+const countWait = 100 * time.Millisecond
+
+// CountDrops makes the uplinks add what the kernel has lost to their counters, the
+// only figure that is not counted as it happens.
+func (s *Set) CountDrops(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, countWait)
+	defer cancel()
+	_ = s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.call(ctx, u.countDrops) })
+}
+
 // Alive makes each uplink's task and receive loop go round once, and returns nil
 // when all have. What it asks for is work that an answer needs as well.
 func (s *Set) Alive(ctx context.Context) error {

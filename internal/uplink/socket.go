@@ -172,6 +172,13 @@ func (u *Uplink) membershipStatus() ndp.MembershipStatus {
 	return u.shown
 }
 
+// countDrops reads what the kernel has lost.
+func (u *Uplink) countDrops() {
+	if u.responder != nil {
+		u.report("socket", u.responder.CountDrops())
+	}
+}
+
 // close releases the socket with its memberships. Another one may follow, which
 // goes on with the announcements.
 func (u *Uplink) close() error {
