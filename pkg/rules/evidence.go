@@ -150,12 +150,12 @@ func methods() [methodEnd]method {
 		Probe: {
 			name: "probe", sources: []Source{Kernel, Probed}, decide: asked, silence: NoRoute,
 			yes:    "the kernel routes the address to a device behind this node, where it cannot be asked for",
-			covers: "those of them that have answered a solicitation of ours on that device. What is reached by way of another router, or by a device without neighbor discovery such as `tun0`, cannot be asked and is answered for as with `route`",
+			covers: "the addresses of `route` that have answered a solicitation of the daemon on that device. Addresses behind another router, or on a device without neighbor discovery such as `tun0`, cannot be asked and are answered for as with `route`",
 		},
 		Node: {
 			name: "node", sources: []Source{Kernel, NodePrefixes, PodAddresses}, needs: Kubernetes, decide: local, silence: NotLocal,
 			yes:    "the address is in a prefix of this node, or of a pod of it",
-			covers: "what a cluster gave to this node, see [kubernetes.md](kubernetes.md)",
+			covers: "addresses of the prefixes that a cluster gave to this node, and of its pods, see [kubernetes.md](kubernetes.md)",
 		},
 		Pods: {
 			name: "pods", sources: []Source{Kernel, PodAddresses}, needs: Kubernetes, decide: local, silence: NotLocal,
