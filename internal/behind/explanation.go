@@ -21,11 +21,11 @@ type Explanation struct {
 
 // Explain tells how the entry for an address comes about.
 func (j *Judge) Explain(a netip.Addr) (e Explanation) {
-	j.read(func(v evidence) { e = v.explain(a) })
+	j.read(func(v judgment) { e = v.explain(a) })
 	return e
 }
 
-func (v evidence) explain(a netip.Addr) Explanation {
+func (v judgment) explain(a netip.Addr) Explanation {
 	e := Explanation{NotFollowed: v.tables.Policy()}
 	if a.IsLinkLocalUnicast() || a.IsMulticast() { // hostwatch leaves their routes out
 		e.Why = "a link-local or multicast address belongs to one link, and is never behind this node"

@@ -39,18 +39,18 @@ func (j *Judge) SetUplinks(indices []int) (changed bool) {
 	return !maps.Equal(*j.uplinks.Swap(&uplinks), uplinks)
 }
 
-// read calls f with the evidence of this moment. f must not wait, and must not
+// read calls f with the judgment of this moment. f must not wait, and must not
 // call methods of the Judge or of its routes.
-func (j *Judge) read(f func(evidence)) {
+func (j *Judge) read(f func(judgment)) {
 	j.routes.Read(func(t hostwatch.Tables) {
-		f(newEvidence(t, j.policy, *j.uplinks.Load()))
+		f(newJudgment(t, j.policy, *j.uplinks.Load()))
 	})
 }
 
 // Entry returns the entry for exactly this prefix, and false when the kernel has
 // no route for it, or hides it behind one of an earlier table.
 func (j *Judge) Entry(p netip.Prefix) (e rules.Entry, ok bool) {
-	j.read(func(v evidence) {
+	j.read(func(v judgment) {
 		var d hostwatch.Decision
 		if d, ok = v.tables.Decide(p); ok && d.Prefix == p {
 			e = v.entry(d)
@@ -65,7 +65,7 @@ func (j *Judge) Entry(p netip.Prefix) (e rules.Entry, ok bool) {
 // meanwhile: the loop's body must not wait, and must not ask the Judge.
 func (j *Judge) All() iter.Seq[rules.Entry] {
 	return func(yield func(rules.Entry) bool) {
-		j.read(func(v evidence) {
+		j.read(func(v judgment) {
 			for d := range v.tables.Decisions() {
 				if !yield(v.entry(d)) {
 					return
@@ -78,7 +78,7 @@ func (j *Judge) All() iter.Seq[rules.Entry] {
 // LeadsBack reports whether packets for the prefix as a whole go back to the link
 // of an uplink, or have no way at all.
 func (j *Judge) LeadsBack(p netip.Prefix) (back bool) {
-	j.read(func(v evidence) {
+	j.read(func(v judgment) {
 		d, ok := v.tables.Decide(p)
 		back = !ok || v.anyBack(v.taken(d.Paths))
 	})
@@ -87,7 +87,7 @@ func (j *Judge) LeadsBack(p netip.Prefix) (back bool) {
 
 // LeadsBehind reports whether any address of the prefix is behind this node.
 func (j *Judge) LeadsBehind(p netip.Prefix) (behind bool) {
-	j.read(func(v evidence) {
+	j.read(func(v judgment) {
 		if d, ok := v.tables.Decide(p); ok && v.entry(d).Behind {
 			behind = true
 			return
@@ -105,7 +105,7 @@ func (j *Judge) LeadsBehind(p netip.Prefix) (behind bool) {
 // WhyNotDevice tells why what is on-link on a device is not behind this node, for
 // example "through an uplink"; it is "" where it is behind.
 func (j *Judge) WhyNotDevice(index int32) (why string) {
-	j.read(func(v evidence) { why = v.whyNotDevice(index, false) })
+	j.read(func(v judgment) { why = v.whyNotDevice(index, false) })
 	return why
 }
 

@@ -11,8 +11,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// evidence is what a judgment rests on, at one moment.
-type evidence struct {
+// judgment is what a decision rests on, at one moment.
+type judgment struct {
 	tables  hostwatch.Tables
 	policy  Policy
 	uplinks map[int32]bool
@@ -21,8 +21,8 @@ type evidence struct {
 	links []int32
 }
 
-func newEvidence(t hostwatch.Tables, p Policy, uplinks map[int32]bool) evidence {
-	v := evidence{tables: t, policy: p, uplinks: uplinks, links: make([]int32, 0, 4)}
+func newJudgment(t hostwatch.Tables, p Policy, uplinks map[int32]bool) judgment {
+	v := judgment{tables: t, policy: p, uplinks: uplinks, links: make([]int32, 0, 4)}
 	for u := range uplinks {
 		v.links = append(v.links, v.bottom(u))
 	}
@@ -34,7 +34,7 @@ func newEvidence(t hostwatch.Tables, p Policy, uplinks map[int32]bool) evidence 
 const maxStack = 8
 
 // bottom returns the device whose link a device shares.
-func (v evidence) bottom(index int32) int32 {
+func (v judgment) bottom(index int32) int32 {
 	for range maxStack {
 		d, ok := v.tables.Device(index)
 		if !ok || d.Link == 0 || v.policy.classify(d) != Stacked {
@@ -46,7 +46,7 @@ func (v evidence) bottom(index int32) int32 {
 }
 
 // entry returns the entry for a route.
-func (v evidence) entry(d hostwatch.Decision) rules.Entry {
+func (v judgment) entry(d hostwatch.Decision) rules.Entry {
 	paths := v.taken(d.Paths)
 	e := rules.Entry{Prefix: d.Prefix, Behind: d.Prefix.Bits() > 0, Neighbor: true, Device: paths[0].Index}
 	for _, p := range paths {
@@ -64,7 +64,7 @@ func (v evidence) entry(d hostwatch.Decision) rules.Entry {
 // may take. The kernel prefers one out of the device that the packet came in on
 // (rt6_score_route), and else the first; of several next hops it may be any, as
 // that depends on the packet and on which of them are reachable.
-func (v evidence) taken(paths []hostwatch.Path) []hostwatch.Path {
+func (v judgment) taken(paths []hostwatch.Path) []hostwatch.Path {
 	if len(paths) == 1 {
 		return paths
 	}
@@ -84,7 +84,7 @@ func (v evidence) taken(paths []hostwatch.Path) []hostwatch.Path {
 }
 
 // anyBack reports whether one of the paths leads back to the link of an uplink.
-func (v evidence) anyBack(paths []hostwatch.Path) bool {
+func (v judgment) anyBack(paths []hostwatch.Path) bool {
 	return slices.ContainsFunc(paths, func(p hostwatch.Path) bool {
 		if p.Kind != unix.RTN_UNICAST {
 			return false
@@ -97,12 +97,12 @@ func (v evidence) anyBack(paths []hostwatch.Path) bool {
 // onUplinkLink reports whether a device shares the link of an uplink, so that its
 // neighbors answer the uplink's solicitations themselves. An ipvlan in the mode
 // l3 has no neighbor discovery, and nobody there answers.
-func (v evidence) onUplinkLink(d hostwatch.Device) bool {
+func (v judgment) onUplinkLink(d hostwatch.Device) bool {
 	return d.Neighbors && slices.Contains(v.links, v.bottom(d.Index))
 }
 
 // whyNot tells why a path does not lead behind this node, "" where it does.
-func (v evidence) whyNot(p hostwatch.Path) string {
+func (v judgment) whyNot(p hostwatch.Path) string {
 	switch {
 	case p.Kind != unix.RTN_UNICAST:
 		return "is of the type " + p.TypeName()
@@ -119,7 +119,7 @@ func (v evidence) whyNot(p hostwatch.Path) string {
 
 // whyNotDevice tells why a device does not lead behind this node, "" where it
 // does. gateway is true for what has a next hop there.
-func (v evidence) whyNotDevice(index int32, gateway bool) string {
+func (v judgment) whyNotDevice(index int32, gateway bool) string {
 	d, ok := v.tables.Device(index)
 	switch {
 	case !ok:
