@@ -21,6 +21,9 @@ const (
 	// maxAppeared is how many addresses may wait to be let go of by the stations
 	// that claimed them. An entry of our own outweighs a claim without that, too.
 	maxAppeared = 1 << 16
+	// maxCalls is how many calls may wait: each status, scrape and check of health
+	// makes one, and does not take it back when the uplink is stuck.
+	maxCalls = 64
 )
 
 // mailbox holds what an uplink has not looked at yet. Whoever posts never waits:
@@ -91,6 +94,16 @@ func (m *mail) addQuestion(q question) {
 	if len(m.questions) < maxQuestions {
 		m.questions = append(m.questions, q)
 	}
+}
+
+// addCall adds something that the uplink's goroutine is to do for another one, and
+// reports whether there was room.
+func (m *mail) addCall(f func()) bool {
+	if len(m.calls) >= maxCalls {
+		return false
+	}
+	m.calls = append(m.calls, f)
+	return true
 }
 
 // take empties the mailbox.

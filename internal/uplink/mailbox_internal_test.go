@@ -3,11 +3,36 @@
 package uplink
 
 import (
+	"context"
+	"errors"
 	"net/netip"
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
+
+// TestStuckCalls asks an uplink that does not look at its mailbox again and again.
+func TestStuckCalls(t *testing.T) {
+	t.Parallel()
+	u := &Uplink{box: newMailbox()}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel() // nobody waits
+	var errs [2]int
+	for range 2 * maxCalls {
+		switch err := u.Sync(ended); {
+		case errors.Is(err, context.Canceled):
+			errs[0]++
+		case errors.Is(err, errStuck):
+			errs[1]++
+		}
+	}
+	if m := u.box.take(); errs != [2]int{maxCalls, maxCalls} || len(m.calls) != maxCalls {
+		t.Errorf("%d calls wait, %v were taken and refused", len(m.calls), errs)
+	}
+	if err := u.Sync(ended); !errors.Is(err, context.Canceled) {
+		t.Errorf("the next call: %v", err)
+	}
+}
 
 // TestMailbox posts more than an uplink can take in: each kind of message has its
 // own bound, and none costs the others.

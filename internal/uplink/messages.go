@@ -4,6 +4,7 @@ package uplink
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -44,15 +45,21 @@ func (u *Uplink) tableChanged(c rules.Change) {
 // ctx's error when that does not come to pass.
 func (u *Uplink) Sync(ctx context.Context) error { return u.call(ctx, func() {}) }
 
+// errStuck is the error of a call to an uplink for which too many wait already.
+var errStuck = errors.New("the uplink is stuck")
+
 // call runs f in the uplink's goroutine, and waits for that.
 func (u *Uplink) call(ctx context.Context, f func()) error {
-	done := make(chan struct{})
+	done, posted := make(chan struct{}), false
 	u.box.post(func(m *mail) {
-		m.calls = append(m.calls, func() {
+		posted = m.addCall(func() {
 			f()
 			close(done)
 		})
 	})
+	if !posted {
+		return errStuck
+	}
 	select {
 	case <-done:
 		return nil
