@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"runtime"
 	"strings"
 	"time"
 
@@ -51,6 +52,7 @@ func (f *follower) failed(err error) { f.d.trouble.Report("follow the kernel", e
 func (f *follower) routes(prefixes []netip.Prefix, all bool) {
 	begin := time.Now()
 	f.d.evidence.RoutesChanged(prefixes, all)
+	runtime.Gosched() // the uplinks take the table over before anything else is done here
 	f.d.figures.Updated(time.Since(begin))
 	f.d.prober.RoutesChanged(prefixes, all)
 	f.d.reconciler.changed()
