@@ -22,7 +22,7 @@ type reconciler struct {
 	wake chan struct{} // has room for one
 
 	config atomic.Pointer[config.Config] // in force; nil before the first
-	hops   map[string]hops               // as the uplinks were told; its goroutine's
+	hops   map[string]hops               // as the uplinks were told last; its goroutine's
 }
 
 // hops are the next hops through one uplink, and the device that they are of.
@@ -129,8 +129,8 @@ func (r *reconciler) indices(names []string) []int {
 	return slices.Compact(indices)
 }
 
-// tellHops tells the uplinks who the routes through them lead to, where that has
-// changed.
+// tellHops tells the uplinks to read who the routes through them lead to, where
+// that has changed.
 func (r *reconciler) tellHops() {
 	next := make(map[string]hops)
 	for _, u := range r.d.uplinks.All() {
@@ -142,7 +142,7 @@ func (r *reconciler) tellHops() {
 		h := r.d.routes.HopsOf(index)
 		now, was := hops{index, h.All, h.Default}, r.hops[f.Config.Interface]
 		if now.index != was.index || !slices.Equal(now.all, was.all) || !slices.Equal(now.first, was.first) {
-			u.SetHops(h)
+			u.HopsChanged()
 		}
 		next[f.Config.Interface] = now
 	}

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -19,6 +18,8 @@ import (
 type conflicts struct {
 	claims ndp.Claims
 	hops   []netip.Addr
+	device int                          // that the hops are of
+	former bool                         // the hops are of before the device was replaced or went down
 	guards map[netip.Addr]rules.Silence // as the store has them
 	list   []Conflict                   // the claims that stand, in order
 }
@@ -37,9 +38,22 @@ func (c *conflicts) drop(u *Uplink, appeared map[netip.Addr]bool) {
 	}
 }
 
-// setHops takes over who the routes through the uplink lead to.
-func (c *conflicts) setHops(u *Uplink, h hostwatch.Hops) {
-	c.hops, u.announcements.routers = h.All, h.Default
+// readHops reads who the routes through the uplink's device lead to. The kernel
+// drops the routes of a device that is replaced or goes down, but the router is
+// still on the link when the device comes back. So the former next hops count
+// until there is one again.
+func (c *conflicts) readHops(u *Uplink) {
+	h := u.options.System.Hops(u.link.Index)
+	u.announcements.routers = h.Default
+	c.former = len(h.All) == 0 && (c.former || u.link.Index != c.device || !u.link.Up)
+	if c.former {
+		return
+	}
+	c.device = u.link.Index
+	if slices.Equal(c.hops, h.All) {
+		return
+	}
+	c.hops = h.All
 	u.updateInterface() // whose limits for askers leave routers alone
 	c.guard(u)
 }

@@ -28,6 +28,7 @@ type host struct {
 	links    map[string]rules.Link
 	readErr  error
 	stations map[[6]byte]bool
+	hops     map[int][]netip.Addr       // by device
 	refuse   error                      // of Listen
 	sockets  []*responder               // all that were opened, the last one last
 	stuck    map[string]<-chan struct{} // links whose reading blocks until closed
@@ -76,6 +77,12 @@ func (h *host) Stations(int) map[[6]byte]bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.stations
+}
+
+func (h *host) Hops(index int) hostwatch.Hops {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return hostwatch.Hops{All: h.hops[index], Default: h.hops[index]}
 }
 
 func (h *host) Listen(c ndp.ListenConfig) (ndp.Responder, error) {

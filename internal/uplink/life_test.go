@@ -160,6 +160,65 @@ func TestFailedSocket(t *testing.T) {
 	})
 }
 
+// TestNextHops never answers for a router: not when an uplink is new, not while
+// its device is replaced or down, and again as soon as no route leads there.
+func TestNextHops(t *testing.T) {
+	t.Parallel()
+	router := netip.MustParseAddr("2001:db8::1")
+	come := func(index int) func(*host) { return func(h *host) { h.links["eth0"] = up("eth0", index) } }
+	hops := func(index int, hops ...netip.Addr) func(*host) {
+		return func(h *host) { h.hops = map[int][]netip.Addr{index: hops} }
+	}
+	down := func(h *host) {
+		l := h.links["eth0"]
+		l.Up, h.hops = false, nil
+		h.links["eth0"] = l
+	}
+	tests := []struct {
+		name   string
+		steps  []func(*host)
+		answer bool // afterwards
+	}{
+		{"new uplink", nil, false},
+		{"route removed", []func(*host){hops(2)}, true},
+		{"route removed and another added", []func(*host){hops(2, netip.MustParseAddr("2001:db8::2"))}, true},
+		{"device replaced, no route yet", []func(*host){func(h *host) { clear(h.links); h.hops = nil }, come(7)}, false},
+		{"device replaced at once", []func(*host){func(h *host) { come(7)(h); h.hops = nil }}, false},
+		{"device replaced, another router", []func(*host){come(7), hops(7, netip.MustParseAddr("2001:db8::2"))}, true},
+		{"link down and up", []func(*host){down, come(2)}, false},
+		{"link down and up, route removed", []func(*host){down, come(2), hops(2, router), hops(2)}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(up("eth0", 2))
+				hops(2, router)(h)
+				r := run(t, h, static("2001:db8::/64"), "eth0")
+				defer r.stop()
+				answers := func(s *responder) bool {
+					v := s.view.Find(router)
+					return v != nil && v.Answer
+				}
+				for _, step := range tt.steps {
+					h.change(step)
+					r.event()
+					r.set.All()[0].HopsChanged()
+					synctest.Wait()
+				}
+				if answers(h.open()) != tt.answer {
+					t.Errorf("the address of the router is answered for: %t, want %t", !tt.answer, tt.answer)
+				}
+				for i, s := range h.sockets {
+					if v := s.config.View.Find(router); v != nil && v.Answer {
+						t.Errorf("socket %d began with an answer for the router", i)
+					}
+				}
+			})
+		})
+	}
+}
+
 // TestRenamedToUplink leaves a device alone that was renamed to what another
 // uplink waits for.
 func TestRenamedToUplink(t *testing.T) {

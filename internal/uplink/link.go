@@ -54,6 +54,7 @@ func (u *Uplink) refresh() {
 	}
 	moved := u.link.MAC != link.MAC
 	u.link = link
+	u.conflicts.readHops(u) // before a socket opens: a router's address is never answered for
 	u.iface = u.compileInterface()
 	state, why := Judge(link, u.iface, u.config.Source)
 	if state == NotEthernet || state == Port {

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"sync"
 
-	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -40,7 +39,7 @@ type mail struct {
 	settings  *settings
 	link      bool // the interface changed: read it again
 	stations  bool // only the stations behind the bridge's ports did
-	hops      *hostwatch.Hops
+	hops      bool // the next hops changed: read them again
 	presence  *netip.Addr
 	tables    []rules.Change
 	resync    bool // tables were dropped: compare with the last one

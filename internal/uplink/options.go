@@ -35,6 +35,8 @@ type System interface {
 	ReadLink(name string, index int) (rules.Link, error)
 	// Stations returns the MAC addresses behind the virtual ports of a bridge.
 	Stations(bridge int) map[[6]byte]bool
+	// Hops are the next hops of the routes through a device, as of now.
+	Hops(index int) hostwatch.Hops
 	// Listen opens a socket that answers. It may block, but not for ever.
 	Listen(ndp.ListenConfig) (ndp.Responder, error)
 	// Join returns the memberships of a socket's device.
@@ -65,12 +67,15 @@ type Cluster interface {
 
 // Kernel is the System of the running host.
 type Kernel struct {
-	// Watcher knows the stations behind the ports of bridges.
+	// Watcher knows the stations behind the ports of bridges, and the routes.
 	Watcher *hostwatch.Watcher
 }
 
 // Stations implements [System].
 func (k Kernel) Stations(bridge int) map[[6]byte]bool { return k.Watcher.Stations(bridge) }
+
+// Hops implements [System].
+func (k Kernel) Hops(index int) hostwatch.Hops { return k.Watcher.Routes.HopsOf(index) }
 
 // ReadLink implements [System].
 func (Kernel) ReadLink(name string, index int) (rules.Link, error) {

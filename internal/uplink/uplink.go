@@ -110,13 +110,15 @@ func (u *Uplink) handle(m mail) {
 		u.config.Presence = *m.presence
 		u.updateInterface()
 	}
-	if m.hops != nil { // before a socket opens: a router's address is never answered for
-		u.conflicts.setHops(u, *m.hops)
-	}
 	if m.settings != nil || m.link {
 		u.refresh()
-	} else if m.stations {
-		u.refreshStations()
+	} else {
+		if m.hops {
+			u.conflicts.readHops(u)
+		}
+		if m.stations {
+			u.refreshStations()
+		}
 	}
 	if m.resync {
 		u.resync()
