@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -27,6 +28,7 @@ type host struct {
 	mu       sync.Mutex
 	links    map[string]rules.Link
 	readErr  error
+	reads    int // attempts that failed
 	stations map[[6]byte]bool
 	hops     map[int][]netip.Addr       // by device
 	refuse   error                      // of Listen
@@ -60,6 +62,9 @@ func (h *host) ReadLink(name string, index int) (rules.Link, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.readErr != nil {
+		if h.reads++; h.reads > 1000 {
+			panic("the link is read again and again")
+		}
 		return rules.Link{}, h.readErr
 	}
 	if l, ok := h.links[name]; ok {
@@ -208,6 +213,8 @@ type rig struct {
 	set   *uplink.Set
 	log   *strings.Builder
 	stop  func()
+	// changed counts the calls of Changed.
+	changed atomic.Int64
 }
 
 // run runs uplinks of these names in the test's bubble of time.
@@ -215,7 +222,7 @@ func run(t *testing.T, h *host, rs []rules.Rule, names ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, host: h, store: new(rules.Store), log: new(strings.Builder)}
 	r.set = uplink.NewSet(uplink.Options{
-		Store: r.store, System: h, Changed: func() {}, Ask: func(ndp.Query) bool { return false }, Cluster: noCluster{},
+		Store: r.store, System: h, Changed: func() { r.changed.Add(1) }, Ask: func(ndp.Query) bool { return false }, Cluster: noCluster{},
 		Log: slog.New(slog.NewTextHandler(locked{r.log, new(sync.Mutex)}, nil)),
 	})
 	if err := r.store.SetRules(rs); err != nil {

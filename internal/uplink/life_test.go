@@ -219,6 +219,60 @@ func TestNextHops(t *testing.T) {
 	}
 }
 
+// TestChanged tells of new settings once they are in force, since others depend
+// on them, and not of what changes nothing.
+func TestChanged(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0")
+		defer r.stop()
+		before := r.changed.Load()
+		r.set.Configure([]rules.Uplink{{Interface: "eth0", ConsumeUnicast: true}})
+		synctest.Wait()
+		if !r.facts("eth0").Config.ConsumeUnicast {
+			t.Fatal("the settings are not in force")
+		}
+		if got := r.changed.Load() - before; got != 1 {
+			t.Errorf("new settings were told of %d times", got)
+		}
+		before = r.changed.Load()
+		r.event()
+		if got := r.changed.Load() - before; got != 0 {
+			t.Errorf("an event that changed nothing was told of %d times", got)
+		}
+	})
+}
+
+// TestFailedSocketUnread replaces a socket that ends by itself while the link
+// cannot be read either, as without descriptors, and does not spin meanwhile.
+func TestFailedSocketUnread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0")
+		defer r.stop()
+		h.change(func(h *host) { h.readErr, h.reads = errors.New("too many open files"), 0 })
+		h.open().fail()
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		h.change(func(h *host) {
+			if h.reads > 10 {
+				t.Errorf("the link was read %d times in 10 s", h.reads)
+			}
+			h.readErr = nil
+		})
+		if f := r.facts("eth0"); f.State != uplink.Failed {
+			t.Errorf("state without a socket is %v", f.State)
+		}
+		time.Sleep(10 * time.Second)
+		synctest.Wait()
+		if f := r.facts("eth0"); f.State != uplink.Ready || h.open() == nil {
+			t.Errorf("state is %v (%s)", f.State, f.Why)
+		}
+	})
+}
+
 // TestRenamedToUplink leaves a device alone that was renamed to what another
 // uplink waits for.
 func TestRenamedToUplink(t *testing.T) {

@@ -25,7 +25,7 @@ func (u *Uplink) configure(s settings) {
 		u.report("socket", u.close())
 	}
 	presence := u.config.Presence
-	u.config, u.names = s.config, s.names
+	u.config, u.names, u.configured = s.config, s.names, true
 	u.config.Presence = presence // the cluster's
 }
 
@@ -43,6 +43,9 @@ func (u *Uplink) refresh() {
 		return
 	case err != nil: // keep what works
 		u.report("link", err)
+		if err := u.closeFailed(); err != nil { // whose end would wake us up again and again
+			u.setState(Failed, err.Error())
+		}
 		u.retryLater()
 		return
 	}

@@ -45,15 +45,13 @@ func (u *Uplink) resync() {
 
 // open makes sure that there is a working socket with the present facts.
 func (u *Uplink) open() error {
+	if err := u.closeFailed(); err != nil { // replaced after a while, should that one fail too
+		return err
+	}
 	if u.responder != nil {
-		select {
-		case <-u.responder.Done(): // replaced after a while, should that one fail too
-			return fmt.Errorf("listen: %w", u.close())
-		default:
-			u.responder.SetInterface(u.iface)
-			u.join()
-			return nil
-		}
+		u.responder.SetInterface(u.iface)
+		u.join()
+		return nil
 	}
 	u.view = u.options.Store.Load().View(u.name) // with the guards that were just set
 	r, err := u.options.System.Listen(ndp.ListenConfig{
@@ -83,6 +81,16 @@ func (u *Uplink) socketDone() <-chan struct{} {
 		return nil
 	}
 	return u.responder.Done()
+}
+
+// closeFailed closes the socket if it has stopped by itself, and returns why.
+func (u *Uplink) closeFailed() error {
+	select {
+	case <-u.socketDone():
+		return fmt.Errorf("listen: %w", u.close())
+	default:
+		return nil
+	}
 }
 
 // follow takes a new view over, which differs from the one before by deltas.

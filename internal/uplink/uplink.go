@@ -41,6 +41,7 @@ type Uplink struct {
 	why           string
 	since         time.Time
 	ready         bool // was ready before
+	configured    bool // has new settings, which others depend on, too
 	retry         task.Backoff
 	again         time.Time // of the next attempt; zero for none
 	trouble       *task.Trouble
@@ -179,7 +180,8 @@ func (u *Uplink) publish() {
 		Counters: u.counters, Recent: u.recent,
 	}
 	u.facts.Store(next)
-	if last == nil || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {
+	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {
+		u.configured = false
 		u.options.Changed()
 	}
 }
