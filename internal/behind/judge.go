@@ -6,6 +6,7 @@ import (
 	"iter"
 	"maps"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -16,34 +17,58 @@ import (
 type Judge struct {
 	routes  *hostwatch.Routes
 	policy  Policy
-	uplinks atomic.Pointer[map[int32]bool] // indices; the map never changes
+	uplinks atomic.Pointer[uplinks]
+}
+
+// uplinks are the devices that solicitations arrive on. They never change.
+type uplinks struct {
+	names   []string
+	indices map[int32]bool
 }
 
 // New returns a Judge of these routes. It knows no uplink yet.
 func New(routes *hostwatch.Routes, policy Policy) *Judge {
 	j := &Judge{routes: routes, policy: policy.clone()}
-	j.uplinks.Store(new(map[int32]bool))
+	j.uplinks.Store(new(uplinks))
 	return j
 }
 
 // SetUplinks names the devices that solicitations arrive on, by their indices;
-// 0 is left out. It reports whether they differ from the last ones: then any
-// entry may have changed.
-func (j *Judge) SetUplinks(indices []int) (changed bool) {
-	uplinks := make(map[int32]bool, len(indices))
+// 0 is left out. A device that takes one of the names later is an uplink from its
+// first route on, without another call. It reports whether they differ from the
+// last ones: then any entry may have changed.
+func (j *Judge) SetUplinks(indices []int, names ...string) (changed bool) {
+	next := &uplinks{names: slices.Clone(names), indices: make(map[int32]bool, len(indices))}
 	for _, i := range indices {
 		if i != 0 {
-			uplinks[int32(i)] = true //nolint:gosec // the kernel's int
+			next.indices[int32(i)] = true //nolint:gosec // the kernel's int
 		}
 	}
-	return !maps.Equal(*j.uplinks.Swap(&uplinks), uplinks)
+	last := j.uplinks.Swap(next)
+	return !maps.Equal(last.indices, next.indices) || !slices.Equal(last.names, next.names)
+}
+
+// now returns the indices of the uplinks as the tables have them.
+func (u *uplinks) now(t hostwatch.Tables) map[int32]bool {
+	indices := u.indices
+	for _, name := range u.names {
+		index := t.Index(name)
+		if index == 0 || indices[index] {
+			continue
+		}
+		if indices = maps.Clone(indices); indices == nil {
+			indices = make(map[int32]bool)
+		}
+		indices[index] = true
+	}
+	return indices
 }
 
 // read calls f with the judgment of this moment. f must not wait, and must not
 // call methods of the Judge or of its routes.
 func (j *Judge) read(f func(judgment)) {
 	j.routes.Read(func(t hostwatch.Tables) {
-		f(newJudgment(t, j.policy, *j.uplinks.Load()))
+		f(newJudgment(t, j.policy, j.uplinks.Load().now(t)))
 	})
 }
 

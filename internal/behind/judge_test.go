@@ -220,6 +220,26 @@ func TestSetUplinks(t *testing.T) {
 	}
 }
 
+// TestUplinkToCome knows the routes of an uplink that is created anew for what
+// they are before anybody has named its index.
+func TestUplinkToCome(t *testing.T) {
+	t.Parallel()
+	r := testRoutes()
+	j := behind.New(r, behind.DefaultPolicy())
+	if !j.SetUplinks(nil, "eth1") || j.SetUplinks(nil, "eth1") {
+		t.Error("changed is wrong")
+	}
+	const eth1, shim = 99, 100
+	r.SetDevice(hostwatch.Device{Index: eth1, Name: "eth1", Kind: "veth", Neighbors: true}, false)
+	r.SetDevice(hostwatch.Device{Index: shim, Name: "shim9", Kind: "macvlan", Neighbors: true, Link: eth1}, false)
+	for prefix, index := range map[string]int32{"2001:db8:1::/64": eth1, "2001:db8:2::/64": shim} {
+		r.Apply(message(prefix, dev(index)), 0, false)
+		if e, ok := j.Entry(netip.MustParsePrefix(prefix)); !ok || e.Behind {
+			t.Errorf("%s: entry is %+v", prefix, e)
+		}
+	}
+}
+
 func TestLeads(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()

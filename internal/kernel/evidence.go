@@ -19,7 +19,7 @@ import (
 
 // Judge is [behind.Judge].
 type Judge interface {
-	SetUplinks(indices []int) (changed bool)
+	SetUplinks(indices []int, names ...string) (changed bool)
 	Entry(netip.Prefix) (rules.Entry, bool)
 	All() iter.Seq[rules.Entry]
 }
@@ -45,12 +45,12 @@ func New(judge Judge, store *rules.Store, appeared func([]netip.Addr)) *Evidence
 	return e
 }
 
-// SetUplinks tells which devices are uplinks, by index: what is routed to these
-// is not behind us.
-func (e *Evidence) SetUplinks(indices []int) {
+// SetUplinks tells which devices are uplinks, by index, and by names that devices
+// may take later: what is routed to these is not behind us.
+func (e *Evidence) SetUplinks(indices []int, names ...string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.judge.SetUplinks(indices) {
+	if e.judge.SetUplinks(indices, names...) {
 		e.replace()
 	}
 }

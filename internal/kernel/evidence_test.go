@@ -18,7 +18,7 @@ type judge struct {
 	uplinks []int
 }
 
-func (j *judge) SetUplinks(indices []int) bool {
+func (j *judge) SetUplinks(indices []int, _ ...string) bool {
 	changed := !slices.Equal(j.uplinks, indices)
 	j.uplinks = indices
 	return changed

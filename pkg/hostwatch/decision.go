@@ -88,6 +88,9 @@ func (t Tables) Device(index int32) (Device, bool) {
 	return d, ok
 }
 
+// Index returns the index of the device with that name, 0 for none.
+func (t Tables) Index(name string) int32 { return t.r.names[name] }
+
 // Policy returns the policy rules that are not followed, as "ip -6 rule" shows
 // them.
 func (t Tables) Policy() []string { return t.r.policy }
