@@ -68,6 +68,13 @@ changed. Findings do not change the exit code; a wrong configuration does.`,
 				return err
 			}
 			result := checked{Config: src.origin(), Warnings: c.Warnings, Inspection: found}
+			var uplinks []string
+			for _, u := range found.Uplinks {
+				uplinks = append(uplinks, u.Interface)
+			}
+			for _, stray := range c.StrayUplinks(uplinks) {
+				result.Warnings = append(result.Warnings, stray.Error())
+			}
 			return out.write(e.stdout, result)
 		},
 	}
