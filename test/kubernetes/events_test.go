@@ -121,7 +121,6 @@ current-context: x
 // TestSlowServer stops the API server's process, which says nothing then and
 // closes nothing.
 func TestSlowServer(t *testing.T) {
-	t.Parallel()
 	c := cluster.Start(t)
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
