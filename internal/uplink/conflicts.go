@@ -3,7 +3,6 @@
 package uplink
 
 import (
-	"errors"
 	"maps"
 	"net/netip"
 	"slices"
@@ -142,11 +141,15 @@ func (c *conflicts) check(u *Uplink, now time.Time) {
 }
 
 // ask asks on the uplink who has an address: by multicast, since only then does
-// the answer tell an owner from a proxy.
+// the answer tell an owner from a proxy. While the link is down nobody is asked,
+// and silence means nothing.
 func (c *conflicts) ask(u *Uplink, a netip.Addr, now time.Time) {
-	err := u.send(u.iface.Solicitation(a))
-	if errors.Is(err, ndp.ErrBusy) {
+	if u.state != Ready {
 		c.claims.NotAsked(a, now)
+		return
 	}
-	u.report("ask stations", err)
+	if err := u.send(u.iface.Solicitation(a)); err != nil {
+		c.claims.NotAsked(a, now)
+		u.report("ask stations", err)
+	}
 }

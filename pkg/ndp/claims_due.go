@@ -80,7 +80,7 @@ func (c *Claims) first(q claimQueue, now time.Time) *Claim {
 }
 
 // NotAsked takes back that a station was asked, as when the device was busy
-// ([ErrBusy]): its silence means nothing.
+// ([ErrBusy]) or down: its silence means nothing.
 func (c *Claims) NotAsked(a netip.Addr, now time.Time) {
 	claim := c.byAddress[a]
 	if claim == nil || claim.queue != claimOpen {
