@@ -36,6 +36,7 @@ type host struct {
 	stuck    map[string]<-chan struct{} // links whose reading blocks until closed
 	busy     bool                       // sockets have no room
 	joinErr  error
+	joins    []string // what was asked of the memberships, in order
 }
 
 func newHost(links ...rules.Link) *host {
@@ -101,7 +102,9 @@ func (h *host) Listen(c ndp.ListenConfig) (ndp.Responder, error) {
 	return r, nil
 }
 
-func (h *host) Join(rules.MembershipMode, ndp.Responder) uplink.Membership { return membership{h} }
+func (h *host) Join(m rules.MembershipMode, _ ndp.Responder) uplink.Membership {
+	return membership{h, m}
+}
 
 // open returns the socket that is open, nil for none.
 func (h *host) open() *responder {
@@ -187,15 +190,22 @@ func (r *responder) mac() [6]byte {
 }
 
 // membership is a fake that joins nothing.
-type membership struct{ host *host }
+type membership struct {
+	host *host
+	mode rules.MembershipMode
+}
 
 func (m membership) Apply(*rules.View, []rules.Delta) error {
 	m.host.mu.Lock()
 	defer m.host.mu.Unlock()
+	m.host.joins = append(m.host.joins, "join "+m.mode.String())
 	return m.host.joinErr
 }
 func (m membership) Status() ndp.MembershipStatus { return ndp.MembershipStatus{} }
-func (m membership) Close() error                 { return nil }
+func (m membership) Close() error {
+	m.host.change(func(h *host) { h.joins = append(h.joins, "leave "+m.mode.String()) })
+	return nil
+}
 
 // noCluster is a node without Kubernetes.
 type noCluster struct{}

@@ -5,6 +5,7 @@ package uplink_test
 import (
 	"errors"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -241,6 +242,28 @@ func TestChanged(t *testing.T) {
 		if got := r.changed.Load() - before; got != 0 {
 			t.Errorf("an event that changed nothing was told of %d times", got)
 		}
+	})
+}
+
+// TestNewMembership joins by new settings before it leaves what the old ones
+// joined, and keeps the socket meanwhile: no solicitation is missed.
+func TestNewMembership(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0")
+		defer r.stop()
+		h.change(func(h *host) { h.joins = nil })
+		r.set.Configure([]rules.Uplink{{Interface: "eth0", Membership: rules.MembershipAllMulti}})
+		synctest.Wait()
+		h.change(func(h *host) {
+			if len(h.sockets) != 1 || h.sockets[0].closed {
+				t.Errorf("%d sockets were opened, the first one is closed: %t", len(h.sockets), h.sockets[0].closed)
+			}
+			if len(h.joins) < 2 || h.joins[0] != "join allmulti" || !slices.Contains(h.joins[1:], "leave auto") {
+				t.Errorf("memberships: %q", h.joins)
+			}
+		})
 	})
 }
 

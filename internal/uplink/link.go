@@ -21,12 +21,16 @@ const linkSettles = time.Second
 // configure takes new settings over. The refresh that follows applies them; what
 // only a new socket can do closes the old one.
 func (u *Uplink) configure(s settings) {
-	if s.config.Early != u.config.Early || s.config.Membership != u.config.Membership {
+	if s.config.Early != u.config.Early {
 		u.report("socket", u.close())
 	}
+	rejoin := s.config.Membership != u.config.Membership
 	presence := u.config.Presence
 	u.config, u.names, u.configured = s.config, s.names, true
 	u.config.Presence = presence // the cluster's
+	if rejoin {
+		u.rejoin()
+	}
 }
 
 // refresh reads the link and brings socket, facts and state into line with it.

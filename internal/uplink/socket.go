@@ -126,6 +126,18 @@ func (u *Uplink) join() {
 	u.joinDeltas(rules.Diff(u.joined, u.view))
 }
 
+// rejoin makes the memberships anew, for another mode, and gives the old ones up
+// after that: no solicitation is missed meanwhile.
+func (u *Uplink) rejoin() {
+	old := u.membership
+	if old == nil {
+		return
+	}
+	u.membership, u.joined = nil, nil
+	u.join()
+	u.report("memberships", old.Close())
+}
+
 func (u *Uplink) joinDeltas(deltas []rules.Delta) {
 	if u.membership == nil {
 		return
