@@ -36,7 +36,7 @@ type host struct {
 	stuck    map[string]<-chan struct{} // links whose reading blocks until closed
 	busy     bool                       // sockets have no room
 	joinErr  error
-	joins    []string // what was asked of the memberships, in order
+	diary    []string // what was opened, joined, left and closed, in order
 }
 
 func newHost(links ...rules.Link) *host {
@@ -98,7 +98,7 @@ func (h *host) Listen(c ndp.ListenConfig) (ndp.Responder, error) {
 		return nil, h.refuse
 	}
 	r := &responder{host: h, config: c, index: c.Interface.Facts().Index, iface: c.Interface, view: c.View, done: make(chan struct{})}
-	h.sockets = append(h.sockets, r)
+	h.sockets, h.diary = append(h.sockets, r), append(h.diary, "open")
 	return r, nil
 }
 
@@ -163,7 +163,7 @@ func (r *responder) Index() int                  { return r.index }
 func (r *responder) Done() <-chan struct{}       { return r.done }
 
 func (r *responder) Close() error {
-	r.host.change(func(*host) { r.closed = true })
+	r.host.change(func(h *host) { r.closed, h.diary = true, append(h.diary, "close") })
 	if r.failed {
 		return errors.New("the socket had failed")
 	}
@@ -195,15 +195,17 @@ type membership struct {
 	mode rules.MembershipMode
 }
 
-func (m membership) Apply(*rules.View, []rules.Delta) error {
+func (m membership) Apply(_ *rules.View, deltas []rules.Delta) error {
 	m.host.mu.Lock()
 	defer m.host.mu.Unlock()
-	m.host.joins = append(m.host.joins, "join "+m.mode.String())
+	if len(deltas) > 0 {
+		m.host.diary = append(m.host.diary, "join "+m.mode.String())
+	}
 	return m.host.joinErr
 }
 func (m membership) Status() ndp.MembershipStatus { return ndp.MembershipStatus{} }
 func (m membership) Close() error {
-	m.host.change(func(h *host) { h.joins = append(h.joins, "leave "+m.mode.String()) })
+	m.host.change(func(h *host) { h.diary = append(h.diary, "leave "+m.mode.String()) })
 	return nil
 }
 

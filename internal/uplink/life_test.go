@@ -245,26 +245,43 @@ func TestChanged(t *testing.T) {
 	})
 }
 
-// TestNewMembership joins by new settings before it leaves what the old ones
-// joined, and keeps the socket meanwhile: no solicitation is missed.
-func TestNewMembership(t *testing.T) {
+// TestGaplessSettings applies settings that need new memberships or a new socket:
+// the new ones are there before the old ones go, so that no solicitation is missed.
+func TestGaplessSettings(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		h := newHost(up("eth0", 2))
-		r := run(t, h, static("2001:db8::/64"), "eth0")
-		defer r.stop()
-		h.change(func(h *host) { h.joins = nil })
-		r.set.Configure([]rules.Uplink{{Interface: "eth0", Membership: rules.MembershipAllMulti}})
-		synctest.Wait()
-		h.change(func(h *host) {
-			if len(h.sockets) != 1 || h.sockets[0].closed {
-				t.Errorf("%d sockets were opened, the first one is closed: %t", len(h.sockets), h.sockets[0].closed)
-			}
-			if len(h.joins) < 2 || h.joins[0] != "join allmulti" || !slices.Contains(h.joins[1:], "leave auto") {
-				t.Errorf("memberships: %q", h.joins)
-			}
+	tests := []struct {
+		name   string
+		config rules.Uplink
+		want   []string
+	}{
+		{"memberships", rules.Uplink{Membership: rules.MembershipAllMulti}, []string{"join allmulti", "leave auto"}},
+		{"socket", rules.Uplink{Early: true}, []string{"open", "join auto", "leave auto", "close"}},
+		{"both", rules.Uplink{Early: true, Membership: rules.MembershipAllMulti}, []string{"open", "join allmulti", "leave auto", "close"}},
+		{"neither", rules.Uplink{ConsumeUnicast: true}, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHost(up("eth0", 2))
+				r := run(t, h, static("2001:db8::/64"), "eth0")
+				defer r.stop()
+				h.change(func(h *host) { h.diary = nil })
+				tt.config.Interface = "eth0"
+				r.set.Configure([]rules.Uplink{tt.config})
+				synctest.Wait()
+				h.open() // panics if there are two
+				h.change(func(h *host) {
+					if !slices.Equal(h.diary, tt.want) {
+						t.Errorf("got %q, want %q", h.diary, tt.want)
+					}
+				})
+				if f := r.facts("eth0"); f.State != uplink.Ready {
+					t.Errorf("state is %v", f.State)
+				}
+			})
 		})
-	})
+	}
 }
 
 // TestFailedSocketUnread replaces a socket that ends by itself while the link

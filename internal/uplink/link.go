@@ -19,16 +19,17 @@ import (
 const linkSettles = time.Second
 
 // configure takes new settings over. The refresh that follows applies them; what
-// only a new socket can do closes the old one.
+// only a new socket or new memberships can do replaces the old ones.
 func (u *Uplink) configure(s settings) {
-	if s.config.Early != u.config.Early {
-		u.report("socket", u.close())
-	}
-	rejoin := s.config.Membership != u.config.Membership
+	reopen, rejoin := s.config.Early != u.config.Early, s.config.Membership != u.config.Membership
 	presence := u.config.Presence
 	u.config, u.names, u.configured = s.config, s.names, true
 	u.config.Presence = presence // the cluster's
-	if rejoin {
+	switch {
+	case u.responder == nil:
+	case reopen:
+		u.reopen()
+	case rejoin:
 		u.rejoin()
 	}
 }

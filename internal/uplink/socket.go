@@ -54,16 +54,37 @@ func (u *Uplink) open() error {
 		return nil
 	}
 	u.view = u.options.Store.Load().View(u.name) // with the guards that were just set
-	r, err := u.options.System.Listen(ndp.ListenConfig{
-		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
-		Sighted: u.sighted, Ask: u.options.Ask,
-	})
+	r, err := u.listen()
 	if err != nil {
 		return err
 	}
 	u.responder = r
 	u.join()
 	return nil
+}
+
+// listen opens a socket that answers by the present view.
+func (u *Uplink) listen() (ndp.Responder, error) {
+	return u.options.System.Listen(ndp.ListenConfig{
+		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
+		Sighted: u.sighted, Ask: u.options.Ask,
+	})
+}
+
+// reopen replaces the socket, for settings that only a new one can have. The old
+// one answers until the new one does: a solicitation may be answered twice, but
+// none is missed.
+func (u *Uplink) reopen() {
+	u.iface = u.compileInterface()
+	r, err := u.listen()
+	if err != nil { // the refresh that follows tries again
+		u.report("socket", errors.Join(err, u.close()))
+		return
+	}
+	old := u.socket
+	u.responder = r
+	u.rejoin()
+	u.report("socket", old.responder.Close())
 }
 
 // sighted takes a sign of another station from the receive loop, unless too many
@@ -130,12 +151,11 @@ func (u *Uplink) join() {
 // after that: no solicitation is missed meanwhile.
 func (u *Uplink) rejoin() {
 	old := u.membership
-	if old == nil {
-		return
-	}
 	u.membership, u.joined = nil, nil
 	u.join()
-	u.report("memberships", old.Close())
+	if old != nil {
+		u.report("memberships", old.Close())
+	}
 }
 
 func (u *Uplink) joinDeltas(deltas []rules.Delta) {
