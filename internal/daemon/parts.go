@@ -93,11 +93,17 @@ func (p pages) Status(ctx context.Context) status.Status { return p.d.Status(ctx
 // Alive implements [web.Daemon].
 func (p pages) Alive(ctx context.Context) error { return p.d.Alive(ctx) }
 
-// Waits implements [web.Daemon]. The page tells of the uplinks itself.
+// Waits implements [web.Daemon]: one line for each thing that is waited for.
 func (p pages) Waits() []string {
 	var waits []string
 	for _, w := range p.d.group.Waiting() {
-		if w.Task != p.d.uplinks.String() {
+		switch w.Task {
+		case p.d.uplinks.String(): // the page tells of them itself
+		case p.d.cluster.String():
+			for _, what := range p.d.cluster.Waits() {
+				waits = append(waits, w.Task+" waits for "+what)
+			}
+		default:
 			waits = append(waits, w.Task+" waits for "+w.For)
 		}
 	}
