@@ -85,7 +85,7 @@ func TestGuard(t *testing.T) {
 	if n := metric(t, metrics, `ndproxyd_conflicts_total{interface="eth0"}`); n != 1 {
 		t.Errorf("%g conflicts counted, want 1", n)
 	}
-	if n := strings.Count(d.Log(), "other stations use addresses"); n != 1 {
+	if n := strings.Count(d.Log(), "another station uses an address"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
 
