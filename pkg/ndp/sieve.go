@@ -34,8 +34,8 @@ func (s *sieve) turn(now time.Time) {
 		s.halves[0], s.halves[1] = make([]uint64, sieveBits/64), make([]uint64, sieveBits/64)
 	case age < sieveTurn:
 		return
-	case age >= 2*sieveTurn:
-		clear(s.halves[1])
+	case age >= 2*sieveTurn: // what the first one took in is too old as well
+		clear(s.halves[0])
 		fallthrough
 	default:
 		s.halves[0], s.halves[1] = s.halves[1], s.halves[0]
