@@ -45,9 +45,12 @@ func (p *Prober) evict(out *Outcome) {
 			oldest = t
 		}
 	}
-	if oldest != nil {
-		p.forget(oldest, out)
+	if oldest == nil {
+		return
 	}
+	// It may have answered a moment ago. Learned is published after Lost.
+	out.Learned = slices.DeleteFunc(out.Learned, func(e rules.Entry) bool { return e.Prefix.Addr() == oldest.target })
+	p.forget(oldest, out)
 }
 
 // forget takes a target out.

@@ -236,3 +236,53 @@ func TestProberScan(t *testing.T) {
 		t.Errorf("%d solicitations, want at most %d", asked, limit)
 	}
 }
+
+// TestProberFull has as many living targets as there is room for, and two more
+// that answer at once and are due first. What is published must be what the
+// Prober knows, or nothing would ever take it back.
+func TestProberFull(t *testing.T) {
+	t.Parallel()
+	const most = 8192
+	var p ndp.Prober
+	target := func(i int) netip.Addr {
+		return netip.AddrFrom16([16]byte{0: 0x20, 1: 1, 14: byte(i >> 8), 15: byte(i)})
+	}
+	published := make(map[netip.Addr]bool)
+	publish := func(out ndp.Outcome) {
+		for _, a := range out.Lost {
+			delete(published, a)
+		}
+		for _, e := range out.Learned {
+			published[e.Prefix.Addr()] = true
+		}
+	}
+	ask := func(i int, ttl, at time.Duration) {
+		var out ndp.Outcome
+		plan := ndp.Plan{Devices: []int32{3}, Timing: rules.Timing{TTL: ttl}}
+		if p.Query(ndp.Query{Target: target(i)}, plan, epoch.Add(at), &out); len(out.Ask) != 1 {
+			t.Fatalf("target %d was not asked", i)
+		}
+		publish(out)
+	}
+	at := time.Duration(0)
+	for i := range most {
+		at += 5 * time.Millisecond
+		ask(i, time.Hour, at)
+		var out ndp.Outcome
+		p.Answer(target(i), 3, epoch.Add(at), &out)
+		publish(out)
+	}
+	at += time.Second
+	ask(most, time.Minute, at)
+	ask(most+1, time.Minute, at)
+	var out ndp.Outcome
+	p.Answer(target(most), 3, epoch.Add(at), &out)
+	p.Answer(target(most+1), 3, epoch.Add(at), &out)
+	publish(out)
+	if len(published) != most {
+		t.Errorf("%d targets are published, want %d", len(published), most)
+	}
+	if published[target(most)] {
+		t.Error("a target is published that was evicted")
+	}
+}
