@@ -108,6 +108,7 @@ const (
 func (w *neighborWatch) follow(ctx context.Context, h Handler) error {
 	var last, due time.Time // of readings after lost events; due is zero for none
 	spacing := backoff{first: rereadFirst, most: rereadMost}
+	w.report(h) // what changed before the socket was opened again
 	for {
 		err := w.socket.receive(func(hdr *unix.NlMsghdr, data []byte) { w.take(h, hdr, data) })
 		now := time.Now()

@@ -179,6 +179,9 @@ func TestSocketFails(t *testing.T) {
 				if len(got.failed) != 2 || len(k.sockets) != 3 {
 					t.Errorf("failed with %v, %d sockets", got.failed, len(k.sockets))
 				}
+				if at == 1 && !slices.Equal(got.links, []Event{{Index: bridge, What: WhatStations}}) {
+					t.Errorf("heard %+v", got.links)
+				}
 				if at == 0 && (got.all != 1 || count(w.Routes) != 1) {
 					t.Errorf("heard %+v", got)
 				}
