@@ -5,7 +5,6 @@ package control
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"net/netip"
 	"time"
@@ -81,7 +80,7 @@ func (r feedReader) read(feeds []Feed, filter status.WatchFilter) []status.Watch
 			events = append(events, status.WatchEvent{Missed: missed})
 		}
 		for _, record := range records {
-			if s := Solicitation(f.Interface, record); filter.Matches(s) {
+			if s := status.FromRecord(f.Interface, record); filter.Matches(s) {
 				events = append(events, status.WatchEvent{Solicitation: &s})
 			}
 		}
@@ -92,12 +91,4 @@ func (r feedReader) read(feeds []Feed, filter status.WatchFilter) []status.Watch
 		}
 	}
 	return events
-}
-
-// Solicitation shows a record of an uplink.
-func Solicitation(iface string, r ndp.Record) status.Solicitation {
-	return status.Solicitation{
-		At: r.At, Interface: iface, Target: r.Target, Source: r.Source,
-		MAC: net.HardwareAddr(r.MAC[:]).String(), Kind: r.Kind.String(), Reason: r.Reason.String(),
-	}
 }

@@ -2,8 +2,6 @@
 
 package inspect
 
-import "slices"
-
 // Severity tells whether a finding is worth waking somebody up.
 type Severity string
 
@@ -58,10 +56,4 @@ func Reasons() []string {
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonPolicy,
 	}
-}
-
-// Warns reports whether one of the findings is a warning for that reason, which
-// is what the misconfiguration metric shows.
-func Warns(found []Finding, reason string) bool {
-	return slices.ContainsFunc(found, func(f Finding) bool { return f.Reason == reason && f.Severity == Warning })
 }

@@ -16,8 +16,8 @@ import (
 )
 
 // Daemon is what the pages show. Its methods are called by several goroutines at
-// once. They read snapshots, and wait for no uplink and for no I/O; those with a
-// context return when it ends.
+// once. They read snapshots, and wait for no uplink and for no I/O, but for
+// Findings; those with a context return when it ends.
 type Daemon interface {
 	// Status is shown on the index page.
 	Status(ctx context.Context) status.Status
@@ -34,7 +34,8 @@ type Daemon interface {
 	Updates() uint64
 	// Cluster returns nil without Kubernetes.
 	Cluster() *status.Cluster
-	// Findings returns the reasons of the findings that hold, by interface.
+	// Findings returns the reasons of the findings that hold, by interface. It
+	// reads the host's settings, which may take some milliseconds.
 	Findings() map[string][]string
 }
 

@@ -40,15 +40,6 @@ type Unreachables struct {
 	Sent  uint64
 }
 
-// Since returns how many messages were sent since an earlier reading. It is 0 when
-// that was of another device, or when the kernel has begun to count anew.
-func (u Unreachables) Since(before Unreachables) uint64 {
-	if u.Index != before.Index || u.Sent < before.Sent {
-		return 0
-	}
-	return u.Sent - before.Sent
-}
-
 // ReadUplink reads the state of a link. What cannot be read because a privilege or
 // a feature of the kernel is missing is left out.
 func ReadUplink(l rules.Link) UplinkState {
@@ -56,7 +47,7 @@ func ReadUplink(l rules.Link) UplinkState {
 	s := UplinkState{
 		AcceptRA:     setting("/proc/sys/net/ipv6/conf", name, "accept_ra"),
 		Proxied:      proxied(l.Index),
-		Unreachables: ReadUnreachables(name),
+		Unreachables: readUnreachables(name),
 	}
 	link, err := netlink.LinkByIndex(l.Index)
 	if err != nil {
@@ -111,9 +102,9 @@ func ingress(link netlink.Link) string {
 	return ""
 }
 
-// ReadUnreachables reads the counter of an interface, at the cost of one small
+// readUnreachables reads the counter of an interface, at the cost of one small
 // file. It is zero when there is no such interface, or when it has no IPv6.
-func ReadUnreachables(name string) Unreachables {
+func readUnreachables(name string) Unreachables {
 	return parseUnreachables(setting("/proc/net/dev_snmp6", filepath.Base(name)))
 }
 
