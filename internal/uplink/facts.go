@@ -3,6 +3,7 @@
 package uplink
 
 import (
+	"context"
 	"net/netip"
 	"time"
 
@@ -37,6 +38,8 @@ type Facts struct {
 	// any time.
 	Counters *ndp.Counters
 	Recent   *ndp.Recent
+
+	alive func(context.Context) error // of the receive loop, nil without one
 }
 
 // Conflict is an address that a rule covers and another station has.

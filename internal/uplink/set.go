@@ -164,58 +164,6 @@ func (s *Set) Run(ctx context.Context) error {
 	return nil
 }
 
-// Sync waits until all uplinks have handled what was posted before, or ctx ends.
-func (s *Set) Sync(ctx context.Context) error {
-	return s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.Sync(ctx) })
-}
-
-// countWait is how long an uplink gets to read the kernel's figures. One that takes
-// longer shows those that it read last.
-const countWait = 100 * time.Millisecond
-
-// CountDrops makes the uplinks add what the kernel has lost to their counters, the
-// only figure that is not counted as it happens.
-func (s *Set) CountDrops(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, countWait)
-	defer cancel()
-	_ = s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.call(ctx, u.countDrops) })
-}
-
-// Alive makes each uplink's task and receive loop go round once, and returns nil
-// when all have. What it asks for is work that an answer needs as well.
-func (s *Set) Alive(ctx context.Context) error {
-	return s.each(ctx, func(ctx context.Context, u *Uplink) error {
-		var alive func(context.Context) error
-		err := u.call(ctx, func() {
-			if u.responder != nil {
-				alive = u.responder.Alive
-			}
-		})
-		if err != nil {
-			return fmt.Errorf("the task of %s does not go round: %w", u, err)
-		}
-		if alive == nil {
-			return nil
-		}
-		return alive(ctx)
-	})
-}
-
-// each calls f for all uplinks at a time, so that a slow one costs the others
-// nothing.
-func (s *Set) each(ctx context.Context, f func(context.Context, *Uplink) error) error {
-	all := s.All()
-	errs := make(chan error, len(all))
-	for _, u := range all {
-		go func() { errs <- f(ctx, u) }()
-	}
-	var joined error
-	for range all {
-		joined = errors.Join(joined, <-errs)
-	}
-	return joined
-}
-
 // LinkChanged passes an event of the kernel on to the uplinks that it may be
 // about.
 func (s *Set) LinkChanged(e hostwatch.Event) {

@@ -179,6 +179,9 @@ func (u *Uplink) publish() {
 		Announcing: u.announcements.announcer.Len(), Unannounced: u.announcements.announcer.Dropped,
 		Counters: u.counters, Recent: u.recent,
 	}
+	if u.responder != nil {
+		next.alive = u.responder.Alive
+	}
 	u.facts.Store(next)
 	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {
 		u.configured = false
