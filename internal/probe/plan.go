@@ -15,7 +15,7 @@ import (
 func (p *Prober) query(q ndp.Query, out *ndp.Outcome) {
 	rs := p.rules()
 	i := int(q.Verdict.Rule)
-	if i >= len(rs) || rs[i].Method != rules.Probe { // reloaded meanwhile
+	if i >= len(rs) || rs[i].Method != rules.Probe || !rs[i].Prefix.Contains(q.Target) { // reloaded meanwhile
 		out.Settled = append(out.Settled, q)
 		return
 	}

@@ -322,6 +322,19 @@ func TestNoNeighborDiscovery(t *testing.T) {
 	}
 }
 
+// TestReloadedMeanwhile has a query that waited while the rules changed: the rule
+// that now has its number is for other addresses, and other devices.
+func TestReloadedMeanwhile(t *testing.T) {
+	t.Parallel()
+	other := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Probe, Devices: []string{"pod2"}}
+	play(t, append([]rules.Rule{other}, onDevices("pod1")...), nil, func(h *host) {
+		h.ask(target(1)) // by the rule with the number 0
+		if len(h.asked) != 0 || len(h.settled) != 1 {
+			t.Errorf("asked %v, settled %q", h.asked, h.settled)
+		}
+	})
+}
+
 // TestUnreadableDevice reads a device that cannot be read once a second, however
 // many ask.
 func TestUnreadableDevice(t *testing.T) {
