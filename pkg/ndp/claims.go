@@ -171,7 +171,10 @@ func (c *Claims) hear(claim *Claim, mac [6]byte, now time.Time) (stands bool) {
 		claim.tries = 0
 		c.move(claim, claimKnown, claim.asked.Add(claimSecond+upTo(claimSecondSpread)))
 		return false
-	case mac != claim.MAC:
+	// Between the two questions an answer of any other station is a stray, too: who
+	// forges many of them, each with a MAC address of its own, would meet the second
+	// window far more often.
+	case mac != claim.MAC && (open || claim.answers == 0 || claim.Stands):
 		return false
 	case open:
 		stands = !claim.Stands

@@ -132,6 +132,9 @@ func TestClaims(t *testing.T) {
 		{name: "an answer too late", signs: []sign{{0, speaks(claimed, station)}}, answer: after(200*ms, ever, station), until: 10 * time.Second, asked: [2]int{1, 1}, began: 1},
 		{name: "a proxy's answer is no sign", signs: []sign{{0, proxies(claimed, station)}}, until: time.Hour},
 		{name: "a proxy's answer does not make it stand", signs: []sign{{0, announces(claimed, station)}}, answer: func(at time.Duration, a netip.Addr) []sign { return []sign{{at + ms, proxies(a, station)}} }, until: time.Hour, asked: [2]int{1, 1}, began: 1},
+		{name: "two stations have it", signs: []sign{{0, speaks(claimed, station)}}, answer: func(at time.Duration, a netip.Addr) []sign {
+			return []sign{{at + ms, answers(a, station)}, {at + 2*ms, answers(a, stranger)}}
+		}, until: 7 * time.Second, asked: [2]int{2, 2}, began: 1, stands: true},
 		{name: "one answer is not enough", signs: []sign{{0, speaks(claimed, station)}}, answer: after(ms, ever, station), once: true, until: time.Hour, asked: [2]int{2, 2}, began: 1},
 	}
 	for _, tt := range tests {
@@ -186,6 +189,12 @@ func TestForgedClaims(t *testing.T) {
 		}
 		return signs
 	}
+	// Each MAC address answers twice, as far apart as is likely for the questions.
+	var pairs []sign
+	for at := time.Duration(0); at < 10*time.Second; at += 20 * ms {
+		mac := [6]byte{2, 9, 0, 0, byte(at / (20 * ms) >> 8), byte(at / (20 * ms))}
+		pairs = append(pairs, sign{at, answers(claimed, mac)}, sign{at + 825*ms, answers(claimed, mac)})
+	}
 	tests := []struct {
 		name  string
 		signs []sign
@@ -197,6 +206,7 @@ func TestForgedClaims(t *testing.T) {
 		{name: "two answers", signs: []sign{{0, answers(claimed, station)}, {500 * ms, answers(claimed, station)}}, until: 10 * time.Second},
 		{name: "the best guess at both times", signs: []sign{{0, announces(claimed, station)}, {400 * ms, answers(claimed, station)}, {1150 * ms, answers(claimed, station)}}, until: 10 * time.Second, most: 10},
 		{name: "an answer every 20 ms", signs: spray(0, 10*time.Second, 20*ms), until: 10 * time.Second},
+		{name: "an answer every 20 ms, each of another station", signs: pairs, until: 10 * time.Second},
 		{name: "prolonged every 9 s", begun: true, signs: spray(14*time.Second, 90*time.Second, 9*time.Second), until: 60 * time.Second, most: 5},
 		{name: "prolonged every second", begun: true, signs: spray(6*time.Second, 90*time.Second, time.Second), until: 60 * time.Second, most: 5},
 		{name: "prolonged every 20 ms", begun: true, signs: spray(6*time.Second, 60*time.Second, 20*ms), until: 60 * time.Second},
