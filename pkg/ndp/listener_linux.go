@@ -64,8 +64,8 @@ type Listener struct {
 	iface atomic.Pointer[Interface]
 	view  atomic.Pointer[rules.View]
 
-	statsMu sync.Mutex // PACKET_STATISTICS resets what it returns
-	aliveMu sync.Mutex // one asks at a time
+	statsMu sync.Mutex    // PACKET_STATISTICS resets what it returns
+	asking  chan struct{} // holds one while Alive asks: one does at a time
 }
 
 // Listen opens the packet socket of the interface and starts to answer. It
@@ -86,7 +86,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	l := &Listener{
 		conn: conn, index: cfg.Interface.facts.Index, counters: cfg.Counters,
 		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
-		alive: make(chan uint32, 1), done: make(chan struct{}),
+		alive: make(chan uint32, 1), asking: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	if l.recent == nil {
 		l.recent = new(Recent)
@@ -226,8 +226,12 @@ func (l *Listener) CountDrops() error {
 // returns ctx's error when that does not happen in time, and nil for a listener that
 // has stopped, which Done shows.
 func (l *Listener) Alive(ctx context.Context) error {
-	l.aliveMu.Lock()
-	defer l.aliveMu.Unlock()
+	select { // whoever asks a loop that is stuck may have more time than we do
+	case l.asking <- struct{}{}:
+		defer func() { <-l.asking }()
+	case <-ctx.Done():
+		return errNotRound(ctx)
+	}
 	want := l.asked.Add(1)
 	if err := l.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
 		if l.stopping.Load() { // it was closed meanwhile
@@ -244,9 +248,14 @@ func (l *Listener) Alive(ctx context.Context) error {
 		case <-l.done:
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("the receive loop does not go round: %w", ctx.Err())
+			return errNotRound(ctx)
 		}
 	}
+}
+
+// errNotRound is the error of a loop that did not go round before ctx ended.
+func errNotRound(ctx context.Context) error {
+	return fmt.Errorf("the receive loop does not go round: %w", ctx.Err())
 }
 
 // Close stops answering and releases the socket with all its memberships. It
