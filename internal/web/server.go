@@ -16,8 +16,8 @@ import (
 )
 
 // Daemon is what the pages show. Its methods are called by several goroutines at
-// once. They read snapshots, and wait for no uplink and for no I/O, but for
-// Findings; those with a context return when it ends.
+// once. They read snapshots, and wait for nothing but what they say; those with a
+// context return when it ends.
 type Daemon interface {
 	// Status is shown on the index page.
 	Status(ctx context.Context) status.Status
@@ -26,7 +26,8 @@ type Daemon interface {
 	// Waits returns a line for each thing that readiness waits for apart from an
 	// uplink that answers, for example "kubernetes waits for services".
 	Waits() []string
-	// Uplinks returns the uplinks in the order of the configuration.
+	// Uplinks returns the uplinks in the order of the configuration. One that is
+	// stuck holds the call up for 100 ms at most, and shows older figures.
 	Uplinks() []*uplink.Facts
 	// Table returns the table in force, nil before there is one.
 	Table() *rules.Table
