@@ -3,6 +3,7 @@
 package web
 
 import (
+	"bytes"
 	"encoding/binary"
 	"net"
 	"net/netip"
@@ -42,11 +43,18 @@ func localUser(local, remote net.Addr) (uid uint32, ok bool) {
 	if err != nil || len(answers) != 1 {
 		return 0, false
 	}
-	return parseDiag(answers[0], id)
+	// An IPv6 socket that speaks IPv4 is found by its IPv4 addresses, and described
+	// by those that are mapped to IPv6.
+	return parseDiag(answers[0], id, socketID(mapped(theirs), mapped(ours)))
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort {
 	return netip.AddrPortFrom(a.Addr().Unmap().WithZone(""), a.Port())
+}
+
+// mapped returns an IPv4 address as an IPv6 one (RFC 4291 §2.5.5.2).
+func mapped(a netip.AddrPort) netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(a.Addr().As16()), a.Port())
 }
 
 // socketID returns the part of a struct inet_diag_sockid that has ports and
@@ -81,9 +89,12 @@ func diagRequest(id []byte, ipv4 bool) []byte {
 // parseDiag returns the user of the socket that an answer describes. The kernel
 // answers with a listening socket where the port of a stranger from elsewhere
 // happens to be that of a local service, which must not make the stranger its
-// user: only an established connection between the same ends counts.
-func parseDiag(b, id []byte) (uid uint32, ok bool) {
-	if len(b) < diagMsgLen || b[1] != tcpEstablished || !slices.Equal(b[diagMsgID:diagMsgID+len(id)], id) {
+// user: only an established connection between the same ends counts, by one of ids.
+func parseDiag(b []byte, ids ...[]byte) (uid uint32, ok bool) {
+	if len(b) < diagMsgLen || b[1] != tcpEstablished {
+		return 0, false
+	}
+	if !slices.ContainsFunc(ids, func(id []byte) bool { return bytes.HasPrefix(b[diagMsgID:], id) }) {
 		return 0, false
 	}
 	return binary.NativeEndian.Uint32(b[diagUser:]), true

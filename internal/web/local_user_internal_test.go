@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"os"
 	"runtime"
 	"testing"
 
@@ -63,6 +64,33 @@ func TestLocalUser(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// TestLocalUserMapped has a client speak IPv4 with an IPv6 socket.
+func TestLocalUserMapped(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	server := l.Addr().(*net.TCPAddr)
+	if err := unix.Connect(fd, &unix.SockaddrInet6{Addr: [16]byte(server.IP.To16()), Port: server.Port}); err != nil {
+		t.Fatal(err)
+	}
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if uid, ok := localUser(conn.LocalAddr(), conn.RemoteAddr()); !ok || int(uid) != os.Getuid() {
+		t.Errorf("the user is %d, %t", uid, ok)
 	}
 }
 
