@@ -126,7 +126,6 @@ func (d *daemon) takeOver(l load) error {
 	for _, w := range l.config.Warnings {
 		d.log.Warn("configuration", "note", w)
 	}
-	go debug.FreeOSMemory() // what was read takes more memory than what it comes to
 	return nil
 }
 
@@ -180,8 +179,11 @@ func (r *reloader) finish(ctx context.Context) {
 }
 
 // sayReady tells the service manager that the start or a reload is over.
+// What was read takes more memory than what it comes to, so the rest is given back
+// when all have taken it over.
 func (r *reloader) sayReady(ctx context.Context) {
 	if ctx.Err() == nil {
 		r.d.manager.Ready(r.d.summary())
+		debug.FreeOSMemory()
 	}
 }
