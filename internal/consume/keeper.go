@@ -35,7 +35,8 @@ type Keeper struct {
 	mu    sync.Mutex
 	want  []Uplink
 	fault error
-	tried bool // the first want was tried, with whatever result
+	tried bool     // the first want was tried, with whatever result
+	done  []Uplink // what was tried last
 
 	// The rest belongs to Run.
 	table   Setter // nil while nothing is wanted, and after an error
@@ -59,6 +60,13 @@ func (k *Keeper) Ready() error {
 		return errors.New("its first attempt")
 	}
 	return nil
+}
+
+// Tried reports whether the table does what uplinks ask for, or cannot be made.
+func (k *Keeper) Tried(uplinks []Uplink) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.fault != nil || slices.EqualFunc(uplinks, k.done, Uplink.equal)
 }
 
 // Fault returns why the table is not as it is wanted, nil when it is.
@@ -104,13 +112,21 @@ func (k *Keeper) Run(ctx context.Context) error {
 			}
 		case <-retry.C:
 		}
-		wait := k.set(k.wanted())
+		want := k.wanted()
+		wait := k.set(want)
+		k.setDone(want)
 		if waiting = wait > 0; waiting {
 			retry.Reset(wait)
 		} else {
 			retry.Stop()
 		}
 	}
+}
+
+func (k *Keeper) setDone(want []Uplink) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.done = want
 }
 
 // wanted returns what is wanted now, nil for no table.

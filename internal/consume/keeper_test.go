@@ -252,3 +252,25 @@ func (f *fakeKernel) pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
+
+// TestTried tells when what is wanted was tried.
+func TestTried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := consume.NewKeeper(func() (consume.Setter, error) { return nil, consume.ErrUnsupported }, slog.New(slog.DiscardHandler))
+		want := []consume.Uplink{{Index: 2, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")}}}
+		if !k.Tried(nil) || k.Tried(want) {
+			t.Error("before the first attempt: nothing has to be tried, a table has")
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- k.Run(ctx) }()
+		k.Want(want)
+		synctest.Wait()
+		if !k.Tried(want) {
+			t.Error("what cannot be made counts as tried")
+		}
+		cancel()
+		<-ended
+	})
+}

@@ -30,12 +30,13 @@ import (
 
 // daemon is one running instance: its parts, and what they share.
 type daemon struct {
-	options Options
-	log     *slog.Logger
-	started time.Time
-	origin  atomic.Pointer[string] // of the configuration in force
-	trouble *task.Trouble
-	pulse   chan chan struct{} // the reconciler has to show that it runs, see Alive
+	options  Options
+	log      *slog.Logger
+	started  time.Time
+	origin   atomic.Pointer[string] // of the configuration in force
+	trouble  *task.Trouble
+	complete atomic.Bool        // was ready once
+	pulse    chan chan struct{} // the reconciler has to show that it runs, see Alive
 
 	store    *rules.Store
 	routes   *hostwatch.Routes

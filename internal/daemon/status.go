@@ -18,7 +18,7 @@ func (d *daemon) Status(ctx context.Context) status.Status {
 	d.uplinks.CountDrops(ctx)
 	s := status.Status{
 		Version: d.options.Version, PID: os.Getpid(), Started: d.started,
-		Config: *d.origin.Load(), Ready: d.uplinks.Ready() == nil, Reload: d.figures.Reload(),
+		Config: *d.origin.Load(), Ready: d.ready(), Reload: d.figures.Reload(),
 		NotFollowed: d.routes.Policy(), Cluster: d.cluster.Status(),
 		Entries: make(map[string]int),
 	}
@@ -35,6 +35,19 @@ func (d *daemon) Status(ctx context.Context) status.Status {
 		s.Uplinks = append(s.Uplinks, uplinkStatus(f))
 	}
 	return s
+}
+
+// ready reports whether an uplink answers. After the start the nftables table has to
+// be there as well, where one is wanted and can be made.
+func (d *daemon) ready() bool {
+	switch {
+	case d.uplinks.Ready() != nil:
+		return false
+	case !d.complete.Load() && !d.keeper.Tried(consumed(d.uplinks.Facts(), d.store.Load())):
+		return false
+	}
+	d.complete.Store(true)
+	return true
 }
 
 func uplinkStatus(f *uplink.Facts) status.Uplink {
