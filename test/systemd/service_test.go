@@ -169,6 +169,7 @@ func (c *container) testHang(t *testing.T, a *harness.Asker) {
 		time.Sleep(200 * time.Millisecond)
 		return c.property("NRestarts") == "2"
 	})
+	c.wait("ActiveState", "active") // a process that hung answers what it has queued before it dies
 	a.WantAnswer(conformance.Pod)
 	if out := c.run("journalctl", "-u", "ndproxyd", "--no-pager"); !strings.Contains(out, "watchdog") {
 		t.Errorf("the journal does not name the watchdog: %s", out)
