@@ -39,7 +39,7 @@ func (v judgment) explain(a netip.Addr) Explanation {
 	d.Paths = v.taken(d.Paths)
 	e.Route, e.Table = v.tables.Format(d), d.Table
 	for _, p := range d.Paths {
-		if why := v.whyNot(p); why != "" {
+		if _, why := v.judge(p); why != "" {
 			e.Why = "the route " + why
 			break
 		}

@@ -130,7 +130,7 @@ func (j *Judge) LeadsBehind(p netip.Prefix) (behind bool) {
 // WhyNotDevice tells why what is on-link on a device is not behind this node, for
 // example "through an uplink"; it is "" where it is behind.
 func (j *Judge) WhyNotDevice(index int32) (why string) {
-	j.read(func(v judgment) { why = v.whyNotDevice(index, false) })
+	j.read(func(v judgment) { _, why = v.judgeDevice(index, false) })
 	return why
 }
 

@@ -48,15 +48,17 @@ func (v judgment) bottom(index int32) int32 {
 // entry returns the entry for a route.
 func (v judgment) entry(d hostwatch.Decision) rules.Entry {
 	paths := v.taken(d.Paths)
-	e := rules.Entry{Prefix: d.Prefix, Behind: d.Prefix.Bits() > 0, Neighbor: true, Device: paths[0].Index}
+	counts := d.Prefix.Bits() > 0 // a default route is evidence for nothing
+	e := rules.Entry{Prefix: d.Prefix, Behind: counts, Forwarded: counts, Neighbor: counts, Device: paths[0].Index}
 	for _, p := range paths {
-		if v.whyNot(p) != "" {
-			e.Behind = false
-		}
+		forwarded, why := v.judge(p)
+		e.Behind = e.Behind && why == ""
+		e.Forwarded = e.Forwarded && forwarded
 		device, _ := v.tables.Device(p.Index)
-		e.Neighbor = e.Neighbor && !p.Gateway.IsValid() && device.Neighbors
+		e.Neighbor = e.Neighbor && !p.Gateway.IsValid() && !p.Encap && device.Neighbors
 	}
-	e.Neighbor = e.Neighbor && e.Behind
+	e.Neighbor = e.Neighbor && e.Forwarded
+	e.Host, e.Hidden = v.host(d)
 	return e
 }
 
@@ -101,44 +103,48 @@ func (v judgment) onUplinkLink(d hostwatch.Device) bool {
 	return d.Neighbors && slices.Contains(v.links, v.bottom(d.Index))
 }
 
-// whyNot tells why a path does not lead behind this node, "" where it does.
-func (v judgment) whyNot(p hostwatch.Path) string {
+// judge reports whether packets that take a path leave by a device that shares no
+// link with an uplink, and why the path does not lead behind this node, "" where it
+// does.
+func (v judgment) judge(p hostwatch.Path) (forwarded bool, why string) {
 	switch {
 	case p.Kind != unix.RTN_UNICAST:
-		return "is of the type " + p.TypeName()
-	case p.Encap:
-		return "encapsulates packets for another node"
+		return false, "is of the type " + p.TypeName()
 	case p.Index == 0:
-		return "has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"
+		return false, "has a next hop object that the kernel does not show: set net.ipv4.nexthop_compat_mode to 1"
 	}
-	if why := v.whyNotDevice(p.Index, p.Gateway.IsValid()); why != "" {
-		return "leads " + why
+	forwarded, why = v.judgeDevice(p.Index, p.Gateway.IsValid())
+	switch {
+	case why != "":
+		why = "leads " + why
+	case p.Encap && v.policy.Encap == Tunnel:
+		why = "encapsulates packets for another node"
 	}
-	return ""
+	return forwarded, why
 }
 
-// whyNotDevice tells why a device does not lead behind this node, "" where it
-// does. gateway is true for what has a next hop there.
-func (v judgment) whyNotDevice(index int32, gateway bool) string {
+// judgeDevice is judge for what is routed to a device. gateway is true for what has
+// a next hop there.
+func (v judgment) judgeDevice(index int32, gateway bool) (forwarded bool, why string) {
 	d, ok := v.tables.Device(index)
 	switch {
 	case !ok:
-		return "through a device that is unknown"
+		return false, "through a device that is unknown"
 	case d.Loopback:
-		return "to this node itself"
+		return false, "to this node itself"
 	case v.uplinks[index]:
-		return "through an uplink"
+		return false, "through an uplink"
 	case v.onUplinkLink(d):
-		return "through a device on the link of an uplink (" + d.Kind + ")"
+		return false, "through a device on the link of an uplink (" + d.Kind + ")"
 	}
 	switch v.policy.classify(d) {
 	case Tunnel:
-		return "through a tunnel (" + d.Kind + ")"
+		return true, "through a tunnel (" + d.Kind + ")"
 	case Overlay:
 		if gateway {
-			return "through the network plugin's device to other nodes"
+			return true, "through the network plugin's device to other nodes"
 		}
 	case Behind, Stacked:
 	}
-	return ""
+	return true, ""
 }

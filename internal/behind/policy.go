@@ -34,6 +34,12 @@ type Policy struct {
 	Names map[string]Class
 	// Kinds has classes by the kind of the device, as "ip -d link" shows it.
 	Kinds map[string]Class
+	// Encap is the class of routes that encapsulate packets (RTA_ENCAP), whatever
+	// their device: [Behind] or [Tunnel].
+	Encap Class
+	// Hidden are the names of devices whose addresses are kept from neighbor
+	// discovery on purpose.
+	Hidden map[string]bool
 }
 
 // DefaultPolicy returns a new copy of the table that holds unless a configuration
@@ -53,11 +59,17 @@ func DefaultPolicy() Policy {
 		// The devices of Cilium, OVN-Kubernetes and Antrea.
 		Names: map[string]Class{"cilium_host": Overlay, "ovn-k8s-mp0": Overlay, "antrea-gw0": Overlay},
 		Kinds: kinds,
+		Encap: Tunnel,
+		// Of kube-proxy and kube-router in the mode IPVS, and of NodeLocal DNSCache.
+		Hidden: map[string]bool{"kube-ipvs0": true, "kube-dummy-if": true, "nodelocaldns": true},
 	}
 }
 
 // clone returns a copy that shares nothing with p.
-func (p Policy) clone() Policy { return Policy{Names: maps.Clone(p.Names), Kinds: maps.Clone(p.Kinds)} }
+func (p Policy) clone() Policy {
+	p.Names, p.Kinds, p.Hidden = maps.Clone(p.Names), maps.Clone(p.Kinds), maps.Clone(p.Hidden)
+	return p
+}
 
 // classify returns the class of a device.
 func (p Policy) classify(d hostwatch.Device) Class {

@@ -169,11 +169,16 @@ func (f *fileReader) rules(v value) {
 					if !ok {
 						return
 					}
-					if err := CheckInterface(s); err != nil {
+					if err := CheckInterface(s); err != nil && s != loopback { // where AnyIP is
 						v.fail("%v", err)
 					}
 					r.Devices = append(r.Devices, s)
 				})
+			}},
+			field{"own_addresses", func(v value) {
+				own := true
+				v.boolean(&own)
+				r.IgnoreOwn = !own
 			}},
 			field{"autowire", func(v value) { v.boolean(&r.Autowire) }},
 			field{"timeout", func(v value) { v.atLeast(&r.Timing.Timeout, rules.MinTimeout, rules.MaxTimeout) }},

@@ -101,11 +101,15 @@ func RuleKeys() []Key {
 		},
 		{
 			Name: `devices`, Values: `interfaces`, Default: `none`, Example: `[]`,
-			Meaning: "`probe` only: ask on these devices, whatever the kernel's routes say. A device that is missing has no targets. On a device without neighbor discovery, such as `tun0`, targets cannot be asked: what is routed to it is answered for as with `route`",
+			Meaning: "only these devices count. With `route`: answer for what the kernel routes to them, whatever their kind, and for nothing else. With `probe`: ask on them, whatever the kernel's routes say; on a device without neighbor discovery, such as `wg0` or `tun0`, targets cannot be asked, and what is routed to it is answered for as with `route`. A device that is missing has no targets",
+		},
+		{
+			Name: `own_addresses`, Values: "`true`, `false`", Default: "`true`", Example: `true`,
+			Meaning: "`route` and `probe` only: whether to answer for what this host itself has, see below",
 		},
 		{
 			Name: `autowire`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
-			Meaning: "with `devices`: keep a host route for each target to the device on which it answers (needs `CAP_NET_ADMIN`; protocol number 73)",
+			Meaning: "`probe` with `devices`: keep a host route for each target to the device on which it answers (needs `CAP_NET_ADMIN`; protocol number 73)",
 		},
 		{
 			Name: `timeout`, Values: "`10ms` to `2s`", Default: "`500ms`", Example: `500ms`,

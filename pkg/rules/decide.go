@@ -60,25 +60,46 @@ func allocated(q question) finding {
 	return finding{answer: true, line: true, leaving: e.leaving}
 }
 
-// routed answers for what the kernel routes to a device behind us.
+// routed answers for what the kernel routes to a device behind us, or to this host
+// itself. Of the latter, another station's claim has the last word: a server behind
+// a load balancer has the service's address, too.
 func routed(q question) finding {
 	at, e, ok := q.route()
 	f := finding{line: ok && at == q.prefix}
-	if !ok || !e.behind {
+	switch {
+	case ok && q.counts(e):
+		f.answer, f.device = true, e.device
+		f.own = f.line && at.IsSingleIP() && !e.host
+	case ok && e.host:
+		f.silence = OwnAddress
+	default:
 		f.silence = q.method.silence
-		return f
 	}
-	f.answer, f.device = true, e.device
-	f.own = f.line && at.IsSingleIP()
 	return f
+}
+
+// counts reports whether a route is evidence for the rule: where the rule names
+// devices, what is routed to these and nothing else.
+func (q question) counts(e fact) bool {
+	named := len(q.rule.Devices) > 0
+	switch {
+	case named && !q.store.names(q.rule, e.device):
+		return false
+	case e.host:
+		return !q.rule.IgnoreOwn && (named || !e.hidden)
+	case named:
+		return e.forwarded
+	}
+	return e.behind
 }
 
 // asked lets a target be asked first where that can be: where it is a neighbor
 // on the device that the route leads to, and on the devices that the rule names.
-// What is routed to one of those and is no neighbor there is answered for.
+// What is routed to one of those and is no neighbor there is answered for, and what
+// the host itself has, which cannot be asked.
 func asked(q question) finding {
 	at, e, ok := q.route()
-	if len(q.rule.Devices) > 0 && (!ok || !e.behind || e.neighbor || !q.store.names(q.rule, e.device)) {
+	if len(q.rule.Devices) > 0 && (!ok || e.neighbor || !q.counts(e)) {
 		return finding{probe: true, line: ok && at == q.prefix, part: true}
 	}
 	f := routed(q)

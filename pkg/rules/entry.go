@@ -14,6 +14,20 @@ type Entry struct {
 	// Behind is true when packets for the prefix leave by a device behind us, or
 	// when this node is the one that has to receive them.
 	Behind bool
+	// Forwarded is true when packets for the prefix leave by a device that is no
+	// uplink and not on the link of one, whatever its class. It is what a rule that
+	// names the device asks for. An entry that is Behind because of a route is
+	// Forwarded, too.
+	Forwarded bool
+	// Host is true when the host itself takes the packets, and no kernel answers for
+	// the addresses on an uplink: a route of the type local (AnyIP), or an address of
+	// lo, a dummy, a bridge or a tunnel. An address of an uplink is not Host: the
+	// kernel answers for it.
+	Host bool
+	// Hidden is true for a Host entry that a service proxy or a load balancer keeps
+	// from neighbor discovery on purpose. Only a rule that names the device takes it
+	// for evidence.
+	Hidden bool
 	// Neighbor is true when the addresses of the prefix are on-link at Device, so
 	// that a Neighbor Solicitation can ask for them.
 	Neighbor bool
@@ -43,14 +57,24 @@ type fact struct {
 	behind   bool
 	neighbor bool
 	leaving  bool
+
+	forwarded bool
+	host      bool
+	hidden    bool
 }
 
 func (e Entry) fact() fact {
-	return fact{since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving}
+	return fact{
+		since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
+		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden,
+	}
 }
 
 func (f fact) entry(p netip.Prefix) Entry {
-	return Entry{Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0)}
+	return Entry{
+		Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
+		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden,
+	}
 }
 
 // same reports whether two facts are equal, whenever they were learned.

@@ -69,6 +69,8 @@ const (
 	NotAllocated
 	// NotOwner: another node answers for the service address.
 	NotOwner
+	// OwnAddress: the host itself has the address, and the rule does not count that.
+	OwnAddress
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -90,6 +92,7 @@ func silences() [SilenceCount]silence {
 		NotLocal:     {"not_local", "no pod of this node has the address, and no prefix of this node covers it"},
 		NotAllocated: {"not_allocated", "no service has the address"},
 		NotOwner:     {"not_owner", "another node answers for the service address"},
+		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
 	}
 }
 

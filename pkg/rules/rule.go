@@ -27,10 +27,11 @@ type Rule struct {
 	// solicitation is answered, 0 to MaxDelay. It is for prefixes that more
 	// than one proxy answers for (RFC 4861 §7.2.8).
 	Delay time.Duration
-	// Devices are where a Probe rule solicits its targets, whatever the kernel's
-	// routes say; empty means where the route leads. A device that does not exist
-	// has no targets. One without neighbor discovery cannot be asked, so what the
-	// kernel routes to it is answered for.
+	// Devices are the only ones that count. A Route rule answers for what the kernel
+	// routes to these, whatever their class; empty means to those behind us. A Probe
+	// rule solicits its targets there, whatever the routes say; empty means where the
+	// route leads. A device that does not exist has no targets. One without neighbor
+	// discovery cannot be asked, so what the kernel routes to it is answered for.
 	Devices []string
 	// Timing is that of a Probe rule.
 	Timing Timing
@@ -40,6 +41,9 @@ type Rule struct {
 	// IgnoreDAD leaves duplicate address detection unanswered, so that another
 	// station can take an address of the prefix as its own.
 	IgnoreDAD bool
+	// IgnoreOwn does not take it for evidence that the host itself has an address
+	// ([Entry.Host]).
+	IgnoreOwn bool
 	// Specific ignores routes of the kernel that are not longer than Prefix. It is
 	// for discovered rules, whose prefix is on-link at the uplink: a second
 	// interface may have the same on-link route, which does not tell where a single
@@ -66,8 +70,14 @@ func (r Rule) Validate() error {
 	if !r.Method.valid() {
 		errs = append(errs, fmt.Errorf("method is not one of %s", joinMethods()))
 	}
-	if len(r.Devices) > 0 && r.Method != Probe {
-		errs = append(errs, fmt.Errorf("devices go with the method %s only", Probe))
+	if len(r.Devices) > 0 && r.Method != Probe && r.Method != Route {
+		errs = append(errs, fmt.Errorf("devices go with the methods %s and %s only", Route, Probe))
+	}
+	if r.Autowire && r.Method != Probe {
+		errs = append(errs, fmt.Errorf("autowire goes with the method %s only: it makes routes to targets that have answered", Probe))
+	}
+	if r.IgnoreOwn && r.Method != Probe && r.Method != Route {
+		errs = append(errs, fmt.Errorf("own_addresses goes with the methods %s and %s only", Route, Probe))
 	}
 	if r.Autowire && len(r.Devices) == 0 {
 		errs = append(errs, errors.New("autowire goes with devices only: elsewhere the kernel has a route already"))

@@ -131,7 +131,9 @@ func TestCompileErrors(t *testing.T) {
 		{"no prefix", []rules.Rule{{Method: rules.Static}}, "prefix is missing"},
 		{"no method", []rules.Rule{{Prefix: p}}, "method is not one of " + strings.Join(rules.MethodNames(), ", ")},
 		{"long delay", []rules.Rule{{Prefix: p, Method: rules.Static, Delay: time.Minute}}, "RFC 4861 §10"},
-		{"devices without probe", []rules.Rule{{Prefix: p, Method: rules.Route, Devices: []string{"br0"}}}, "devices go with the method probe only"},
+		{"devices of a static rule", []rules.Rule{{Prefix: p, Method: rules.Static, Devices: []string{"br0"}}}, "devices go with the methods route and probe only"},
+		{"autowire of a route rule", []rules.Rule{{Prefix: p, Method: rules.Route, Devices: []string{"br0"}, Autowire: true}}, "autowire goes with the method probe only"},
+		{"own addresses of a static rule", []rules.Rule{{Prefix: p, Method: rules.Static, IgnoreOwn: true}}, "own_addresses goes with the methods route and probe only"},
 		{"short ttl", []rules.Rule{{Prefix: p, Method: rules.Probe, Timing: rules.Timing{TTL: time.Millisecond}}}, "ttl 1ms is outside 1s to 1h0m0s"},
 		{"host bits", []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::1/64"), Method: rules.Static}}, "host bits"},
 	}

@@ -109,11 +109,21 @@ func TestEntries(t *testing.T) {
 	node, pods, services := route, route, route
 	node.Method, pods.Method, services.Method = rules.Node, rules.Pods, rules.Services
 	behind := func(p string) rules.Entry {
-		return rules.Entry{Prefix: prefix(p), Behind: true, Neighbor: true, Device: 7}
+		return rules.Entry{Prefix: prefix(p), Behind: true, Forwarded: true, Neighbor: true, Device: 7}
 	}
 	away := func(p string) rules.Entry { return rules.Entry{Prefix: prefix(p), Device: 2} }
 	routed := behind("2001:db8:0:0:f::/80")
 	routed.Neighbor = false
+	tunnel := routed
+	tunnel.Behind = false
+	named, noOwn, probeOwn, deviceNoOwn := route, route, probe, device
+	named.Devices, noOwn.IgnoreOwn, probeOwn.IgnoreOwn, deviceNoOwn.IgnoreOwn = []string{"br0"}, true, true, true
+	host := func(p string) rules.Entry { return rules.Entry{Prefix: prefix(p), Host: true, Device: 7} }
+	hidden := host(pod + "/128")
+	hidden.Hidden = true
+	elsewhere := host(pod + "/128")
+	elsewhere.Device = 8
+	ownAddress := rules.Verdict{Silence: rules.OwnAddress}
 	yes := rules.Verdict{Answer: true, Device: 7}
 	ask := rules.Verdict{Probe: true, Device: 7}
 	noRoute := rules.Verdict{Silence: rules.NoRoute}
@@ -227,10 +237,35 @@ func TestEntries(t *testing.T) {
 		{name: "a claim of a part of the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, guards: claimed, target: pod, want: isClaimed},
 		{name: "a next hop with a host route", rules: []rules.Rule{route}, entries: []rules.Entry{behind(pod + "/128")}, guards: map[netip.Addr]rules.Silence{addr(pod): rules.NextHop}, target: pod, want: rules.Verdict{Silence: rules.NextHop}},
 		{name: "routed to a named device without neighbors", rules: []rules.Rule{device}, entries: []rules.Entry{routed}, target: pod, want: yes},
-		{name: "host route to a named device without neighbors", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Device: 7}}, target: pod, want: yes},
+		{name: "host route to a named device without neighbors", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Forwarded: true, Device: 7}}, target: pod, want: yes},
+		{name: "routed to a named device of another class", rules: []rules.Rule{device}, entries: []rules.Entry{tunnel}, target: pod, want: yes},
 		{name: "routed to a named device, but not behind us", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: routed.Prefix, Device: 7}}, target: pod, want: rules.Verdict{Probe: true}},
 		{name: "routed to a device that is not named", rules: []rules.Rule{device}, entries: []rules.Entry{{Prefix: routed.Prefix, Behind: true, Device: 8}}, target: pod, want: rules.Verdict{Probe: true}},
 		{name: "neighbor inside of what is routed to a named device", rules: []rules.Rule{device}, entries: []rules.Entry{routed, behind(pod + "/128")}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
+		{name: "tunnel that is not behind us", rules: []rules.Rule{route}, entries: []rules.Entry{tunnel}, target: pod, want: noRoute},
+		{name: "route rule that names the tunnel", rules: []rules.Rule{named}, entries: []rules.Entry{tunnel}, target: pod, want: yes},
+		{name: "route rule that names the device", rules: []rules.Rule{named}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: yes},
+		{name: "route rule that names another device", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Forwarded: true, Device: 8}}, target: pod, want: noRoute},
+		{name: "route rule that names an uplink", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Device: 7}}, target: pod, want: noRoute},
+		{name: "a claim of an address behind a named tunnel", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Forwarded: true, Device: 7}}, guards: claimed, target: pod, want: yes},
+		{name: "own address", rules: []rules.Rule{route}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own prefix", rules: []rules.Rule{route}, entries: []rules.Entry{host("2001:db8:0:0:f::/80")}, target: pod, want: yes},
+		{name: "route inside of an own prefix", rules: []rules.Rule{route}, entries: []rules.Entry{host("2001:db8:0:0:f::/80"), away(pod + "/128")}, target: pod, want: noRoute},
+		{name: "own address that the rule ignores", rules: []rules.Rule{noOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: ownAddress},
+		{name: "beside an own address", rules: []rules.Rule{noOwn}, entries: []rules.Entry{host(pod + "/128"), behind(block)}, target: other, want: yes},
+		{name: "hidden address", rules: []rules.Rule{route}, entries: []rules.Entry{hidden}, target: pod, want: ownAddress},
+		{name: "hidden address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{hidden}, target: pod, want: yes},
+		{name: "own address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own address of a device that is not named", rules: []rules.Rule{named}, entries: []rules.Entry{elsewhere}, target: pod, want: ownAddress},
+		{name: "own address cannot be asked", rules: []rules.Rule{probe}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own address that a probe rule ignores", rules: []rules.Rule{probeOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: ownAddress},
+		{name: "own address on a device that is asked", rules: []rules.Rule{device}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own address on a device that is not asked", rules: []rules.Rule{device}, entries: []rules.Entry{elsewhere}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
+		{name: "own address on a device that is asked by a rule that ignores it", rules: []rules.Rule{deviceNoOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
+		{name: "a claim of an own address", rules: []rules.Rule{route}, entries: []rules.Entry{host(pod + "/128")}, guards: claimed, target: pod, want: isClaimed},
+		{name: "own address is no pod", rules: []rules.Rule{pods}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: notLocal},
+		{name: "own address takes no pod away", rules: []rules.Rule{pods}, pods: []rules.Entry{is(pod + "/128")}, entries: []rules.Entry{host(block)}, target: pod, want: ours},
+		{name: "own address in the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: notLocal},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

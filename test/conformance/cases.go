@@ -249,7 +249,7 @@ func Clustered() []ndp.Reason {
 // meet each of them.
 func Stateful() []ndp.Reason {
 	return []ndp.Reason{
-		ndp.Silent(rules.NextHop), ndp.Silent(rules.Claimed), ndp.NoNeighbor, ndp.ProbeLimited,
+		ndp.Silent(rules.NextHop), ndp.Silent(rules.Claimed), ndp.Silent(rules.OwnAddress), ndp.NoNeighbor, ndp.ProbeLimited,
 		ndp.RateLimited, ndp.Displaced, ndp.Withdrawn, ndp.SendFailed,
 	}
 }

@@ -67,6 +67,12 @@ func TestStateful(t *testing.T) {
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
 			count(d, ndp.Silent(rules.Claimed), 1)
 		},
+		ndp.Silent(rules.OwnAddress): func(t *testing.T, net *harness.Network, p *harness.Port) {
+			harness.Must(t, net.Node.Address("lo", conformance.Pod.String()+"/128"))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, header+"  - {prefix: \"2001:db8:1:0:f::/80\", method: route, own_addresses: false}\n"))
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.Silent(rules.OwnAddress), 1)
+		},
 		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
