@@ -33,7 +33,7 @@ func (f *configFlags) flags(cmd *cobra.Command) {
 
 // lenientFlag is the --ndppd-lenient flag.
 func lenientFlag(cmd *cobra.Command, lenient *bool) {
-	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "read an ndppd.conf as ndppd does, and only warn where that is not what it looks like")
+	cmd.Flags().BoolVar(lenient, "ndppd-lenient", false, "read an ndppd.conf as ndppd does, and only warn where that is not what it looks like; run always does")
 }
 
 // fileFlags and quickFlags are the flags of which the ones exclude the others.

@@ -31,7 +31,7 @@ func isNDPPD(program string) bool { return filepath.Base(program) == ndppdName }
 // not is passed over, as ndppd goes on after it.
 func newNDPPD(e env) *cobra.Command {
 	var (
-		src       = configFlags{path: ndppdPath, format: config.NDPPDStrict, getenv: e.getenv}
+		src       = configFlags{path: ndppdPath, format: config.NDPPDLenient, getenv: e.getenv}
 		pidFile   string
 		verbosity int
 		daemonize bool

@@ -58,6 +58,9 @@ func TestCommandLine(t *testing.T) {
 	wrong := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: [{prefix: '2001:db8::1/64', method: statik}]\n")
 	ndppd := writeAs(t, "ndppd.conf", "proxy none9 { rule 2001:db8::/64 { auto } }\n")
 	odd := writeAs(t, "odd.conf", "proxy none9 { rule 2001:db8::/80; { static } }\n")
+	refused := writeAs(t, "refused.conf", "proxy none9 { rule 2001:db8::/80 { } }\n")
+	ignored := writeAs(t, "ignored.conf", "proxy none9 { rule 2001:db8::/80 { static\nrouter no\n} };\n")
+	empty := writeAs(t, "empty.conf", "proxy none9 {}\n")
 	other := writeAs(t, "ndppd.txt", "# of old\nproxy none9 {\n  rule 2001:db8::/64 { auto }\n}\n")
 	none := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: []\n")
 	stray := write(t, "version: 1\nrules: [{prefix: '2001:db8::/64', method: static, uplinks: [none9]}]\n")
@@ -99,6 +102,9 @@ func TestCommandLine(t *testing.T) {
 		{name: "ndppd.conf", args: []string{"check", "--config", ndppd}, stdout: "valid, 1 uplink, 1 rule,"},
 		{name: "odd ndppd.conf", args: []string{"check", "--config", odd}, code: 2, stderr: odd + ":1:31: length: "},
 		{name: "odd ndppd.conf, lenient", args: []string{"check", "--config", odd, "--ndppd-lenient"}, stdout: "valid, 1 uplink, 1 rule,"},
+		{name: "refused ndppd.conf, to run", args: []string{"run", "--config", refused}, code: 2, stderr: refused + ":1:15: methods: "},
+		{name: "what ndppd ignores", args: []string{"check", "--config", ignored}, stdout: ignored + ":3:4: semicolon: "},
+		{name: "empty proxy", args: []string{"check", "--config", empty}, stdout: empty + ":1:1: empty: "},
 		{name: "lenient without a file", args: []string{"check", "--ndppd-lenient"}, code: 2, stderr: "goes with --config"},
 		{name: "convert", args: []string{"convert", ndppd}, stdout: "  - prefix: \"2001:db8::/64\"\n    method: route", stderr: "deviation: auto answers"},
 		{name: "convert an odd file", args: []string{"convert", odd}, code: 2, stderr: "length: /80; is read as /128"},

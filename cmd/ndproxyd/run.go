@@ -29,7 +29,7 @@ consume_unicast or drop_loops are set (CAP_NET_ADMIN). Grant it with one of
 
 func newRun(e env) *cobra.Command {
 	var (
-		src       = configFlags{getenv: e.getenv}
+		src       = configFlags{format: config.ByNameLenient, getenv: e.getenv}
 		socket    string
 		listen    string
 		logFormat string

@@ -30,6 +30,9 @@ const (
 	NDPPDStrict
 	// NDPPDLenient is ndppd.conf, read as ndppd does.
 	NDPPDLenient
+	// ByNameLenient is ByName, but with NDPPDLenient for a name that ends in .conf: the
+	// daemon runs with every file that ndppd runs with.
+	ByNameLenient
 )
 
 // Load reads and checks a configuration file. Faults of its content come as
@@ -39,10 +42,10 @@ func Load(path string, format Format) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	if format == ByName && filepath.Ext(path) != ".conf" {
+	if (format == ByName || format == ByNameLenient) && filepath.Ext(path) != ".conf" {
 		return Parse(path, data)
 	}
-	f, err := ParseNDPPD(path, data, format == NDPPDLenient)
+	f, err := ParseNDPPD(path, data, format == NDPPDLenient || format == ByNameLenient)
 	if err != nil {
 		return nil, err
 	}

@@ -275,7 +275,7 @@ func TestLongValues(t *testing.T) {
 	t.Run("ndppd.conf", func(t *testing.T) {
 		t.Parallel()
 		ascii := strings.Repeat("x", 1_000_000)
-		for _, in := range []string{"proxy " + ascii + " { }", "proxy eth0 { rule " + ascii + " { static } }", "proxy eth0 { " + ascii + " yes }", "proxy eth0 { ttl " + ascii + " }"} {
+		for _, in := range []string{"proxy " + ascii + " { }", "proxy eth0 { rule " + ascii + " { static } }", "proxy eth0 { " + ascii + " yes { ttl 1 } }", "proxy eth0 { ttl " + ascii + " }"} {
 			_, err := config.ParseNDPPD("ndppd.conf", []byte(in), false)
 			if err == nil || len(err.Error()) > 3000 {
 				t.Errorf("%.30s: %.200s", in, err)

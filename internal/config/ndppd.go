@@ -54,8 +54,10 @@ type ndppdRuleSection struct {
 }
 
 // ParseNDPPD reads an ndppd.conf with the grammar of ndppd 0.2 and the meaning
-// that its manual intends. What ndppd reads in another way than it looks is an
-// error, and with lenient a warning; then it is read as ndppd does.
+// that its manual intends. Text that ndppd ignores without effect is a warning. Text that
+// ndppd reads differently from what it appears to say is an error, and with lenient a
+// warning; then it is read as ndppd does. A file that ndppd refuses, or hangs at, is an
+// error in any case.
 func ParseNDPPD(file string, data []byte, lenient bool) (*NDPPD, error) {
 	r := &ndppdReader{ndppdScanner: newNDPPDScanner(file, string(data), lenient)}
 	r.entries = r.parse()
@@ -69,26 +71,52 @@ func ParseNDPPD(file string, data []byte, lenient bool) (*NDPPD, error) {
 }
 
 // known reports whether an entry's key belongs to a level, and records what is odd
-// about it otherwise.
+// about it otherwise: as a warning where an option is ignored, and as a misreading where a
+// section, or the rest of a line, is lost with it.
 func (r *ndppdReader) known(e *ndppdEntry, level []string) bool {
 	if slices.Contains(level, e.key) {
 		return true
 	}
 	all := slices.Concat(ndppdTop(), ndppdProxy(), ndppdRule())
+	record := r.diagnostics.warn
+	if len(e.block) > 0 || e.key == "proxy" || e.key == "rule" || r.trailing(e) {
+		record = r.diagnostics.misread
+	}
 	switch {
 	case e.key == "" && e.quoted && e.rest: // recorded where the quote stands
 	case e.key == "" && e.value == "" && e.hasBlock:
-		r.diagnostics.add(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
-	case e.key == "" && e.value == ";":
-		r.diagnostics.add(e.start, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+		record(e.start, quirkNextLine, "this block belongs to nothing, and ndppd ignores it: put the brace on the line of its key")
+	case e.key == "" && strings.Trim(e.value, ";,") == "":
+		record(e.start, quirkSemicolon, "ndppd has no separators, and ignores %q: remove it", e.value)
 	case e.key == "":
-		r.diagnostics.add(e.start, quirkUnknown, "%q is no key, and ndppd ignores it", e.value)
+		record(e.start, quirkUnknown, "%q is no key, and ndppd ignores it", e.value)
 	case slices.Contains(all, e.key):
-		r.diagnostics.add(e.start, quirkLevel, "%q does not belong here, and ndppd ignores it", e.key)
+		record(e.start, quirkLevel, "%q does not belong here, and ndppd ignores it%s", e.key, levelOf(e.key))
 	default:
-		r.diagnostics.add(e.start, quirkUnknown, "ndppd ignores the key %q%s", e.key, didYouMean(e.key, level))
+		record(e.start, quirkUnknown, "ndppd ignores the key %q%s", e.key, didYouMean(e.key, level))
 	}
 	return false
+}
+
+// levelOf says where a known key belongs.
+func levelOf(key string) string {
+	switch {
+	case slices.Contains(ndppdTop(), key):
+		return ": it belongs outside of all sections"
+	case slices.Contains(ndppdProxy(), key):
+		return ": it belongs into a proxy section"
+	}
+	return ": it belongs into a rule section"
+}
+
+// trailing reports whether an entry is a word behind another value, such as the second
+// device of "iface br0 br1". A semicolon is not one.
+func (r *ndppdReader) trailing(e *ndppdEntry) bool {
+	if e.key == "" {
+		return false
+	}
+	before := strings.TrimRight(r.text[:e.start], " \t\r\f\v")
+	return before != "" && !strings.ContainsRune("\n{};,", rune(before[len(before)-1])) && !strings.HasSuffix(before, "*/")
 }
 
 // scalars returns the first entry of each key of a level but those that may be
@@ -99,14 +127,21 @@ func (r *ndppdReader) scalars(entries []*ndppdEntry, level []string, repeated st
 		if !r.known(e, level) || e.key == repeated {
 			continue
 		}
+		record := r.diagnostics.warn
 		if other := first[e.key]; other != nil {
+			if e.value != other.value {
+				record = r.diagnostics.misread
+			}
 			line, _ := r.place(other.start)
-			r.diagnostics.add(e.start, quirkTwice, "%q is already on line %d, which counts", e.key, line)
+			record(e.start, quirkTwice, "%q is already on line %d, which counts", e.key, line)
 			continue
 		}
 		first[e.key] = e
 		if e.hasBlock {
-			r.diagnostics.add(e.start, quirkLevel, "%q takes no block", e.key)
+			if len(e.block) > 0 {
+				record = r.diagnostics.misread
+			}
+			record(e.start, quirkLevel, "%q takes no block", e.key)
 		}
 	}
 	return first
@@ -116,8 +151,7 @@ func (r *ndppdReader) top() {
 	scalars := r.scalars(r.entries, ndppdTop(), "proxy")
 	for _, key := range []string{"route-ttl", "address-ttl"} {
 		if e := scalars[key]; e != nil {
-			e.value = r.semicolon(e)
-			r.integer(e)
+			r.diagnostics.moot(func() { r.integer(e) })
 			r.diagnostics.warn(e.start, deviation, "%s has no effect: the kernel tells of every change", key)
 		}
 	}
@@ -134,10 +168,14 @@ func (r *ndppdReader) proxy(e *ndppdEntry) {
 		r.diagnostics.fail(e.start, quirkMissing, "the proxy names no interface")
 		return
 	}
-	if err := CheckInterface(e.value); err != nil {
+	switch err := CheckInterface(e.value); {
+	case e.value == loopback: // ndppd listens there in vain
+		r.diagnostics.misread(e.valueAt, quirkDevice, "%v", err)
+		return
+	case err != nil:
 		r.diagnostics.fail(e.valueAt, quirkDevice, "%v", err)
 	}
-	p := &ndppdProxySection{entry: e, uplink: rules.Uplink{Interface: r.semicolon(e), Router: rules.RouterTrue}}
+	p := &ndppdProxySection{entry: e, uplink: rules.Uplink{Interface: r.name(e), Router: rules.RouterTrue}}
 	r.proxies = append(r.proxies, p)
 	scalars := r.scalars(e.block, ndppdProxy(), "rule")
 	r.settings(p, scalars)
@@ -158,7 +196,6 @@ func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEn
 		if e == nil {
 			continue
 		}
-		e.value = r.semicolon(e)
 		switch key {
 		case "router":
 			if !r.boolean(e) {
@@ -181,11 +218,11 @@ func (r *ndppdReader) settings(p *ndppdProxySection, scalars map[string]*ndppdEn
 				r.diagnostics.warn(e.start, deviation, "retries are %d here instead of %d", rules.MaxRetries, n)
 			}
 		case "keepalive":
-			if !r.boolean(e) {
+			if !r.mootBoolean(e) {
 				r.diagnostics.warn(e.start, deviation, "keepalive has no effect: an address that answers is always asked again in time")
 			}
 		case "promiscuous":
-			if r.boolean(e) {
+			if r.mootBoolean(e) {
 				r.diagnostics.warn(e.start, deviation, "promiscuous has no effect: all multicast frames, and those to our MAC address, arrive without it")
 			}
 		case "autowire":
@@ -215,10 +252,12 @@ func (r *ndppdReader) method(p *ndppdProxySection, s *ndppdRuleSection, scalars 
 	for _, flag := range []*ndppdEntry{static, auto} {
 		switch {
 		case flag == nil || flag.value == "":
-		case flag.value == ";":
-			r.diagnostics.add(flag.valueAt, quirkSemicolon, "ndppd has no separators: remove the semicolon")
+		case strings.Trim(flag.value, ";,") == "":
+			r.diagnostics.warn(flag.valueAt, quirkSemicolon, "ndppd has no separators, and ignores %q: remove it", flag.value)
+		case isOn(strings.TrimSuffix(flag.value, ";")):
+			r.diagnostics.warn(flag.valueAt, quirkFlag, "%q takes no value, and ndppd ignores %q", flag.key, flag.value)
 		default:
-			r.diagnostics.add(flag.valueAt, quirkFlag, "%q is read as the value of %q, and has no effect", flag.value, flag.key)
+			r.diagnostics.misread(flag.valueAt, quirkFlag, "%q is read as the value of %q, and has no effect", flag.value, flag.key)
 		}
 	}
 	count := 0
@@ -244,24 +283,24 @@ func (r *ndppdReader) method(p *ndppdProxySection, s *ndppdRuleSection, scalars 
 		r.iface(p, s, iface)
 	}
 	if e := scalars["autovia"]; e != nil {
-		e.value = r.semicolon(e)
-		if r.boolean(e) {
+		if r.mootBoolean(e) {
 			r.diagnostics.warn(e.start, deviation, "autovia has no effect: routes go to the device")
 		}
 	}
 }
 
 func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdEntry) {
-	name := r.semicolon(e)
+	name := r.name(e)
 	s.rule.Method, s.rule.Devices, s.rule.Timing = rules.Probe, []string{name}, p.timing
 	s.rule.Autowire = p.wire
 	switch err := CheckInterface(name); {
 	case name == "":
 		r.diagnostics.fail(e.start, quirkMissing, "iface names no interface")
 	case err != nil:
-		r.diagnostics.fail(e.valueAt, quirkDevice, "%v", err)
+		r.diagnostics.misread(e.valueAt, quirkDevice, "%v", err)
+		s.drop = true
 	case name == p.uplink.Interface:
-		r.diagnostics.add(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
+		r.diagnostics.misread(e.valueAt, quirkDevice, "%s is the proxy's own interface: its stations answer for themselves, and answering for them would cut them off", name)
 		s.drop = true
 	case isTunnel(name):
 		r.diagnostics.warn(e.start, deviation, "%s looks like a tunnel, where nobody can be asked: what the kernel routes to it is answered for, as with auto; ndppd sends it Ethernet frames", name)

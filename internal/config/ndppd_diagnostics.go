@@ -51,6 +51,7 @@ const maxDiagnostics = 100_000
 type diagnostics struct {
 	file    string
 	lenient bool
+	mooted  bool // what is read now has no effect
 	place   func(at int) (line, column int)
 	all     []diagnostic
 }
@@ -68,10 +69,17 @@ func (d *diagnostics) fail(at int, quirk, format string, args ...any) {
 	d.put(at, quirk, true, format, args)
 }
 
-// add records what ndppd reads without a word: an error, and a warning in a
-// lenient reading.
-func (d *diagnostics) add(at int, quirk, format string, args ...any) {
-	d.put(at, quirk, !d.lenient, format, args)
+// misread records text that ndppd accepts, and reads differently from what it appears to
+// say: an error, and a warning in a lenient reading.
+func (d *diagnostics) misread(at int, quirk, format string, args ...any) {
+	d.put(at, quirk, !d.lenient && !d.mooted, format, args)
+}
+
+// moot reads a value without effect: nothing that is odd about it is an error.
+func (d *diagnostics) moot(read func()) {
+	d.mooted = true
+	read()
+	d.mooted = false
 }
 
 // warn records what does not keep the file from being loaded.

@@ -67,11 +67,29 @@ func (s *ndppdScanner) parse() []*ndppdEntry {
 	switch {
 	case s.failed:
 	case s.peek() == '}':
-		s.diagnostics.add(s.pos, quirkBrace, "this brace closes nothing, and ndppd ignores the rest of the file")
+		s.lose(quirkBrace, "this brace closes nothing, and ndppd ignores the rest of the file")
 	case s.pos < len(s.text):
-		s.diagnostics.add(s.pos, quirkNUL, "ndppd takes a NUL octet for the end of the file: remove it")
+		s.lose(quirkNUL, "ndppd takes a NUL octet for the end of the file: remove it")
 	}
 	return entries
+}
+
+// lose records that the rest of the file is ignored, which is a warning if it holds
+// comments and separators alone.
+func (s *ndppdScanner) lose(quirk, format string) {
+	at, comments := s.pos, len(s.comments)
+	for s.pos < len(s.text) {
+		if s.space(true); strings.IndexByte("};,\x00", s.peek()) < 0 {
+			break
+		}
+		s.pos++
+	}
+	record := s.diagnostics.misread
+	if s.pos >= len(s.text) {
+		record = s.diagnostics.warn
+	}
+	s.pos, s.comments = at, s.comments[:comments]
+	record(at, quirk, format)
 }
 
 // peek returns the next octet, 0 at the end.
@@ -183,7 +201,7 @@ func (s *ndppdScanner) closeQuote(q byte) {
 		return
 	}
 	s.lost = s.pos
-	s.diagnostics.add(s.pos, quirkQuote, "ndppd loses the rest of a line behind a closing quote, also a brace: leave the quotes out")
+	s.diagnostics.misread(s.pos, quirkQuote, "ndppd loses the rest of a line behind a closing quote, also a brace: leave the quotes out")
 }
 
 // space passes over white space and comments; a line's end stops it unless

@@ -51,10 +51,10 @@ func ndppdVectors() []ndppdVector {
 	proxy := func(rule string) string { return "proxy eth0 {⏎ " + rule + "⏎}" }
 	return []ndppdVector{
 		{name: "1 on one line", in: "proxy eth0 { rule P { static } }", want: ok},
-		{name: "2 quoted proxy", in: `proxy "eth0" {⏎ rule P {⏎ static⏎ }⏎}`, quirks: "1:12 quote, 2:2 level, 5:1 brace", lenient: idle},
+		{name: "2 quoted proxy", in: `proxy "eth0" {⏎ rule P {⏎ static⏎ }⏎}`, quirks: "1:12 quote, 2:2 level", warns: "5:1 brace", lenient: idle},
 		{name: "3 quoted rule", in: `proxy eth0 {⏎ rule "P" {⏎ static⏎ }⏎}`, fails: "2:2 methods"},
 		{name: "5 brace on the next line", in: proxy("rule P⏎ {⏎ static⏎ }"), fails: "2:2 methods"},
-		{name: "6 semicolons", in: proxy("router no;⏎ rule P {⏎ static;⏎ }"), quirks: "2:11 semicolon, 4:8 semicolon", lenient: "eth0 R=false; " + p + " static"},
+		{name: "6 semicolons", in: proxy("router no;⏎ rule P {⏎ static;⏎ }"), warns: "2:11 semicolon, 4:8 semicolon", want: "eth0 R=false; " + p + " static"},
 		{name: "6b yes with a semicolon is no", in: proxy("router yes;⏎ rule P { static }"), quirks: "2:12 semicolon", lenient: "eth0 R=false; " + p + " static"},
 		{name: "8 missing brace", in: "proxy eth0 {⏎ rule P { static }", fails: "1:12 brace"},
 		{name: "9 leading brace", in: "}⏎proxy eth0 { rule P { static } }", quirks: "1:1 brace", lenient: ""},
@@ -69,10 +69,10 @@ func ndppdVectors() []ndppdVector {
 		{name: "21 unterminated comment", in: "proxy eth0 { rule P { static } }⏎/* and so on", want: ok},
 		{name: "23 CRLF", in: "proxy eth0 {\r⏎ rule P {\r⏎ static\r⏎ }\r⏎}\r⏎", want: ok},
 		{name: "24 equals signs", in: proxy("router = no⏎ rule=P {⏎ static⏎ }"), want: "eth0 R=false; " + p + " static"},
-		{name: "25 unknown key", in: proxy("rooter no⏎ rule P { static }"), quirks: "2:2 unknown", lenient: ok},
+		{name: "25 unknown key", in: proxy("rooter no⏎ rule P { static }"), warns: "2:2 unknown", want: ok},
 		{name: "27 on", in: proxy("router on⏎ rule P { static }"), quirks: "2:9 boolean", lenient: "eth0 R=false; " + p + " static"},
 		{name: "28 bare router", in: proxy("router⏎ rule P { static }"), quirks: "2:2 boolean", lenient: "eth0 R=false; " + p + " static"},
-		{name: "29 empty file", in: "", quirks: "1:1 empty", lenient: ""},
+		{name: "29 empty file", in: "", warns: "1:1 empty"},
 		{name: "30 bare iface", in: proxy("rule P { iface⏎ }"), fails: "2:29 missing"},
 		{name: "31 nameless proxy", in: "proxy {⏎ }", fails: "1:1 missing"},
 		{name: "32 nameless rule", in: proxy("rule { static }"), fails: "2:2 missing"},
@@ -90,7 +90,7 @@ func ndppdVectors() []ndppdVector {
 		{name: "44 umlaut in a key", in: proxy("rüle x"), fails: "2:3 byte"},
 		{name: "45 umlaut in a comment", in: proxy("# ü⏎ rule P { static }"), want: ok},
 		{name: "48 no spaces", in: "proxy eth0{rule P{static}}", want: ok},
-		{name: "49 brace in a comment", in: "proxy eth0 # x {⏎", quirks: "1:1 empty", lenient: idle},
+		{name: "49 brace in a comment", in: "proxy eth0 # x {⏎", warns: "1:1 empty", want: idle},
 		{name: "50 comment over two lines", in: "proxy eth0 /* x⏎ y */ { rule P { static } }", want: ok},
 		{name: "51 colon", in: proxy("rule: P { static }"), fails: "2:2 methods"},
 		{name: "52 two prefixes", in: proxy("rule P Q { static }"), fails: "2:2 methods"},
@@ -98,7 +98,7 @@ func ndppdVectors() []ndppdVector {
 		{name: "56 rule in a rule", in: proxy("rule P { static⏎ rule 2001:db8::/64 { auto } }"), quirks: "3:2 level", lenient: ok},
 		{name: "57 rule without a proxy", in: "rule P { static }", quirks: "1:1 level", lenient: ""},
 		{name: "58 negative times", in: proxy("ttl -1⏎ timeout -1⏎ rule P { iface br0 }"), quirks: "2:6 integer, 3:10 integer", lenient: "eth0 R=true; " + p + " probe br0"},
-		{name: "60 flag with a block", in: proxy("rule P { static { } }"), quirks: "2:29 level", lenient: ok},
+		{name: "60 flag with a block", in: proxy("rule P { static { } }"), warns: "2:29 level", want: ok},
 		{name: "62 quoted value at the end of a line", in: proxy("router \"no\"⏎ rule P { static }"), want: "eth0 R=false; " + p + " static"},
 		{name: "63 NUL", in: "proxy eth0 { rule P { static } }\x00 more", quirks: "1:51 nul", lenient: ok},
 		{name: "64 control character", in: "\x01proxy eth0 { }", fails: "1:1 byte"},
@@ -107,7 +107,7 @@ func ndppdVectors() []ndppdVector {
 		{name: "67b length of many digits", in: proxy("rule 2001:db8::1/99999 { static }"), quirks: "2:19 length", lenient: "eth0 R=true; 2001:db8::1/128 static"},
 		{name: "67c negative length", in: proxy("rule 2001:db8::1/-1 { static }"), quirks: "2:19 length", lenient: "eth0 R=true; 2001:db8::1/128 static"},
 		{name: "67d length and a letter", in: proxy("rule 2001:db8::1/64x { static }"), quirks: "2:19 length", lenient: "eth0 R=true; 2001:db8::1/128 static"},
-		{name: "67e slash without a length", in: proxy("rule 2001:db8::/ { static }"), fails: "2:17 length"},
+		{name: "67e slash without a length", in: proxy("rule 2001:db8::/ { static }"), quirks: "2:17 length", lenient: "eth0 R=true; ::/0 static"},
 		{name: "67f length behind a space in quotes", in: proxy("rule '2001:db8::1 /64'⏎"), fails: "2:2 methods"},
 		{name: "70 long name", in: "proxy abcdefghijklmnopqrst { rule P { static } }", fails: "1:7 device"},
 		{name: "71 the proxy's own interface", in: proxy("rule P { iface eth0 }"), quirks: "2:35 device", lenient: idle},
@@ -121,20 +121,46 @@ func ndppdVectors() []ndppdVector {
 		{name: "number with a unit", in: proxy("ttl 30s⏎ rule P { iface br0 }"), quirks: "2:6 integer", lenient: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=0s deadtime=0s retries=0"},
 		{name: "number of letters", in: proxy("ttl long⏎ rule P { iface br0 }"), quirks: "2:6 integer", lenient: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=0s deadtime=0s retries=0"},
 		{name: "zeros", in: proxy("ttl 0⏎ timeout 0⏎ deadtime 0⏎ rule P { iface br0 }"), want: "eth0 R=true; " + p + " probe br0 ttl=1s timeout=10ms deadtime=-1ns retries=0"},
-		{name: "quoted key", in: proxy("\"static\"⏎ rule P { static }"), quirks: "2:2 unknown", lenient: ok},
+		{name: "quoted key", in: proxy("\"static\"⏎ rule P { static }"), warns: "2:2 unknown", want: ok},
 		{name: "comment behind a quote", in: proxy("router \"no\" # for now⏎ rule P { static }"), want: "eth0 R=false; " + p + " static"},
-		{name: "number too large", in: proxy("ttl 99999999999999999999⏎ rule P { static }"), fails: "2:6 integer"},
+		{name: "number too large", in: proxy("ttl 99999999999999999999⏎ rule P { static }"), quirks: "2:6 integer", lenient: ok},
+		{name: "semicolon behind a section", in: "proxy eth0 {⏎ rule P {⏎  static⏎ };⏎};⏎", warns: "4:3 semicolon, 5:2 semicolon", want: ok},
+		{name: "comma behind a section", in: "proxy eth0 {⏎ rule P { static },⏎}", warns: "2:37 semicolon", want: ok},
+		{name: "semicolon before the next section", in: "proxy eth0 { rule P { static } }; proxy eth1 { rule P { static } }", warns: "1:51 semicolon", want: "eth0 R=true; eth1 R=true; " + p + " static; " + p + " static"},
+		{name: "semicolon and no space", in: "proxy eth0 { rule P { static } };proxy eth1 { rule P { static } }", quirks: "1:58 unknown", warns: "1:51 unknown", lenient: ok},
+		{name: "router in a rule", in: proxy("rule P {⏎  static⏎  router no⏎ }"), warns: "4:3 level", want: ok},
+		{name: "ttl above all sections", in: "ttl 30000⏎proxy eth0 { rule P { static } }", warns: "1:1 level", want: ok},
+		{name: "route-ttl in a proxy", in: proxy("route-ttl 30000⏎ rule P { static }"), warns: "2:2 level", want: ok},
+		{name: "method in a proxy", in: proxy("auto⏎ rule P { static }"), warns: "2:2 level", want: ok},
+		{name: "unknown section", in: proxy("rules P {⏎  static⏎ }"), quirks: "2:2 unknown", lenient: idle},
+		{name: "empty unknown section", in: proxy("options {⏎ }⏎ rule P { static }"), warns: "2:2 unknown", want: ok},
+		{name: "empty proxy", in: "proxy eth0 {}", warns: "1:1 empty", want: idle},
+		{name: "empty proxy beside another", in: "proxy eth1 {⏎}⏎proxy eth0 { rule P { static } }", want: "eth1 R=true; " + ok},
+		{name: "comments alone", in: "# nothing yet⏎", warns: "1:1 empty"},
+		{name: "brace at the end", in: "proxy eth0 { rule P { static } }⏎}⏎# end⏎", warns: "2:1 brace", want: ok},
+		{name: "brace before a section", in: "proxy eth0 { rule P { static } }⏎}⏎proxy eth1 { rule P { static } }", quirks: "2:1 brace", lenient: ok},
+		{name: "NUL at the end", in: "proxy eth0 { rule P { static } }⏎\x00\x00", warns: "2:1 nul", want: ok},
+		{name: "key twice with one value", in: proxy("router no⏎ router no⏎ rule P { static }"), warns: "3:2 twice", want: "eth0 R=false; " + p + " static"},
+		{name: "off", in: proxy("router off⏎ rule P { static }"), warns: "2:9 boolean", want: "eth0 R=false; " + p + " static"},
+		{name: "flag with a yes", in: proxy("rule P {⏎  static yes;⏎ }"), warns: "3:10 flag-value", want: ok},
+		{name: "milliseconds", in: proxy("ttl 5000ms⏎ timeout 0200;⏎ rule P { iface br0 }"), warns: "2:6 integer, 3:14 semicolon", want: "eth0 R=true; " + p + " probe br0 ttl=5s timeout=200ms deadtime=0s retries=0"},
+		{name: "semicolon in a prefix", in: proxy("rule 2001:db8::/80; { static }"), quirks: "2:18 length", lenient: "eth0 R=true; 2001:db8::/128 static"},
+		{name: "semicolon in a device", in: proxy("rule P { iface br0; }"), quirks: "2:38 semicolon", lenient: "eth0 R=true; " + p + " probe br0;"},
+		{name: "values without effect", in: "route-ttl 30s⏎proxy eth0 {⏎ keepalive on⏎ promiscuous yes;⏎ rule P { static }⏎}", warns: "1:11 integer, 3:12 boolean, 4:17 semicolon", want: ok},
+		{name: "long device", in: proxy("rule P { iface abcdefghijklmnopqrst }"), quirks: "2:35 device", lenient: idle},
+		{name: "loopback", in: "proxy lo { rule P { static } }", quirks: "1:7 device", lenient: ""},
 		{name: "deep blocks", in: strings.Repeat("a {", 200), fails: "1:303 brace"},
 	}
 }
 
-// ndppdVector is a file, and what becomes of it: want where nothing is odd, else
-// the quirks by place and name and what a lenient reading gives, or what fails
-// in any case.
+// ndppdVector is a file, and what becomes of it: want where nothing keeps it from being
+// loaded, else the quirks that do so by place and name, and what a lenient reading gives;
+// or what fails in any case. warns are quirks that are warnings in both readings.
 type ndppdVector struct {
 	name, in      string
 	want, lenient string
 	quirks, fails string
+	warns         string
 }
 
 func (v ndppdVector) data() []byte {
@@ -154,6 +180,8 @@ func TestNDPPD(t *testing.T) {
 				}
 			} else if err != nil || show(strict.Config) != v.want {
 				t.Errorf("strict: got %v %v, want %q", strict, err, v.want)
+			} else {
+				wantWarnings(t, strict, v.warns)
 			}
 			lenient, err := config.ParseNDPPD("ndppd.conf", in, true)
 			switch want := v.want + v.lenient; {
@@ -166,9 +194,21 @@ func TestNDPPD(t *testing.T) {
 			case v.quirks != "" && len(lenient.Warnings) < strings.Count(v.quirks, ",")+1:
 				t.Errorf("warnings are %q", lenient.Warnings)
 			default:
+				wantWarnings(t, lenient, v.warns)
 				roundTrip(t, lenient)
 			}
 		})
+	}
+}
+
+// wantWarnings looks for warnings by place and name.
+func wantWarnings(t *testing.T, f *config.NDPPD, warns string) {
+	t.Helper()
+	all := strings.Join(f.Warnings, "\n")
+	for want := range strings.SplitSeq(warns, ", ") {
+		if place, quirk, ok := strings.Cut(want, " "); ok && !strings.Contains(all, "ndppd.conf:"+place+": "+quirk+": ") {
+			t.Errorf("no warning %s in %q", want, f.Warnings)
+		}
 	}
 }
 
@@ -180,7 +220,7 @@ func TestNDPPDDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, v := range ndppdVectors() {
-		for part := range strings.SplitSeq(v.quirks+v.fails, ", ") {
+		for part := range strings.SplitSeq(strings.Join([]string{v.quirks, v.fails, v.warns}, ", "), ", ") {
 			if _, quirk, ok := strings.Cut(part, " "); ok && !strings.Contains(string(doc), "| `"+quirk+"` |") {
 				t.Errorf("quirk %s has no row in docs/ndppd.md", quirk)
 			}

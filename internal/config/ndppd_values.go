@@ -3,8 +3,9 @@
 package config
 
 import (
-	"math"
+	"errors"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,33 +13,60 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// semicolon returns a value without the semicolon at its end, which ndppd reads as
-// a part of it, and records that. A lenient reading keeps it.
-func (r *ndppdReader) semicolon(e *ndppdEntry) string {
+// name reads the name of an interface. ndppd takes a semicolon at its end as a part of the
+// name, as a lenient reading does.
+func (r *ndppdReader) name(e *ndppdEntry) string {
 	v, found := strings.CutSuffix(e.value, ";")
-	if !found || r.diagnostics.lenient {
+	if !found {
+		return v
+	}
+	r.diagnostics.misread(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q as the value of %q", e.value, e.key)
+	if r.diagnostics.lenient {
 		return e.value
 	}
-	r.diagnostics.add(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q as the value of %q", e.value, e.key)
 	return v
 }
 
-// boolean reads a value as ndppd does: yes and true, and no for all others.
+// isOn and isOff report whether somebody who writes a word means yes, or no.
+func isOn(word string) bool {
+	return slices.Contains([]string{"yes", "true", "on", "1", "y", "enable", "enabled"}, strings.ToLower(word))
+}
+
+func isOff(word string) bool {
+	return slices.Contains([]string{"no", "false", "off", "0", "n", "disable", "disabled"}, strings.ToLower(word))
+}
+
+// boolean reads a value as ndppd does: yes and true, and no for all others. A value that
+// means no to people as well is at most a warning.
 func (r *ndppdReader) boolean(e *ndppdEntry) bool {
-	switch strings.ToLower(e.value) {
-	case "yes", "true":
+	v, semicolon := strings.CutSuffix(e.value, ";")
+	off := isOff(v)
+	switch word := strings.ToLower(e.value); {
+	case word == "yes" || word == "true":
 		return true
-	case "no", "false":
-	case "":
-		r.diagnostics.add(e.start, quirkBoolean, "%q without a value means no: write \"%s yes\" or \"%s no\"", e.key, e.key, e.key)
+	case word == "no" || word == "false":
+	case word == "":
+		r.diagnostics.misread(e.start, quirkBoolean, "%q without a value means no: write \"%s yes\" or \"%s no\"", e.key, e.key, e.key)
+	case semicolon && off:
+		r.diagnostics.warn(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q, which means no: remove the semicolon", e.value)
+	case semicolon:
+		r.diagnostics.misread(e.valueAt+len(v), quirkSemicolon, "ndppd has no separators: it reads %q, which means no: remove the semicolon", e.value)
+	case off:
+		r.diagnostics.warn(e.valueAt, quirkBoolean, "%q means no here, as does every word but yes and true: write no", e.value)
 	default:
-		r.diagnostics.add(e.valueAt, quirkBoolean, "%q means no here: write yes or no", e.value)
+		r.diagnostics.misread(e.valueAt, quirkBoolean, "%q means no here: write yes or no", e.value)
 	}
 	return false
 }
 
+// mootBoolean reads a value that has no effect here, so a misreading is a warning.
+func (r *ndppdReader) mootBoolean(e *ndppdEntry) (yes bool) {
+	r.diagnostics.moot(func() { yes = r.boolean(e) })
+	return yes
+}
+
 // integer reads a value by atoi(3): digits behind white space and a sign, 0
-// where there are none.
+// where there are none, and the low 32 bits of a number that is too large.
 func (r *ndppdReader) integer(e *ndppdEntry) int {
 	digits := 0
 	signed := strings.TrimLeft(e.value, " \t\n\v\f\r")
@@ -48,16 +76,23 @@ func (r *ndppdReader) integer(e *ndppdEntry) int {
 	for digits < len(signed) && signed[digits] >= '0' && signed[digits] <= '9' {
 		digits++
 	}
-	n, err := strconv.ParseInt(signed[:digits], 10, 64)
-	switch {
-	case err != nil && digits > 0 && strings.Trim(signed[:digits], "+-") != "" || n > math.MaxInt32 || n < math.MinInt32:
-		r.diagnostics.fail(e.valueAt, quirkInteger, "%q is beyond all numbers", e.value)
-		return 0
-	case err != nil:
+	long, err := strconv.ParseInt(signed[:digits], 10, 64)
+	n := int64(int32(long)) //nolint:gosec // as the C library does
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
 		n = 0
 	}
-	if strconv.FormatInt(n, 10) != e.value || n < 0 {
-		r.diagnostics.add(e.valueAt, quirkInteger, "%q is read as %d: write a plain number, of milliseconds where it is a time", e.value, n)
+	plain, semicolon := strings.CutSuffix(e.value, ";")
+	plain = strings.TrimPrefix(strings.TrimSuffix(plain, "ms"), "+")
+	switch number := strings.TrimLeft(plain, "0"); {
+	case n == long && n >= 0 && (strconv.FormatInt(n, 10) == number || n == 0 && plain != "" && number == ""):
+		switch {
+		case semicolon:
+			r.diagnostics.warn(e.valueAt+len(e.value)-1, quirkSemicolon, "ndppd has no separators: it reads %q as %d: remove the semicolon", e.value, n)
+		case e.value != strconv.FormatInt(n, 10):
+			r.diagnostics.warn(e.valueAt, quirkInteger, "%q is read as %d: write a plain number", e.value, n)
+		}
+	default:
+		r.diagnostics.misread(e.valueAt, quirkInteger, "%q is read as %d: write a plain number, of milliseconds where it is a time", e.value, n)
 	}
 	return int(n)
 }
@@ -87,7 +122,7 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 	}
 	a, err := netip.ParseAddr(text)
 	if err != nil || !a.Is6() || a.Is4In6() || a.Zone() != "" || strings.Contains(text, ".") {
-		r.diagnostics.add(e.valueAt, quirkAddress, "%q is not an IPv6 address: ndppd reads ::/128, which matches nothing", e.value)
+		r.diagnostics.misread(e.valueAt, quirkAddress, "%q is not an IPv6 address: ndppd reads ::/128, which matches nothing", e.value)
 		return netip.Prefix{}, false
 	}
 	bits := 128
@@ -102,7 +137,7 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 	}
 	p = p.Masked()
 	if err := rules.CheckPrefix(p); err != nil {
-		r.diagnostics.add(e.valueAt, quirkAddress, "%v", err)
+		r.diagnostics.misread(e.valueAt, quirkAddress, "%v", err)
 		return netip.Prefix{}, false
 	}
 	return p, true
@@ -112,12 +147,12 @@ func (r *ndppdReader) prefix(e *ndppdEntry) (p netip.Prefix, ok bool) {
 func (r *ndppdReader) length(e *ndppdEntry, text string) (bits int, ok bool) {
 	at := e.valueAt + len(e.value) - len(text)
 	if text == "" {
-		r.diagnostics.fail(at-1, quirkLength, "a slash without a length is /0 to ndppd, which matches every address: write the length")
-		return 0, false
+		r.diagnostics.misread(at-1, quirkLength, "a slash without a length is /0 to ndppd, which matches every address: write the length")
+		return 0, true
 	}
 	n, err := strconv.ParseUint(text, 10, 16)
 	if err != nil || n > 128 || len(text) > 4 {
-		r.diagnostics.add(at, quirkLength, "/%s is read as /128: write a length of 0 to 128", text)
+		r.diagnostics.misread(at, quirkLength, "/%s is read as /128: write a length of 0 to 128", text)
 		return 128, true
 	}
 	return int(n), true
