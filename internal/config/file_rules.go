@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"unicode"
@@ -179,6 +180,16 @@ func (f *fileReader) rules(v value) {
 				own := true
 				v.boolean(&own)
 				r.IgnoreOwn = !own
+			}},
+			field{"targets", func(v value) {
+				s, ok := v.text()
+				if !ok {
+					return
+				}
+				if err := rules.CheckTargets(s); err != nil {
+					v.fail("%v", err)
+				}
+				r.Targets = filepath.Clean(s) // one name for each file
 			}},
 			field{"autowire", func(v value) { v.boolean(&r.Autowire) }},
 			field{"timeout", func(v value) { v.atLeast(&r.Timing.Timeout, rules.MinTimeout, rules.MaxTimeout) }},

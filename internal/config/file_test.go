@@ -51,6 +51,7 @@ rules:
   - {prefix: "2001:db8:1::5", method: deny, uplinks: [eth0, eth1]}
   - {prefix: "2001:db8:3::/64", method: route, devices: [wg0, lo], own_addresses: false}
   - {prefix: "2001:db8:2::/64", method: probe, devices: [tun0], timeout: 200ms, ttl: 60s, deadtime: 1s, retries: 0}
+  - {prefix: "2001:db8:4::/64", method: file, targets: /etc/ndproxyd//targets}
 metrics:
   listen: "[::]:9000"
 `))
@@ -78,6 +79,7 @@ metrics:
 				Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Probe, Devices: []string{"tun0"},
 				Timing: rules.Timing{Timeout: 200 * time.Millisecond, TTL: time.Minute, Deadtime: time.Second, Retries: -1},
 			},
+			{Prefix: netip.MustParsePrefix("2001:db8:4::/64"), Method: rules.File, Targets: "/etc/ndproxyd/targets"},
 		},
 		Metrics: config.Endpoint{Listen: "[::]:9000"},
 	}
@@ -106,7 +108,7 @@ func TestParseErrors(t *testing.T) {
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, autowire, timeout, ttl, deadtime, retries, delay, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, targets, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, kubernetes, metrics, health`}},
@@ -145,6 +147,9 @@ func TestParseErrors(t *testing.T) {
 		{"autowire of another method", head + "  - {prefix: 2001:db8::/64, method: route, devices: [br0], autowire: true}\n", []string{`c.yaml:5:5: rules[0]: autowire goes with the method probe only`}},
 		{"own addresses of another method", head + "  - {prefix: 2001:db8::/64, method: static, own_addresses: false}\n", []string{`c.yaml:5:5: rules[0]: own_addresses goes with the methods route and probe only`}},
 		{"own addresses of a word", head + "  - {prefix: 2001:db8::/64, method: route, own_addresses: never}\n", []string{`c.yaml:5:59: rules[0].own_addresses: "never" is neither true nor false`}},
+		{"file without targets", head + "  - {prefix: 2001:db8::/64, method: file}\n", []string{`c.yaml:5:5: rules[0]: the method file needs targets: the path of a file that lists them`}},
+		{"targets of another method", head + "  - {prefix: 2001:db8::/64, method: static, targets: /etc/x}\n", []string{`c.yaml:5:5: rules[0]: targets go with the method file only`}},
+		{"relative targets", head + "  - {prefix: 2001:db8::/64, method: file, targets: targets.txt}\n", []string{`c.yaml:5:52: rules[0].targets: "targets.txt" is not an absolute path (example: "/etc/ndproxyd/targets")`}},
 		{"timeout of zero", head + "  - {prefix: 2001:db8::/64, method: probe, timeout: 0s}\n", []string{`c.yaml:5:53: rules[0].timeout: 0s is outside 10ms to 2s: leave the key out for the default`}},
 		{"ttl of zero", head + "  - {prefix: 2001:db8::/64, method: probe, ttl: 0s}\n", []string{`rules[0].ttl: 0s is outside 1s to 1h0m0s: leave the key out for the default`}},
 		{"ndppd.conf", "proxy eth0 {\n  rule 2001:db8::/64 {\n    auto\n  }\n}\n", []string{`c.yaml:1:1: this looks like an ndppd.conf: give it a name that ends in .conf, or make YAML of it with "ndproxyd convert FILE"`}},

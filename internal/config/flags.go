@@ -56,5 +56,8 @@ func parseRule(s string) (rules.Rule, error) {
 	if err != nil {
 		return rules.Rule{}, fmt.Errorf("%w%s", err, didYouMean(method, rules.MethodNames()))
 	}
+	if m == rules.File {
+		return rules.Rule{}, fmt.Errorf("the method %s needs a file of targets: write the rule into the configuration, with the key \"targets\"", m)
+	}
 	return rules.Rule{Prefix: p, Method: m}, nil
 }

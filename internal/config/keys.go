@@ -108,6 +108,10 @@ func RuleKeys() []Key {
 			Meaning: "`route` and `probe` only: whether to answer for what this host itself has, see below",
 		},
 		{
+			Name: `targets`, Values: `a path`, Default: `required by` + " `file`", Example: `/etc/ndproxyd/targets`,
+			Meaning: "`file` only: the file that lists the targets, see below. It is followed as it changes",
+		},
+		{
 			Name: `autowire`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
 			Meaning: "`probe` with `devices`: keep a host route for each target to the device on which it answers (needs `CAP_NET_ADMIN`; protocol number 73)",
 		},

@@ -123,6 +123,6 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 // say. Publishing rules that are the same changes nothing.
 func SameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
-		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing &&
+		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
 		a.Autowire == b.Autowire && a.IgnoreDAD == b.IgnoreDAD && a.IgnoreOwn == b.IgnoreOwn && a.Specific == b.Specific
 }

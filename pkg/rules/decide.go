@@ -60,6 +60,22 @@ func allocated(q question) finding {
 	return finding{answer: true, line: true, leaving: e.leaving}
 }
 
+// listed answers for what the rule's file of targets lists inside of the rule. A
+// line that covers more than the rule does not count: it was meant for another
+// rule, or is the beginning of a longer one.
+func listed(q question) finding {
+	for at, e := range q.store.entries[Listed].Supernets(q.prefix) {
+		if at.Bits() < q.rule.Prefix.Bits() {
+			break
+		}
+		if q.store.lists.has(e.list, q.rule.Targets) {
+			line := at == q.prefix
+			return finding{answer: true, line: line, own: line && at.IsSingleIP()}
+		}
+	}
+	return finding{silence: q.method.silence}
+}
+
 // routed answers for what the kernel routes to a device behind us, or to this host
 // itself. Of the latter, another station's claim has the last word: a server behind
 // a load balancer has the service's address, too.

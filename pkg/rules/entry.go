@@ -38,6 +38,9 @@ type Entry struct {
 	// Device is the index of the device that leads to the prefix, 0 where the
 	// source does not know of devices.
 	Device int32
+	// Lists are the files that a Listed entry is in. It counts for rules that name
+	// one of them.
+	Lists Lists
 	// Since is when the source learned it. Decisions do not depend on it.
 	Since time.Time
 }
@@ -54,6 +57,7 @@ type EntryChange struct {
 type fact struct {
 	since    int64 // seconds since 1970
 	device   int32
+	list     int32 // an index of [Store.lists]
 	behind   bool
 	neighbor bool
 	leaving  bool
@@ -63,16 +67,16 @@ type fact struct {
 	hidden    bool
 }
 
-func (e Entry) fact() fact {
+func (s *Store) fact(e Entry) fact {
 	return fact{
-		since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
+		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
 		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden,
 	}
 }
 
-func (f fact) entry(p netip.Prefix) Entry {
+func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
-		Prefix: p, Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
+		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
 		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden,
 	}
 }

@@ -23,6 +23,8 @@ const (
 	// ServiceAddresses are those that are allocated. One that is Behind is to be
 	// answered by this node.
 	ServiceAddresses
+	// Listed reports what files of targets list, see [Entry.Lists].
+	Listed
 
 	sourceCount
 )
@@ -45,6 +47,7 @@ func sources() [sourceCount]source {
 		PodAddresses:     {name: "pods"},
 		NodePrefixes:     {name: "node", wide: true},
 		ServiceAddresses: {name: "services", alone: true},
+		Listed:           {name: "file", wide: true, alone: true},
 	}
 }
 
@@ -71,6 +74,8 @@ const (
 	NotOwner
 	// OwnAddress: the host itself has the address, and the rule does not count that.
 	OwnAddress
+	// NotListed: the rule's file of targets does not list the address.
+	NotListed
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -93,6 +98,7 @@ func silences() [SilenceCount]silence {
 		NotAllocated: {"not_allocated", "no service has the address"},
 		NotOwner:     {"not_owner", "another node answers for the service address"},
 		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
+		NotListed:    {"not_listed", "the file of targets that the rule names does not list the address"},
 	}
 }
 
@@ -114,6 +120,9 @@ const (
 	Pods
 	// Services answers for the allocated service addresses that this node owns.
 	Services
+	// File answers for the addresses and prefixes that the rule's file of targets
+	// lists.
+	File
 	// Deny never answers.
 	Deny
 
@@ -169,6 +178,11 @@ func methods() [methodEnd]method {
 			name: "services", sources: []Source{ServiceAddresses}, needs: Kubernetes, decide: allocated, silence: NotAllocated, elsewhere: NotOwner,
 			yes:    "a service has the address, and this node answers for it",
 			covers: "service addresses that this node owns",
+		},
+		File: {
+			name: "file", sources: []Source{Listed}, decide: listed, silence: NotListed,
+			yes:    "the file of targets that the rule names lists the address",
+			covers: "the addresses and prefixes that the file `targets` lists, see [below](#files-of-targets)",
 		},
 		Deny: {
 			name: "deny", decide: nothing, silence: Denied,

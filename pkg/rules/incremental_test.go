@@ -56,6 +56,9 @@ type world struct {
 	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
 }
 
+// lists are the files that rules may name, and entries be in.
+var lists = []string{"/one", "/two"}
+
 func (w *world) prefix() netip.Prefix {
 	b := [16]byte{0: 0x20, 1: 0x01, 14: byte(w.rng.IntN(2)), 15: byte(w.rng.IntN(8))}
 	lengths := []int{16, 112, 119, 120, 125, 126, 127, 128, 128, 128}
@@ -71,6 +74,9 @@ func (w *world) step(t *testing.T) {
 		for range 1 + w.rng.IntN(4) {
 			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
 			r.Specific = w.rng.IntN(4) == 0
+			if r.Method == rules.File {
+				r.Targets = lists[w.rng.IntN(len(lists))]
+			}
 			if r.Method == rules.Probe && w.rng.IntN(2) == 0 {
 				r.Devices = []string{"br0"}
 			}
@@ -100,6 +106,9 @@ func (w *world) step(t *testing.T) {
 		entries := w.entries[source]
 		for range 1 + w.rng.IntN(3) {
 			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
+			if source == rules.Listed {
+				e.Lists = rules.ListsOf(lists[w.rng.IntN(len(lists)):]...)
+			}
 			_, known := entries[e.Prefix]
 			gone := known && w.rng.IntN(2) > 0
 			if entries[e.Prefix] = e; gone {

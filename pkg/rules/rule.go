@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -33,6 +35,8 @@ type Rule struct {
 	// route leads. A device that does not exist has no targets. One without neighbor
 	// discovery cannot be asked, so what the kernel routes to it is answered for.
 	Devices []string
+	// Targets is the file that a File rule takes its targets from: an absolute path.
+	Targets string
 	// Timing is that of a Probe rule.
 	Timing Timing
 	// Autowire keeps a host route to the device where a target of a Probe rule
@@ -82,6 +86,9 @@ func (r Rule) Validate() error {
 	if r.Autowire && len(r.Devices) == 0 {
 		errs = append(errs, errors.New("autowire goes with devices only: elsewhere the kernel has a route already"))
 	}
+	if err := r.validateTargets(); err != nil {
+		errs = append(errs, err)
+	}
 	if err := r.Timing.validate(); err != nil {
 		errs = append(errs, err)
 	}
@@ -89,4 +96,25 @@ func (r Rule) Validate() error {
 		errs = append(errs, fmt.Errorf("delay %s is outside 0s to %s (MAX_ANYCAST_DELAY_TIME, RFC 4861 §10)", r.Delay, MaxDelay))
 	}
 	return errors.Join(errs...)
+}
+
+// validateTargets checks that a File rule, and no other, names a file.
+func (r Rule) validateTargets() error {
+	switch {
+	case r.Method == File && r.Targets == "":
+		return fmt.Errorf("the method %s needs targets: the path of a file that lists them", File)
+	case r.Targets == "":
+		return nil
+	case r.Method != File:
+		return fmt.Errorf("targets go with the method %s only", File)
+	}
+	return CheckTargets(r.Targets)
+}
+
+// CheckTargets reports why a text cannot be the path of a file of targets.
+func CheckTargets(path string) error {
+	if !filepath.IsAbs(path) || strings.ContainsRune(path, 0) {
+		return fmt.Errorf("%q is not an absolute path (example: \"/etc/ndproxyd/targets\")", path)
+	}
+	return nil
 }

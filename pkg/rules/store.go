@@ -49,6 +49,7 @@ type Store struct {
 	followers []func(Change)
 	rules     []Rule
 	entries   [sourceCount]bart.Table[fact]
+	lists     listTable
 	builders  map[string]*builder // by uplink; "" makes the common view
 	guards    map[string]map[netip.Addr]Silence
 	interned  map[Verdict]*Verdict
@@ -122,13 +123,14 @@ func (s *Store) update(source Source, changes []EntryChange) {
 	var changed []netip.Prefix
 	for _, c := range changes {
 		old, known := entries.Get(c.Prefix)
+		now := s.fact(c.Entry)
 		switch {
-		case c.Gone && !known, !c.Gone && known && old.same(c.fact()):
+		case c.Gone && !known, !c.Gone && known && old.same(now):
 			continue
 		case c.Gone:
 			entries.Delete(c.Prefix)
 		default:
-			entries.Insert(c.Prefix, c.fact())
+			entries.Insert(c.Prefix, now)
 		}
 		changed = append(changed, c.Prefix)
 	}
@@ -166,7 +168,7 @@ func (s *Store) Entry(source Source, a netip.Addr) (Entry, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	p, f, ok := s.entries[source].LookupPrefixLPM(netip.PrefixFrom(a, a.BitLen()))
-	return f.entry(p), ok
+	return s.entry(p, f), ok
 }
 
 // SetGuards makes guards all addresses that an uplink stays silent for,

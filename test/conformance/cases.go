@@ -176,6 +176,7 @@ func endsBeforeOption() Frame {
 func requirements() []Case {
 	return []Case{
 		{ID: "M8", Name: "method route, and the kernel has no route", Frame: solicitation(addr("2001:db8:1:0:b::5")), Want: ndp.Silent(rules.NoRoute)},
+		{ID: "M9", Name: "method file, and the file does not list the target", Frame: solicitation(addr("2001:db8:1:0:c::5")), Want: ndp.Silent(rules.NotListed)},
 		{ID: "V1", Name: "hop limit 0", Frame: pod(func(f *Frame) { f.HopLimit = 0 }), Want: ndp.HopLimit, Filtered: true},
 		{ID: "V5", Name: "message of 23 octets", Frame: pod(without, func(f *Frame) { f.Cut = 1 }), Want: ndp.MessageLength},
 		{ID: "V7", Name: "24 octets and 18 of padding", Frame: pod(without, func(f *Frame) { f.Trailer = 18 }), Answer: toRouter},
@@ -211,6 +212,7 @@ func Rules() []rules.Rule {
 		{Prefix: netip.MustParsePrefix("2001:db8:1:0:a::/80"), Method: rules.Static, IgnoreDAD: true},
 		{Prefix: single(NodeAddr), Method: rules.Static},
 		{Prefix: netip.MustParsePrefix("2001:db8:1:0:b::/80"), Method: rules.Route},
+		{Prefix: netip.MustParsePrefix("2001:db8:1:0:c::/80"), Method: rules.File, Targets: "/nonexistent/targets"},
 	}
 }
 

@@ -27,6 +27,9 @@ func config() string {
 	b.WriteString("version: 1\nuplinks: [{interface: uplink}]\nrules:\n")
 	for _, r := range conformance.Rules() {
 		fmt.Fprintf(&b, "  - {prefix: %q, method: %s", r.Prefix, r.Method)
+		if r.Targets != "" {
+			fmt.Fprintf(&b, ", targets: %s", r.Targets)
+		}
 		if r.IgnoreDAD {
 			b.WriteString(", dad: ignore")
 		}
