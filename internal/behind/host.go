@@ -30,7 +30,7 @@ func (v judgment) host(d hostwatch.Decision) (host, hidden bool) {
 		if !ok || p.Proto == unix.RTPROT_KERNEL && (v.uplinks[p.Index] || v.onUplinkLink(device)) {
 			return false, false
 		}
-		hidden = hidden || v.policy.Hidden[device.Name]
+		hidden = hidden || v.policy.hidden[device.Name]
 	}
 	return true, hidden
 }

@@ -16,8 +16,15 @@ import (
 // Judge decides whether routes lead behind this node.
 type Judge struct {
 	routes  *hostwatch.Routes
-	policy  Policy
+	policy  atomic.Pointer[inForce]
 	uplinks atomic.Pointer[uplinks]
+}
+
+// inForce is a policy with what it is made of. It never changes.
+type inForce struct {
+	*policy
+	node     bool
+	settings []rules.DeviceSetting
 }
 
 // uplinks are the devices that solicitations arrive on. They never change.
@@ -26,11 +33,34 @@ type uplinks struct {
 	indices map[int32]bool
 }
 
-// New returns a Judge of these routes. It knows no uplink yet.
-func New(routes *hostwatch.Routes, policy Policy) *Judge {
-	j := &Judge{routes: routes, policy: policy.clone()}
+// New returns a Judge of these routes. It knows no uplink yet, and takes the host
+// for one that is no node of a cluster.
+func New(routes *hostwatch.Routes) *Judge {
+	j := &Judge{routes: routes}
+	j.policy.Store(&inForce{policy: hostPolicy()})
 	j.uplinks.Store(new(uplinks))
 	return j
+}
+
+// SetPolicy tells whether the host is a node of a cluster, which it is as well where
+// it has a device of a network plugin, and what the operator says of its devices. It
+// reports whether that makes a difference to the last call: then any entry may have
+// changed.
+func (j *Judge) SetPolicy(node bool, settings []rules.DeviceSetting) (changed bool) {
+	if !node {
+		j.routes.Read(func(t hostwatch.Tables) { node = isNode(t) })
+	}
+	last := j.policy.Load()
+	if last.node == node && slices.Equal(last.settings, settings) {
+		return false
+	}
+	next := &inForce{policy: hostPolicy(), node: node, settings: slices.Clone(settings)}
+	if node {
+		next.policy = clusterPolicy()
+	}
+	next.override(settings)
+	j.policy.Store(next)
+	return true
 }
 
 // SetUplinks names the devices that solicitations arrive on, by their indices;
@@ -68,7 +98,7 @@ func (u *uplinks) now(t hostwatch.Tables) map[int32]bool {
 // call methods of the Judge or of its routes.
 func (j *Judge) read(f func(judgment)) {
 	j.routes.Read(func(t hostwatch.Tables) {
-		f(newJudgment(t, j.policy, j.uplinks.Load().now(t)))
+		f(newJudgment(t, j.policy.Load().policy, j.uplinks.Load().now(t)))
 	})
 }
 

@@ -121,7 +121,8 @@ func TestJudge(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			r := testRoutes()
-			j := behind.New(r, behind.DefaultPolicy())
+			j := behind.New(r)
+			j.SetPolicy(true, nil)
 			j.SetUplinks([]int{uplink})
 			for _, msg := range tt.routes {
 				r.Apply(msg, 0, false)
@@ -151,7 +152,7 @@ func TestJudge(t *testing.T) {
 // and on other macvlans of that, is on the same link.
 func TestStackedUplink(t *testing.T) {
 	t.Parallel()
-	j := behind.New(testRoutes(), behind.DefaultPolicy())
+	j := behind.New(testRoutes())
 	j.SetUplinks([]int{macvlan})
 	tests := []struct {
 		name  string
@@ -175,27 +176,13 @@ func TestStackedUplink(t *testing.T) {
 	}
 }
 
-// TestPolicy overrules the table of devices.
-func TestPolicy(t *testing.T) {
-	t.Parallel()
-	p := behind.DefaultPolicy()
-	p.Names["wg0"], p.Names["pod1"] = behind.Behind, behind.Tunnel
-	j := behind.New(testRoutes(), p)
-	p.Names["br0"] = behind.Tunnel // too late
-	for index, want := range map[int32]string{wireguard: "", pod1: "through a tunnel (veth)", bridge: ""} {
-		if got := j.WhyNotDevice(index); got != want {
-			t.Errorf("device %d: got %q, want %q", index, got, want)
-		}
-	}
-}
-
 // TestLinkLocal explains an address that each device has a route to.
 func TestLinkLocal(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
 	r.Apply(message("fe80::/64", dev(pod1)), 0, false)
 	r.Apply(message("::/0", dev(uplink)), 0, false)
-	j := behind.New(r, behind.DefaultPolicy())
+	j := behind.New(r)
 	const why = "a link-local or multicast address belongs to one link, and is never behind this node"
 	for _, a := range []string{"fe80::1", "ff02::1"} {
 		if e := j.Explain(netip.MustParseAddr(a)); e.Behind || e.Why != why || e.Route != "" {
@@ -209,7 +196,7 @@ func TestLinkLocal(t *testing.T) {
 
 func TestSetUplinks(t *testing.T) {
 	t.Parallel()
-	j := behind.New(testRoutes(), behind.DefaultPolicy())
+	j := behind.New(testRoutes())
 	for _, step := range []struct {
 		indices []int
 		changed bool
@@ -225,7 +212,7 @@ func TestSetUplinks(t *testing.T) {
 func TestUplinkToCome(t *testing.T) {
 	t.Parallel()
 	r := testRoutes()
-	j := behind.New(r, behind.DefaultPolicy())
+	j := behind.New(r)
 	if !j.SetUplinks(nil, "eth1") || j.SetUplinks(nil, "eth1") {
 		t.Error("changed is wrong")
 	}
@@ -248,7 +235,7 @@ func TestLeads(t *testing.T) {
 	r.Apply(message("2001:db8:1::5/128", dev(pod1)), 0, false)
 	r.Apply(message("2001:db8:2::/48", dev(pod1)), 0, false)
 	r.Apply(message("2001:db8:3::/64", dev(macvlan)), 0, false)
-	j := behind.New(r, behind.DefaultPolicy())
+	j := behind.New(r)
 	j.SetUplinks([]int{uplink})
 	tests := []struct {
 		prefix       string

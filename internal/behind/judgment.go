@@ -14,14 +14,14 @@ import (
 // judgment is what a decision rests on, at one moment.
 type judgment struct {
 	tables  hostwatch.Tables
-	policy  Policy
+	policy  *policy
 	uplinks map[int32]bool
 	// links are the devices at the bottom of the uplinks: the uplinks
 	// themselves, unless they are stacked on others.
 	links []int32
 }
 
-func newJudgment(t hostwatch.Tables, p Policy, uplinks map[int32]bool) judgment {
+func newJudgment(t hostwatch.Tables, p *policy, uplinks map[int32]bool) judgment {
 	v := judgment{tables: t, policy: p, uplinks: uplinks, links: make([]int32, 0, 4)}
 	for u := range uplinks {
 		v.links = append(v.links, v.bottom(u))
@@ -117,7 +117,7 @@ func (v judgment) judge(p hostwatch.Path) (forwarded bool, why string) {
 	switch {
 	case why != "":
 		why = "leads " + why
-	case p.Encap && v.policy.Encap == Tunnel:
+	case p.Encap && v.policy.encap == Tunnel:
 		why = "encapsulates packets for another node"
 	}
 	return forwarded, why

@@ -34,6 +34,8 @@ type Config struct {
 	// DiscoverRules asks for the method route on the uplinks' on-link prefixes
 	// instead.
 	DiscoverRules bool
+	// Devices say of devices of the host where the routes through them lead.
+	Devices []rules.DeviceSetting
 	// Warnings tell what of the file is odd, or is done otherwise than it says.
 	Warnings []string
 	// Kubernetes is how to follow a cluster; nil for not.

@@ -114,6 +114,7 @@ func parse(file string, data []byte) (*Config, error) {
 		field{"version", f.version},
 		field{"uplinks", f.uplinks},
 		field{"rules", f.rules},
+		field{"devices", f.devices},
 		field{"kubernetes", f.kubernetes},
 		field{"metrics", f.metrics},
 		field{"health", f.health},

@@ -52,6 +52,10 @@ rules:
   - {prefix: "2001:db8:3::/64", method: route, devices: [wg0, lo], own_addresses: false}
   - {prefix: "2001:db8:2::/64", method: probe, devices: [tun0], timeout: 200ms, ttl: 60s, deadtime: 1s, retries: 0}
   - {prefix: "2001:db8:4::/64", method: file, targets: /etc/ndproxyd//targets}
+devices:
+  - {name: wg0, leads: behind}
+  - {name: "vpn-*", leads: elsewhere}
+  - {kind: vxlan, leads: on-link}
 metrics:
   listen: "[::]:9000"
 `))
@@ -80,6 +84,9 @@ metrics:
 				Timing: rules.Timing{Timeout: 200 * time.Millisecond, TTL: time.Minute, Deadtime: time.Second, Retries: -1},
 			},
 			{Prefix: netip.MustParsePrefix("2001:db8:4::/64"), Method: rules.File, Targets: "/etc/ndproxyd/targets"},
+		},
+		Devices: []rules.DeviceSetting{
+			{Name: "wg0"}, {Name: "vpn-*", Leads: rules.LeadsElsewhere}, {Kind: "vxlan", Leads: rules.LeadsOnLink},
 		},
 		Metrics: config.Endpoint{Listen: "[::]:9000"},
 	}
@@ -111,7 +118,7 @@ func TestParseErrors(t *testing.T) {
 			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, targets, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
-		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, kubernetes, metrics, health`}},
+		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health`}},
 		{"doubled key", "version: 1\nversion: 1\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:2:1: key "version" is already on line 1: remove one`}},
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},
@@ -150,6 +157,14 @@ func TestParseErrors(t *testing.T) {
 		{"file without targets", head + "  - {prefix: 2001:db8::/64, method: file}\n", []string{`c.yaml:5:5: rules[0]: the method file needs targets: the path of a file that lists them`}},
 		{"targets of another method", head + "  - {prefix: 2001:db8::/64, method: static, targets: /etc/x}\n", []string{`c.yaml:5:5: rules[0]: targets go with the method file only`}},
 		{"relative targets", head + "  - {prefix: 2001:db8::/64, method: file, targets: targets.txt}\n", []string{`c.yaml:5:52: rules[0].targets: "targets.txt" is not an absolute path (example: "/etc/ndproxyd/targets")`}},
+		{"device without a name", "version: 1\ndevices:\n  - leads: behind\n", []string{`c.yaml:3:5: devices[0]: write one of the keys "name" and "kind"`}},
+		{"device with a name and a kind", "version: 1\ndevices:\n  - {name: wg0, kind: wireguard, leads: behind}\n", []string{`c.yaml:3:5: devices[0]: write one of the keys "name" and "kind"`}},
+		{"device that leads nowhere", "version: 1\ndevices:\n  - name: wg0\n", []string{`c.yaml:3:5: devices[0]: the key "leads" is missing: one of behind, elsewhere, on-link`}},
+		{"device that leads astray", "version: 1\ndevices:\n  - {name: wg0, leads: behnd}\n", []string{`c.yaml:3:24: devices[0].leads: "behnd" is not one of behind, elsewhere, on-link (did you mean "behind"?)`}},
+		{"device that is no name", "version: 1\ndevices:\n  - {name: a/b, leads: behind}\n", []string{`c.yaml:3:12: devices[0].name: "a/b" is not the name of an interface`}},
+		{"device with a star inside", "version: 1\ndevices:\n  - {name: \"w*g\", leads: behind}\n", []string{`c.yaml:3:12: devices[0].name: "w*g" has a "*" that is not at its end`}},
+		{"device of no kind", "version: 1\ndevices:\n  - {kind: wire guard, leads: behind}\n", []string{`c.yaml:3:12: devices[0].kind: "wire guard" is not a kind of devices: "ip -d link" shows them, such as wireguard or vxlan`}},
+		{"device twice", "version: 1\ndevices:\n  - {name: wg0, leads: behind}\n  - {name: wg0, leads: elsewhere}\n", []string{`c.yaml:4:12: devices[1].name: "wg0" is already on line 3: remove one`}},
 		{"timeout of zero", head + "  - {prefix: 2001:db8::/64, method: probe, timeout: 0s}\n", []string{`c.yaml:5:53: rules[0].timeout: 0s is outside 10ms to 2s: leave the key out for the default`}},
 		{"ttl of zero", head + "  - {prefix: 2001:db8::/64, method: probe, ttl: 0s}\n", []string{`rules[0].ttl: 0s is outside 1s to 1h0m0s: leave the key out for the default`}},
 		{"ndppd.conf", "proxy eth0 {\n  rule 2001:db8::/64 {\n    auto\n  }\n}\n", []string{`c.yaml:1:1: this looks like an ndppd.conf: give it a name that ends in .conf, or make YAML of it with "ndproxyd convert FILE"`}},

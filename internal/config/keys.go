@@ -134,6 +134,24 @@ func RuleKeys() []Key {
 	}
 }
 
+// DeviceKeys are those of an entry of devices.
+func DeviceKeys() []Key {
+	return []Key{
+		{
+			Name: `name`, Values: "a name, or its beginning and `*`", Default: "required, or `kind`", Example: `"wg*"`,
+			Meaning: `the devices of that name. A name goes before a kind`,
+		},
+		{
+			Name: `kind`, Values: "a kind, as `ip -d link` shows it", Default: "required, or `name`", Example: `wireguard`,
+			Meaning: `the devices of that kind`,
+		},
+		{
+			Name: `leads`, Values: "`" + strings.Join(rules.LeadsNames(), "`, `") + "`", Default: `required`, Example: `behind`,
+			Meaning: "where the routes through these devices lead. `behind`: behind this host. `elsewhere`: to other hosts, which answer for themselves. `on-link`: behind this host for what is on-link there, and to other hosts by next hops",
+		},
+	}
+}
+
 // KubernetesKeys are those of kubernetes.
 func KubernetesKeys() []Key {
 	return []Key{

@@ -84,6 +84,7 @@ func (r *reconciler) reconcile(renew bool) error {
 	for i, c := range configs {
 		names[i] = c.Interface
 	}
+	d.evidence.SetPolicy(cfg.Kubernetes != nil, cfg.Devices)
 	d.evidence.SetUplinks(r.indices(names), names...)
 	if renew || !slices.Equal(names, r.names()) {
 		d.uplinks.Configure(configs)

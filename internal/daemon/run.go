@@ -112,7 +112,7 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 		store: new(rules.Store), routes: watcher.Routes,
 		manager: process.NewNotifier(o.Manager, o.Log), figures: web.NewFigures(),
 	}
-	d.judge = behind.New(d.routes, behind.DefaultPolicy())
+	d.judge = behind.New(d.routes)
 	d.store.ResolveDevices(d.routes.Index)
 	d.reconciler = newReconciler(d)
 	d.reloads = &reloader{d: d, loaded: make(chan load)}

@@ -30,7 +30,9 @@ func Host(c *config.Config, stateOf StateOf) (Inspection, error) {
 		return Inspection{}, err
 	}
 	defer w.Close()
-	return inspect(c, kernel{Routes: w.Routes, judge: behind.New(w.Routes, behind.DefaultPolicy())}, stateOf)
+	judge := behind.New(w.Routes)
+	judge.SetPolicy(c.Kubernetes != nil, c.Devices)
+	return inspect(c, kernel{Routes: w.Routes, judge: judge}, stateOf)
 }
 
 // kernel is the system that this process runs on.

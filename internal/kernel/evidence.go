@@ -19,6 +19,7 @@ import (
 
 // Judge is [behind.Judge].
 type Judge interface {
+	SetPolicy(node bool, settings []rules.DeviceSetting) (changed bool)
 	SetUplinks(indices []int, names ...string) (changed bool)
 	Entry(netip.Prefix) (rules.Entry, bool)
 	All() iter.Seq[rules.Entry]
@@ -43,6 +44,16 @@ func New(judge Judge, store *rules.Store, appeared func([]netip.Addr)) *Evidence
 	e := &Evidence{judge: judge, store: store, appeared: appeared}
 	e.replace()
 	return e
+}
+
+// SetPolicy tells whether the host is a node of a cluster, and what the operator
+// says of its devices.
+func (e *Evidence) SetPolicy(node bool, settings []rules.DeviceSetting) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.judge.SetPolicy(node, settings) {
+		e.replace()
+	}
 }
 
 // SetUplinks tells which devices are uplinks, by index, and by names that devices

@@ -18,6 +18,8 @@ type judge struct {
 	uplinks []int
 }
 
+func (j *judge) SetPolicy(bool, []rules.DeviceSetting) bool { return false }
+
 func (j *judge) SetUplinks(indices []int, _ ...string) bool {
 	changed := !slices.Equal(j.uplinks, indices)
 	j.uplinks = indices

@@ -54,6 +54,7 @@ func Example() string {
 	}
 	list("uplinks", "Interfaces that face the router. Default: those with an IPv6 default route.", config.UplinkKeys())
 	list("rules", "What may be answered. Default: what the kernel routes to devices behind this host.", config.RuleKeys())
+	list("devices", "Where routes through devices lead. Default: behind this host; on a node of a cluster, tunnels lead elsewhere.", config.DeviceKeys())
 	section("kubernetes", "The cluster that this host is a node of. Default: none, unless in a pod.", config.KubernetesKeys())
 	section("metrics", "Metrics, health and readiness.", config.MetricsKeys())
 	section("health", "Health and readiness on an address of their own.", config.HealthKeys())

@@ -47,6 +47,7 @@ func TestTables(t *testing.T) {
 	for _, c := range []struct{ path, name, table string }{
 		{"configuration.md", "keys of uplinks", reference.Keys("", config.UplinkKeys())},
 		{"configuration.md", "keys of rules", reference.Keys("", config.RuleKeys())},
+		{"configuration.md", "keys of devices", reference.Keys("", config.DeviceKeys())},
 		{"configuration.md", "methods", reference.Methods()},
 		{"configuration.md", "keys of metrics and health", reference.Keys("metrics.", config.MetricsKeys()) + rows(reference.Keys("health.", config.HealthKeys()))},
 		{"kubernetes.md", "keys of kubernetes", reference.Keys("", config.KubernetesKeys())},
@@ -80,7 +81,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("the file as it is: %+v, %v", c, err)
 	}
 	all := uncomment.ReplaceAllString(reference.Example(), "$1")
-	all = regexp.MustCompile(`(?m)^    (devices|autowire|timeout|retries|ttl|deadtime|web_config):.*\n`).ReplaceAllString(all, "")
+	all = regexp.MustCompile(`(?m)^    (devices|kind|autowire|timeout|retries|ttl|deadtime|web_config):.*\n`).ReplaceAllString(all, "")
 	all = strings.Replace(all, "  web_config: /etc/ndproxyd/web.yaml\n", "", 1) // there is no such file here
 	c, err = config.Parse(examplePath, []byte(all))
 	if err != nil {
@@ -114,6 +115,7 @@ func TestKeysAreComplete(t *testing.T) {
 	}{
 		"uplinks":             {"uplinks: [{zzzzzzzzzz: 1}]", inner(config.UplinkKeys(), "")},
 		"rules":               {"rules: [{zzzzzzzzzz: 1}]", inner(config.RuleKeys(), "")},
+		"devices":             {"devices: [{zzzzzzzzzz: 1}]", inner(config.DeviceKeys(), "")},
 		"kubernetes":          {"kubernetes: {zzzzzzzzzz: 1}", inner(config.KubernetesKeys(), "")},
 		"kubernetes.services": {"kubernetes: {services: {zzzzzzzzzz: 1}}", inner(config.KubernetesKeys(), "services")},
 		"metrics":             {"metrics: {zzzzzzzzzz: 1}", inner(config.MetricsKeys(), "")},
