@@ -11,9 +11,11 @@ type Explanation struct {
 	Route string `json:"route,omitempty"`
 	// Table is the number of the table that has it.
 	Table uint32 `json:"table,omitempty"`
-	// Behind is true when the route leads behind this node, and Why tells why
-	// it does not.
+	// Behind is true when the route leads behind this node, Host when this node
+	// itself takes the packets and no kernel answers for it, and Why tells why
+	// neither is so, or why the latter does not count.
 	Behind bool   `json:"behind"`
+	Host   bool   `json:"host,omitempty"`
 	Why    string `json:"why,omitempty"`
 	// NotFollowed are policy rules that may make the kernel decide otherwise.
 	NotFollowed []string `json:"not_followed,omitempty"`
@@ -44,9 +46,16 @@ func (v judgment) explain(a netip.Addr) Explanation {
 			break
 		}
 	}
-	if d.Prefix.Bits() == 0 {
+	var hidden bool
+	e.Host, hidden = v.host(d)
+	switch device, _ := v.tables.Device(d.Paths[0].Index); {
+	case d.Prefix.Bits() == 0:
 		e.Why = "a default route never counts"
+	case hidden:
+		e.Why = "the address is one of " + device.Name + ", which hides its addresses from the link on purpose: a rule that names " + device.Name + " in devices answers for it"
+	case e.Host:
+		e.Why = ""
 	}
-	e.Behind = e.Why == ""
+	e.Behind = e.Why == "" && !e.Host
 	return e
 }

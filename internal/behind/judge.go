@@ -140,15 +140,20 @@ func (j *Judge) LeadsBack(p netip.Prefix) (back bool) {
 	return back
 }
 
-// LeadsBehind reports whether any address of the prefix is behind this node.
+// LeadsBehind reports whether any address of the prefix is behind this node, or one
+// of its own that no kernel answers for.
 func (j *Judge) LeadsBehind(p netip.Prefix) (behind bool) {
 	j.read(func(v judgment) {
-		if d, ok := v.tables.Decide(p); ok && v.entry(d).Behind {
+		counts := func(d hostwatch.Decision) bool {
+			e := v.entry(d)
+			return e.Behind || e.Host && !e.Hidden
+		}
+		if d, ok := v.tables.Decide(p); ok && counts(d) {
 			behind = true
 			return
 		}
 		for d := range v.tables.Within(p) {
-			if v.entry(d).Behind {
+			if counts(d) {
 				behind = true
 				return
 			}

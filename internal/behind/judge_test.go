@@ -114,7 +114,7 @@ func TestJudge(t *testing.T) {
 		{name: "same metric, next hops first", routes: []hostwatch.Route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", pod2)), message(target+"/128", typed(unix.RTN_BLACKHOLE))}, behind: true, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev pod2"},
 		{name: "all next hops behind us", routes: []hostwatch.Route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", pod2))}, behind: true, route: "2001:db8:1::5/128 via fe80::1 dev pod1 via fe80::2 dev pod2"},
 		{name: "one of two through the uplink", routes: []hostwatch.Route{message(target+"/128", via("fe80::1", pod1), via("fe80::2", uplink))}, route: "2001:db8:1::5/128 via fe80::2 dev eth0", why: "the route leads through an uplink"},
-		{name: "local table first", routes: []hostwatch.Route{message(target+"/128", dev(pod1)), other(unix.RT_TABLE_LOCAL, message("2001:db8:1::/64", typed(unix.RTN_LOCAL)))}, route: "local 2001:db8:1::/64 dev lo", why: "the route is of the type local"},
+		{name: "local table first", routes: []hostwatch.Route{message(target+"/128", dev(pod1)), other(unix.RT_TABLE_LOCAL, message("2001:db8:1::/64", typed(unix.RTN_LOCAL)))}, route: "local 2001:db8:1::/64 dev lo", why: "the address is one of lo, which hides its addresses from the link on purpose: a rule that names lo in devices answers for it"},
 		{name: "a table that is not looked at", routes: []hostwatch.Route{other(100, message(target+"/128", dev(pod1)))}, why: "the kernel has no route for the address"},
 	}
 	for _, tt := range tests {

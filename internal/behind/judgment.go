@@ -108,6 +108,8 @@ func (v judgment) onUplinkLink(d hostwatch.Device) bool {
 // does.
 func (v judgment) judge(p hostwatch.Path) (forwarded bool, why string) {
 	switch {
+	case p.Kind == unix.RTN_LOCAL:
+		return false, "leads to this host itself, and the kernel answers for the address"
 	case p.Kind != unix.RTN_UNICAST:
 		return false, "is of the type " + p.TypeName()
 	case p.Index == 0:

@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/status"
@@ -63,8 +64,10 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Add
 		return e
 	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
-	case verdict.Silence == rules.NoRoute && e.Entry != nil && e.Entry.Why != "":
-		e.Why = e.Entry.Why
+	case (verdict.Silence == rules.NoRoute || verdict.Silence == rules.OwnAddress) && e.Entry != nil:
+		if why := noEvidence(r, e.Entry); why != "" {
+			e.Why = why
+		}
 	}
 	if e.Answered = reason == ndp.Answered; !e.Answered {
 		return e
@@ -75,6 +78,18 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Add
 		e.Advertisement.Delay = "up to " + r.Delay.String()
 	}
 	return e
+}
+
+// noEvidence tells why the kernel's route is no evidence for a rule, "" where the
+// reason of the silence says all.
+func noEvidence(r rules.Rule, e *status.Entry) string {
+	switch {
+	case e.Host && r.IgnoreOwn:
+		return "this host itself has the address, on " + e.Device + ", and the rule says own_addresses: false"
+	case len(r.Devices) > 0 && e.Device != "" && !slices.Contains(r.Devices, e.Device):
+		return "the kernel's route leads to " + e.Device + ", which the rule does not name in devices"
+	}
+	return e.Why
 }
 
 // entry returns the evidence for a target, nil where the rule asks for none that

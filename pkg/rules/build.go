@@ -155,7 +155,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	f := m.decide(question{store: s, rule: r, method: m, prefix: p})
 	v := Verdict{
 		Rule: i, IgnoreDAD: r.IgnoreDAD, Delay: r.Delay,
-		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Part: f.part && at != p,
+		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Host: f.host, Part: f.part && at != p,
 	}
 	needed := at == p || f.line
 	if !p.IsSingleIP() {

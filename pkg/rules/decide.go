@@ -32,6 +32,8 @@ type finding struct {
 	// own is true where that is evidence of our own side for one address, which
 	// outweighs what another station claims.
 	own bool
+	// host is [Entry.Host], with an answer.
+	host bool
 	// leaving is [Entry.Leaving].
 	leaving bool
 }
@@ -84,7 +86,7 @@ func routed(q question) finding {
 	f := finding{line: ok && at == q.prefix}
 	switch {
 	case ok && q.counts(e):
-		f.answer, f.device = true, e.device
+		f.answer, f.device, f.host = true, e.device, e.host
 		f.own = f.line && at.IsSingleIP() && !e.host
 	case ok && e.host:
 		f.silence = OwnAddress

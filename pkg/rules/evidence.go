@@ -157,12 +157,12 @@ func methods() [methodEnd]method {
 		Route: {
 			name: "route", sources: []Source{Kernel}, decide: routed, silence: NoRoute,
 			yes:    "the kernel routes the address to a device behind this node",
-			covers: "addresses for which the kernel's best route leads to a device behind the node",
+			covers: "addresses for which the kernel's best route leads to a device behind the node, and what the host itself has (AnyIP prefixes, addresses of lo, a bridge or a tunnel)",
 		},
 		Probe: {
 			name: "probe", sources: []Source{Kernel, Probed}, decide: asked, silence: NoRoute,
 			yes:    "the kernel routes the address to a device behind this node, where it cannot be asked for",
-			covers: "the addresses of `route` that have answered a solicitation of the daemon on that device. Addresses behind another router, or on a device without neighbor discovery such as `tun0`, cannot be asked and are answered for as with `route`",
+			covers: "the addresses of `route` that have answered a solicitation of the daemon on that device. Addresses behind another router, or on a device without neighbor discovery such as `wg0` or `tun0`, and those of the host itself cannot be asked and are answered for as with `route`",
 		},
 		Node: {
 			name: "node", sources: []Source{Kernel, NodePrefixes, PodAddresses}, needs: Kubernetes, decide: local, silence: NotLocal,

@@ -82,6 +82,7 @@ func TestAnswerText(t *testing.T) {
 		want    string
 	}{
 		{"route", Route, Verdict{Answer: true}, "the kernel routes the address to a device behind this node"},
+		{"own address", Route, Verdict{Answer: true, Host: true}, "this host itself has the address, and the kernel does not answer for it on the uplink"},
 		{"static", Static, Verdict{Answer: true}, "the rule answers for every address of its prefix"},
 		{"living target", Probe, Verdict{Answer: true, Learned: true}, "the address has answered a solicitation of ours"},
 		{"asked first", Probe, Verdict{Probe: true}, "the address is asked for behind this node first, and answered for when it answers"},

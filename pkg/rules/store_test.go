@@ -125,6 +125,7 @@ func TestEntries(t *testing.T) {
 	elsewhere.Device = 8
 	ownAddress := rules.Verdict{Silence: rules.OwnAddress}
 	yes := rules.Verdict{Answer: true, Device: 7}
+	its := rules.Verdict{Answer: true, Device: 7, Host: true}
 	ask := rules.Verdict{Probe: true, Device: 7}
 	noRoute := rules.Verdict{Silence: rules.NoRoute}
 	ours := rules.Verdict{Answer: true}
@@ -248,18 +249,18 @@ func TestEntries(t *testing.T) {
 		{name: "route rule that names another device", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Behind: true, Forwarded: true, Device: 8}}, target: pod, want: noRoute},
 		{name: "route rule that names an uplink", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Device: 7}}, target: pod, want: noRoute},
 		{name: "a claim of an address behind a named tunnel", rules: []rules.Rule{named}, entries: []rules.Entry{{Prefix: prefix(pod + "/128"), Forwarded: true, Device: 7}}, guards: claimed, target: pod, want: yes},
-		{name: "own address", rules: []rules.Rule{route}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
-		{name: "own prefix", rules: []rules.Rule{route}, entries: []rules.Entry{host("2001:db8:0:0:f::/80")}, target: pod, want: yes},
+		{name: "own address", rules: []rules.Rule{route}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: its},
+		{name: "own prefix", rules: []rules.Rule{route}, entries: []rules.Entry{host("2001:db8:0:0:f::/80")}, target: pod, want: its},
 		{name: "route inside of an own prefix", rules: []rules.Rule{route}, entries: []rules.Entry{host("2001:db8:0:0:f::/80"), away(pod + "/128")}, target: pod, want: noRoute},
 		{name: "own address that the rule ignores", rules: []rules.Rule{noOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: ownAddress},
 		{name: "beside an own address", rules: []rules.Rule{noOwn}, entries: []rules.Entry{host(pod + "/128"), behind(block)}, target: other, want: yes},
 		{name: "hidden address", rules: []rules.Rule{route}, entries: []rules.Entry{hidden}, target: pod, want: ownAddress},
-		{name: "hidden address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{hidden}, target: pod, want: yes},
-		{name: "own address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "hidden address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{hidden}, target: pod, want: its},
+		{name: "own address of a named device", rules: []rules.Rule{named}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: its},
 		{name: "own address of a device that is not named", rules: []rules.Rule{named}, entries: []rules.Entry{elsewhere}, target: pod, want: ownAddress},
-		{name: "own address cannot be asked", rules: []rules.Rule{probe}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own address cannot be asked", rules: []rules.Rule{probe}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: its},
 		{name: "own address that a probe rule ignores", rules: []rules.Rule{probeOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: ownAddress},
-		{name: "own address on a device that is asked", rules: []rules.Rule{device}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: yes},
+		{name: "own address on a device that is asked", rules: []rules.Rule{device}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: its},
 		{name: "own address on a device that is not asked", rules: []rules.Rule{device}, entries: []rules.Entry{elsewhere}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
 		{name: "own address on a device that is asked by a rule that ignores it", rules: []rules.Rule{deviceNoOwn}, entries: []rules.Entry{host(pod + "/128")}, target: pod, want: rules.Verdict{Probe: true, Part: true}},
 		{name: "a claim of an own address", rules: []rules.Rule{route}, entries: []rules.Entry{host(pod + "/128")}, guards: claimed, target: pod, want: isClaimed},

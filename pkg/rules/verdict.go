@@ -19,6 +19,9 @@ type Verdict struct {
 	// Leaving is true for an address that is answered until another node, which
 	// has it from now on, announces it.
 	Leaving bool
+	// Host is true for an answer because the host itself takes the packets, see
+	// [Entry.Host].
+	Host bool
 	// Part is true for a line that exists only because its target was solicited,
 	// or because of a route inside a rule with devices. It needs no multicast
 	// groups of its own: the line around it has them.
