@@ -91,5 +91,8 @@ func (e *Evidence) RoutesChanged(prefixes []netip.Prefix, all bool) {
 	e.store.Update(rules.Kernel, changes)
 }
 
-// replace publishes all entries anew.
-func (e *Evidence) replace() { e.store.Replace(rules.Kernel, e.judge.All()) }
+// replace publishes all entries anew. A device may have another name, too.
+func (e *Evidence) replace() {
+	e.store.Replace(rules.Kernel, e.judge.All())
+	e.store.DevicesChanged()
+}

@@ -2,10 +2,7 @@
 
 package rules
 
-import (
-	"net/netip"
-	"slices"
-)
+import "net/netip"
 
 // question is what a method decides: what holds by a rule for the addresses of
 // a prefix inside of it.
@@ -174,9 +171,4 @@ func local(q question) finding {
 func (q question) route() (at netip.Prefix, e fact, ok bool) {
 	at, e, ok = q.store.entries[Kernel].LookupPrefixLPM(q.prefix)
 	return at, e, ok && (!q.rule.Specific || at.Bits() > q.rule.Prefix.Bits())
-}
-
-// names reports whether a rule names the device of that index.
-func (s *Store) names(r *Rule, device int32) bool {
-	return slices.ContainsFunc(r.Devices, func(name string) bool { return s.resolve != nil && s.resolve(name) == device })
 }
