@@ -210,8 +210,10 @@ func (f *fileReader) rules(v value) {
 				switch s, ok := v.text(); {
 				case !ok:
 				case s == "ignore":
-					r.IgnoreDAD = true
-				case s != "defend":
+					r.DAD = rules.DADIgnore
+				case s == "defend":
+					r.DAD = rules.DADDefend
+				default:
 					v.fail("%q is not one of defend, ignore%s", s, didYouMean(s, []string{"defend", "ignore"}))
 				}
 			}},

@@ -76,7 +76,7 @@ metrics:
 			},
 		},
 		Rules: []rules.Rule{
-			{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Static, Uplinks: []string{"eth0"}, Delay: 500 * time.Millisecond, IgnoreDAD: true},
+			{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Static, Uplinks: []string{"eth0"}, Delay: 500 * time.Millisecond, DAD: rules.DADIgnore},
 			{Prefix: netip.MustParsePrefix("2001:db8:1::5/128"), Method: rules.Deny, Uplinks: []string{"eth0", "eth1"}},
 			{Prefix: netip.MustParsePrefix("2001:db8:3::/64"), Method: rules.Route, Devices: []string{"wg0", "lo"}, IgnoreOwn: true},
 			{

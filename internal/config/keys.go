@@ -96,8 +96,8 @@ func RuleKeys() []Key {
 			Meaning: `the longest random delay before a multicast solicitation is answered, for prefixes that several proxies answer for (RFC 4861 §7.2.8)`,
 		},
 		{
-			Name: `dad`, Values: "`defend`, `ignore`", Default: "`defend`", Example: `defend`,
-			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own",
+			Name: `dad`, Values: "`defend`, `ignore`", Default: "`ignore` where the prefix covers an on-link prefix of the uplink, else `defend`", Example: `defend`,
+			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own. By default a host route behind the node, a probed target, a pod and a service address are defended in either case, see [sharing a prefix with the link](sharing.md)",
 		},
 		{
 			Name: `devices`, Values: `interfaces`, Default: `none`, Example: `[]`,

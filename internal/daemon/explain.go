@@ -58,6 +58,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Add
 			e.Conflict = &status.Conflict{Address: c.Address, MAC: macString(c.MAC), Since: c.Since}
 		}
 	}
+	e.DAD = undefended(*verdict, r)
 	switch {
 	case f.State != uplink.Ready && (reason == ndp.Answered || reason == ndp.Probing || reason == ndp.NoSourceAddress):
 		e.Reason, e.Why = f.State.String(), f.Why
@@ -90,6 +91,18 @@ func noEvidence(r rules.Rule, e *status.Entry) string {
 		return "the kernel's route leads to " + e.Device + ", which the rule does not name in devices"
 	}
 	return e.Why
+}
+
+// undefended says why duplicate address detection of other stations is left
+// unanswered, "" where it is not.
+func undefended(v rules.Verdict, r rules.Rule) string {
+	switch {
+	case !v.IgnoreDAD:
+		return ""
+	case r.DAD == rules.DADIgnore:
+		return "another station may take the address as its own: the rule says dad: ignore"
+	}
+	return "another station may take the address as its own: the rule covers an on-link prefix of the uplink, and nothing shows that this very address is in use behind this node (dad: defend changes that)"
 }
 
 // entry returns the evidence for a target, nil where the rule asks for none that

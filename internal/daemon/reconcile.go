@@ -25,11 +25,13 @@ type reconciler struct {
 	hops   map[string]hops               // as the uplinks were told last; its goroutine's
 }
 
-// hops are the next hops through one uplink, and the device that they are of.
+// hops are the next hops and on-link prefixes of the routes through one uplink, and the
+// device that they are of.
 type hops struct {
-	index int
-	all   []netip.Addr
-	first []netip.Addr
+	index  int
+	all    []netip.Addr
+	first  []netip.Addr
+	onLink []netip.Prefix
 }
 
 func newReconciler(d *daemon) *reconciler {
@@ -130,8 +132,8 @@ func (r *reconciler) indices(names []string) []int {
 	return slices.Compact(indices)
 }
 
-// tellHops tells the uplinks to read who the routes through them lead to, where
-// that has changed.
+// tellHops tells the uplinks to read who the routes through them lead to and what is
+// on-link there, where that has changed.
 func (r *reconciler) tellHops() {
 	next := make(map[string]hops)
 	for _, u := range r.d.uplinks.All() {
@@ -141,8 +143,8 @@ func (r *reconciler) tellHops() {
 			index = int(r.d.routes.Index(f.Config.Interface))
 		}
 		h := r.d.routes.HopsOf(index)
-		now, was := hops{index, h.All, h.Default}, r.hops[f.Config.Interface]
-		if now.index != was.index || !slices.Equal(now.all, was.all) || !slices.Equal(now.first, was.first) {
+		now, was := hops{index, h.All, h.Default, h.OnLink}, r.hops[f.Config.Interface]
+		if now.index != was.index || !slices.Equal(now.all, was.all) || !slices.Equal(now.first, was.first) || !slices.Equal(now.onLink, was.onLink) {
 			u.HopsChanged()
 		}
 		next[f.Config.Interface] = now

@@ -244,15 +244,15 @@ func TestSameRule(t *testing.T) {
 	t.Parallel()
 	base := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.Route, Uplinks: []string{"eth0"}}
 	changes := map[string]func(*rules.Rule){
-		"prefix":    func(r *rules.Rule) { r.Prefix = netip.MustParsePrefix("2001:db8::/65") },
-		"method":    func(r *rules.Rule) { r.Method = rules.Probe },
-		"uplinks":   func(r *rules.Rule) { r.Uplinks = nil },
-		"delay":     func(r *rules.Rule) { r.Delay = 1 },
-		"devices":   func(r *rules.Rule) { r.Devices = []string{"br0"} },
-		"timing":    func(r *rules.Rule) { r.Timing.Retries = 1 },
-		"autowire":  func(r *rules.Rule) { r.Autowire = true },
-		"ignoreDAD": func(r *rules.Rule) { r.IgnoreDAD = true },
-		"specific":  func(r *rules.Rule) { r.Specific = true },
+		"prefix":   func(r *rules.Rule) { r.Prefix = netip.MustParsePrefix("2001:db8::/65") },
+		"method":   func(r *rules.Rule) { r.Method = rules.Probe },
+		"uplinks":  func(r *rules.Rule) { r.Uplinks = nil },
+		"delay":    func(r *rules.Rule) { r.Delay = 1 },
+		"devices":  func(r *rules.Rule) { r.Devices = []string{"br0"} },
+		"timing":   func(r *rules.Rule) { r.Timing.Retries = 1 },
+		"autowire": func(r *rules.Rule) { r.Autowire = true },
+		"dad":      func(r *rules.Rule) { r.DAD = rules.DADIgnore },
+		"specific": func(r *rules.Rule) { r.Specific = true },
 	}
 	if same := base; !discover.SameRule(base, same) {
 		t.Error("a rule is not the same as itself")

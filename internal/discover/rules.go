@@ -124,5 +124,5 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 func SameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
-		a.Autowire == b.Autowire && a.IgnoreDAD == b.IgnoreDAD && a.IgnoreOwn == b.IgnoreOwn && a.Specific == b.Specific
+		a.Autowire == b.Autowire && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.Specific == b.Specific
 }

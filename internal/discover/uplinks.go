@@ -80,18 +80,8 @@ func NoUplink(defaults []DefaultDevice) string {
 	}
 }
 
-// OnLink returns the prefixes whose addresses a router on the link expects there:
-// those of the interface's addresses, and those that the kernel routes to the
-// interface without a next hop. They are sorted, each comes once, and none of
-// them is link-local.
+// OnLink is [rules.OnLink]: the prefixes whose addresses a router on the link expects
+// there.
 func OnLink(link rules.Link, routed []netip.Prefix) []netip.Prefix {
-	all := slices.Clone(routed)
-	for _, a := range link.Addresses {
-		if !a.Prefix.IsSingleIP() {
-			all = append(all, a.Prefix.Masked())
-		}
-	}
-	all = slices.DeleteFunc(all, func(p netip.Prefix) bool { return rules.CheckPrefix(p) != nil })
-	slices.SortFunc(all, netip.Prefix.Compare)
-	return slices.Compact(all)
+	return rules.OnLink(link, routed)
 }

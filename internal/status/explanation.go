@@ -36,6 +36,9 @@ type UplinkExplanation struct {
 	// Announcement is the series of unsolicited advertisements that is under
 	// way or was sent in the last seconds.
 	Announcement *Announcement `json:"announcement,omitempty"`
+	// DAD tells why duplicate address detection is left unanswered although
+	// other solicitations are not; "" where it is answered like them.
+	DAD string `json:"dad,omitempty"`
 	// Advertisement is what would be sent to an asker of the same subnet.
 	Advertisement *Advertisement `json:"advertisement,omitempty"`
 	// Last are the last solicitations for the target.

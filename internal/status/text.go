@@ -45,6 +45,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 			}
 			b.WriteByte('\n')
 		}
+		if u.DAD != "" {
+			fmt.Fprintf(&b, "  not defended   %s\n", u.DAD)
+		}
 		if a := u.Announcement; a != nil {
 			fmt.Fprintf(&b, "  announced      since %s, %d times to come\n", a.Begun.Format(time.DateTime), a.Left)
 		}

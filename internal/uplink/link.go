@@ -62,7 +62,10 @@ func (u *Uplink) refresh() {
 	}
 	moved := u.link.MAC != link.MAC
 	u.link = link
-	u.conflicts.readHops(u) // before a socket opens: a router's address is never answered for
+	// Before a socket opens: a router's address is never answered for, nor what is on
+	// the link because of a route that is no more specific than the link's.
+	u.onLink.read(u)
+	u.conflicts.readHops(u)
 	u.iface = u.compileInterface()
 	state, why := Judge(link, u.iface, u.config.Source)
 	if state == NotEthernet || state == Port {

@@ -39,7 +39,7 @@ type mail struct {
 	settings  *settings
 	link      bool // the interface changed: read it again
 	stations  bool // only the stations behind the bridge's ports did
-	hops      bool // the next hops changed: read them again
+	hops      bool // next hops or on-link prefixes changed: read them again
 	presence  *netip.Addr
 	tables    []rules.Change
 	resync    bool // tables were dropped: compare with the last one

@@ -18,8 +18,9 @@ func (u *Uplink) LinkChanged() { u.box.post(func(m *mail) { m.link = true }) }
 // StationsChanged says that only the stations behind a bridge's ports changed.
 func (u *Uplink) StationsChanged() { u.box.post(func(m *mail) { m.stations = true }) }
 
-// HopsChanged says that the next hops of the routes through the uplink changed.
-// It reads them itself, so that they are those of the device that it has by then.
+// HopsChanged says that the next hops or on-link prefixes of the routes through the
+// uplink changed. It reads them itself, so that they are those of the device that it
+// has by then.
 func (u *Uplink) HopsChanged() { u.box.post(func(m *mail) { m.hops = true }) }
 
 // SetPresence sets the address at which other nodes see that this one is alive.

@@ -34,6 +34,7 @@ type Uplink struct {
 	socket
 	announcements announcements
 	conflicts     conflicts
+	onLink        onLink
 	config        rules.Uplink
 	names         map[string]bool // of all uplinks
 	link          rules.Link
@@ -115,6 +116,7 @@ func (u *Uplink) handle(m mail) {
 		u.refresh()
 	} else {
 		if m.hops {
+			u.onLink.read(u)
 			u.conflicts.readHops(u)
 		}
 		if m.stations {
@@ -167,6 +169,7 @@ func (u *Uplink) end() {
 		u.log.Warn("closing the uplink's socket failed", "err", err)
 	}
 	u.options.Store.SetGuards(u.name, nil)
+	u.options.Store.SetOnLink(u.name, nil)
 }
 
 // publish shows the present facts, and tells others when they depend on what

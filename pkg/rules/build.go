@@ -10,9 +10,9 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// bulk is the number of changed prefixes above which update copies the whole trie
-// and changes the copy in place. Below it, copying only the changed paths is
-// cheaper.
+// bulk is the number of changes above which update copies the whole trie and changes
+// the copy in place. Below it, copying only the changed paths is cheaper, and leaves
+// the rest to be shared with the trie that it was made from.
 const bulk = 1024
 
 // builder makes the views of one uplink, one after the other.
@@ -20,6 +20,7 @@ type builder struct {
 	uplink string
 	rules  bart.Table[int32]      // indices of the rules that hold here
 	guards map[netip.Addr]Silence // addresses that no rule may answer for
+	onLink []netip.Prefix         // of the uplink
 	view   *View                  // the latest one
 
 	methods [methodEnd]method
@@ -88,10 +89,10 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 // changed. Readers of the old view are not disturbed.
 func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 	decisions, fresh := b.view.decisions, false
-	if len(prefixes) > bulk {
-		decisions, fresh = decisions.Clone(), true
-	}
-	var ds []Delta
+	var (
+		ds      []Delta
+		changes int
+	)
 	for _, p := range prefixes {
 		var before, after Verdict
 		old, was := decisions.Get(p)
@@ -104,6 +105,9 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 		}
 		if was == is && before == after {
 			continue
+		}
+		if changes++; changes > bulk && !fresh {
+			decisions, fresh = decisions.Clone(), true
 		}
 		switch {
 		case is && fresh:
@@ -152,18 +156,24 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	}
 	r := &s.rules[i]
 	m := &b.methods[r.Method]
-	f := m.decide(question{store: s, rule: r, method: m, prefix: p})
+	q := question{store: s, rule: r, method: m, prefix: p, ignoresDAD: b.ignoresDAD(r)}
+	f := m.decide(q)
 	v := Verdict{
-		Rule: i, IgnoreDAD: r.IgnoreDAD, Delay: r.Delay,
+		Rule: i, Delay: r.Delay,
 		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Host: f.host, Part: f.part && at != p,
 	}
+	v.IgnoreDAD = v.Hears() && q.ignoresDAD
 	needed := at == p || f.line
 	if !p.IsSingleIP() {
 		return v, needed
 	}
+	exact := f.answer && f.line && !f.host
 	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && s.askedOn(r, v.Device, e.device) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
-		v.Device, needed, f.own = e.device, true, true
+		v.Device, needed, f.own, exact = e.device, true, true, true
+	}
+	if exact && r.DAD == DADAuto { // it is defended
+		v.IgnoreDAD = false
 	}
 	if silence, ok := b.guards[p.Addr()]; ok {
 		if needed = true; silence != Claimed || !f.own {
@@ -187,7 +197,11 @@ func (b *builder) all(s *Store) []netip.Prefix {
 	var ps []netip.Prefix
 	for r, i := range b.rules.All() {
 		ps = append(ps, r)
-		for _, src := range s.rules[i].Method.Sources() {
+		sources := s.rules[i].Method.Sources()
+		if s.rules[i].Method == Static { // see [everything]
+			sources = []Source{Kernel}
+		}
+		for _, src := range sources {
 			for p := range s.entries[src].Subnets(r) {
 				ps = append(ps, p)
 			}

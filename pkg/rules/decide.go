@@ -11,6 +11,9 @@ type question struct {
 	rule   *Rule
 	method *method
 	prefix netip.Prefix
+	// ignoresDAD is true where duplicate address detection is left unanswered for
+	// addresses without evidence of their own.
+	ignoresDAD bool
 }
 
 // finding is what the entries say.
@@ -29,7 +32,7 @@ type finding struct {
 	// own is true where that is evidence of our own side for one address, which
 	// outweighs what another station claims.
 	own bool
-	// host is [Entry.Host], with an answer.
+	// host is true where the host itself takes the packets.
 	host bool
 	// leaving is [Entry.Leaving].
 	leaving bool
@@ -40,8 +43,18 @@ type finding struct {
 // that is about the very prefix.
 type decision func(question) finding
 
-// everything answers without evidence.
-func everything(question) finding { return finding{answer: true} }
+// everything answers without evidence. Where that leaves duplicate address detection
+// to others, addresses with a host route behind us have lines of their own, which
+// defend them.
+func everything(q question) finding {
+	f := finding{answer: true}
+	if q.ignoresDAD && q.rule.DAD == DADAuto && q.prefix.IsSingleIP() {
+		e, ok := q.store.entries[Kernel].Get(q.prefix)
+		f.line = ok && e.behind
+		f.part = f.line
+	}
+	return f
+}
 
 // nothing never answers.
 func nothing(q question) finding { return finding{silence: q.method.silence} }

@@ -36,6 +36,7 @@ func TestIncremental(t *testing.T) {
 					fresh.Replace(src, maps.Values(w.entries[src]))
 				}
 				fresh.SetGuards("eth0", w.guards)
+				fresh.SetOnLink("eth0", w.onLink)
 				for _, uplink := range []string{"", "eth0"} {
 					if d := rules.Diff(fresh.Load().View(uplink), w.store.Load().View(uplink)); len(d) > 0 {
 						t.Fatalf("uplink %q differs from a fresh table: %+v", uplink, d)
@@ -53,6 +54,7 @@ type world struct {
 	rules   []rules.Rule
 	entries []map[netip.Prefix]rules.Entry // by source
 	guards  map[netip.Addr]rules.Silence
+	onLink  []netip.Prefix
 	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
 }
 
@@ -67,7 +69,7 @@ func (w *world) prefix() netip.Prefix {
 }
 
 func (w *world) step(t *testing.T) {
-	switch n := w.rng.IntN(20); {
+	switch n := w.rng.IntN(21); {
 	case n == 0 || len(w.rules) == 0:
 		w.rules = nil
 		known := make(map[netip.Prefix]bool)
@@ -77,6 +79,7 @@ func (w *world) step(t *testing.T) {
 			if r.Method == rules.File {
 				r.Targets = lists[w.rng.IntN(len(lists))]
 			}
+			r.DAD = rules.DADPolicy(w.rng.IntN(3))
 			if r.Method == rules.Probe && w.rng.IntN(2) == 0 {
 				r.Devices = []string{"br0"}
 			}
@@ -89,6 +92,12 @@ func (w *world) step(t *testing.T) {
 			known[r.Prefix] = true
 		}
 		setRules(t, &w.store, w.rules...)
+	case n == 20:
+		w.onLink = nil
+		for range w.rng.IntN(3) {
+			w.onLink = append(w.onLink, w.prefix())
+		}
+		w.store.SetOnLink("eth0", w.onLink)
 	case n == 4:
 		clear(w.guards)
 		w.store.SetGuards("eth0", w.guards)
@@ -105,7 +114,7 @@ func (w *world) step(t *testing.T) {
 		source := rules.Sources()[w.rng.IntN(len(rules.Sources()))]
 		entries := w.entries[source]
 		for range 1 + w.rng.IntN(3) {
-			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
+			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Forwarded: w.rng.IntN(3) > 0, Host: w.rng.IntN(4) == 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
 			if source == rules.Listed {
 				e.Lists = rules.ListsOf(lists[w.rng.IntN(len(lists)):]...)
 			}

@@ -42,9 +42,9 @@ type Rule struct {
 	// Autowire keeps a host route to the device where a target of a Probe rule
 	// with Devices has answered, for as long as it answers.
 	Autowire bool
-	// IgnoreDAD leaves duplicate address detection unanswered, so that another
-	// station can take an address of the prefix as its own.
-	IgnoreDAD bool
+	// DAD chooses whether other stations can take an address of the prefix as
+	// their own.
+	DAD DADPolicy
 	// IgnoreOwn does not take it for evidence that the host itself has an address
 	// ([Entry.Host]).
 	IgnoreOwn bool

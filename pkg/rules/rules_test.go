@@ -69,7 +69,7 @@ func TestLookup(t *testing.T) {
 	table := compile(t,
 		rules.Rule{Prefix: prefix("2001:db8::/64"), Method: rules.Static},
 		rules.Rule{Prefix: prefix("2001:db8:0:0:1::/80"), Method: rules.Deny},
-		rules.Rule{Prefix: prefix("2001:db8::1:0:0:5/128"), Method: rules.Static, IgnoreDAD: true, Delay: time.Second},
+		rules.Rule{Prefix: prefix("2001:db8::1:0:0:5/128"), Method: rules.Static, DAD: rules.DADIgnore, Delay: time.Second},
 		rules.Rule{Prefix: prefix("2001:db8:5::/64"), Method: rules.Static, Uplinks: []string{"eth1"}},
 		rules.Rule{Prefix: prefix("2001:db8:0:0:2::/80"), Method: rules.Deny, Uplinks: []string{"eth1"}},
 	)

@@ -52,6 +52,7 @@ type Store struct {
 	lists     listTable
 	builders  map[string]*builder // by uplink; "" makes the common view
 	guards    map[string]map[netip.Addr]Silence
+	onLink    map[string][]netip.Prefix // by uplink, see SetOnLink
 	interned  map[Verdict]*Verdict
 	resolve   func(device string) int32
 }
@@ -94,16 +95,27 @@ func (s *Store) SetRules(rules []Rule) error {
 	for name := range s.guards {
 		builders[name] = nil
 	}
+	for name := range s.onLink {
+		builders[name] = nil
+	}
 	for name := range builders {
 		b, err := newBuilder(name, rules)
 		if err != nil {
 			return err
 		}
-		b.guards = s.guards[name]
+		b.guards, b.onLink = s.guards[name], s.onLink[name]
 		builders[name] = b
 	}
 	s.rules, s.builders = rules, builders
+	common := builders[""]
+	common.update(s, common.all(s))
 	for _, b := range builders {
+		if b == common {
+			continue
+		}
+		if b.rules.Size() == common.rules.Size() { // the same ones: share what does not differ
+			b.view = common.view
+		}
 		b.update(s, b.all(s))
 	}
 	s.publish(Change{rules: true})
@@ -192,12 +204,7 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 	if s.current.Load() == nil { // SetRules will use them
 		return
 	}
-	b := s.builders[uplink]
-	if b == nil { // until now the common view was enough
-		b, _ = newBuilder(uplink, s.rules) // SetRules has checked them
-		b.view = s.builders[""].view
-		s.builders[uplink] = b
-	}
+	b := s.builder(uplink)
 	b.guards = s.guards[uplink]
 	var changed []netip.Prefix
 	for _, g := range []map[netip.Addr]Silence{old, guards} {
@@ -208,9 +215,7 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 		}
 	}
 	deltas := b.update(s, unique(changed))
-	if len(guards) == 0 && !s.named(uplink) { // the common view is enough again
-		delete(s.builders, uplink)
-	}
+	s.release(uplink)
 	s.publish(Change{deltas: map[string][]Delta{uplink: deltas}})
 }
 

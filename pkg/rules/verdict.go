@@ -23,10 +23,11 @@ type Verdict struct {
 	// [Entry.Host].
 	Host bool
 	// Part is true for a line that exists only because its target was solicited,
-	// or because of a route inside a rule with devices. It needs no multicast
-	// groups of its own: the line around it has them.
+	// or because of a route inside a rule that answers or asks without one. It needs
+	// no multicast groups of its own: the line around it has them.
 	Part bool
-	// IgnoreDAD is [Rule.IgnoreDAD] of the deciding rule.
+	// IgnoreDAD leaves duplicate address detection unanswered (see [DADPolicy]), so
+	// that another station can take the address as its own.
 	IgnoreDAD bool
 	// Silence is why there is no answer; NotSilent with Answer or Probe.
 	Silence Silence
@@ -44,8 +45,9 @@ func (v Verdict) Hears() bool { return v.Answer || v.Probe }
 
 // Announced reports whether an unsolicited advertisement may announce an address
 // with this verdict. A learned target is not announced: it is there because
-// somebody has asked for it. One that is leaving is announced by its next owner.
-func (v Verdict) Announced() bool { return v.Answer && !v.Learned && !v.Leaving }
+// somebody has asked for it. One that is leaving is announced by its next owner,
+// and what is but a part of a static rule is answered for without ever appearing.
+func (v Verdict) Announced() bool { return v.Answer && !v.Learned && !v.Leaving && !v.Part }
 
 // sameEffect compares all but the rule's index, which shifts when rules are added
 // before it.

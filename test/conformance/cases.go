@@ -209,7 +209,7 @@ func Rules() []rules.Rule {
 	return []rules.Rule{
 		{Prefix: PodPrefix, Method: rules.Static},
 		{Prefix: single(Denied), Method: rules.Deny},
-		{Prefix: netip.MustParsePrefix("2001:db8:1:0:a::/80"), Method: rules.Static, IgnoreDAD: true},
+		{Prefix: netip.MustParsePrefix("2001:db8:1:0:a::/80"), Method: rules.Static, DAD: rules.DADIgnore},
 		{Prefix: single(NodeAddr), Method: rules.Static},
 		{Prefix: netip.MustParsePrefix("2001:db8:1:0:b::/80"), Method: rules.Route},
 		{Prefix: netip.MustParsePrefix("2001:db8:1:0:c::/80"), Method: rules.File, Targets: "/nonexistent/targets"},

@@ -14,6 +14,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
@@ -30,7 +31,7 @@ func config() string {
 		if r.Targets != "" {
 			fmt.Fprintf(&b, ", targets: %s", r.Targets)
 		}
-		if r.IgnoreDAD {
+		if r.DAD == rules.DADIgnore {
 			b.WriteString(", dad: ignore")
 		}
 		b.WriteString("}\n")
