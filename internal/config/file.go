@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -203,15 +202,16 @@ func (f *fileReader) finish(root value) {
 
 // checkDoubledRules finds rules of which neither is more specific.
 func (f *fileReader) checkDoubledRules() {
-	first := make(map[netip.Prefix][]int)
+	first := make(map[string][]int)
 	for i, r := range f.config.Rules {
-		for _, j := range first[r.Prefix] {
+		p := prefix(r)
+		for _, j := range first[p] {
 			if overlap(r, f.config.Rules[j]) {
-				f.rulePlaces[i].fail("%s is already the prefix of the rule on line %d: remove one, or give them different uplinks", r.Prefix, f.rulePlaces[j].node.Line)
+				f.rulePlaces[i].fail("%s is already the prefix of the rule on line %d: remove one, or give them different uplinks", p, f.rulePlaces[j].node.Line)
 				break
 			}
 		}
-		first[r.Prefix] = append(first[r.Prefix], i)
+		first[p] = append(first[p], i)
 	}
 }
 

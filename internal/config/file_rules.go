@@ -137,8 +137,7 @@ func (f *fileReader) rules(v value) {
 				if !ok {
 					return
 				}
-				var err error
-				if r.Prefix, err = rules.ParsePrefix(s); err != nil {
+				if err := parsePrefix(s, &r); err != nil {
 					v.fail("%v", err)
 				}
 			}},

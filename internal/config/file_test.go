@@ -172,6 +172,10 @@ func TestParseErrors(t *testing.T) {
 		{"long deadtime", head + "  - {prefix: 2001:db8::/64, method: probe, deadtime: 30s}\n", []string{`rules[0]: deadtime 30s is outside 0s to 3s`}},
 		{"retries", head + "  - {prefix: 2001:db8::/64, method: probe, retries: many}\n", []string{`rules[0].retries: "many" is not a number of retries, 0 to 10`}},
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
+		{"template", head + "  - {prefix: uplink/64:f::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "uplink/64:f::1/80": it has host bits set (did you mean "uplink/64:f::/80"?)`}},
+		{"template without a length", head + "  - prefix: uplink:f::/80\n    method: static\n", []string{`c.yaml:5:13: rules[0].prefix: "uplink:f::/80" does not say how many bits of the uplink's prefix come first (did you mean "uplink/64:f::/80"?)`}},
+		{"misspelled template", head + "  - {prefix: uplnik/64:f::/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "uplnik/64:f::/80" is not an IPv6 prefix (example: "2001:db8:1::/64") (did you mean "uplink/64:f::/80"?)`}},
+		{"template twice", head + "  - {prefix: uplink, method: static}\n  - {prefix: uplink, method: deny, uplinks: [eth0]}\n", []string{`c.yaml:6:14: rules[1].prefix: uplink is already the prefix of the rule on line 5`}},
 		{"listen", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: 9972}\n", []string{`metrics.listen: "9972" is not an address with a port (example: "[::1]:9972")`}},
 		{"listen port", head + "  - {prefix: 2001:db8::/64, method: static}\nmetrics: {listen: '[::1]:99999'}\n", []string{`"99999" is not a port number`}},
 		{"health listen", head + "  - {prefix: 2001:db8::/64, method: static}\nhealth: {listen: 9972}\n", []string{`health.listen: "9972" is not an address with a port`}},
@@ -200,6 +204,36 @@ func TestParseErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTemplate reads rules for prefixes of the uplink, from a file and from flags.
+func TestTemplate(t *testing.T) {
+	t.Parallel()
+	file, err := config.Parse("c.yaml", []byte(head+"  - {prefix: uplink, method: route}\n  - {prefix: 'uplink/64:f::/80', method: static}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags, err := config.FromFlags([]string{"eth0"}, []string{"uplink=route", "uplink/64:f::/80=static"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []*config.Config{file, flags} {
+		if len(c.Rules) != 2 || c.Rules[0].String() != "uplink=route" || c.Rules[1].String() != "uplink/64:f::/80=static" {
+			t.Errorf("rules are %v", c.Rules)
+		}
+	}
+	for arg, want := range map[string]string{
+		"uplink/64:f::/60=static": "is not a part of the uplink's /64",
+		"uplnk=static":            `did you mean "uplink"?`,
+		"Uplink/64=static":        `did you mean "uplink/64"?`,
+	} {
+		if _, err := config.FromFlags(nil, []string{arg}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", arg, err)
+		}
+	}
+	if _, err := config.FromFlags(nil, []string{"uplink=static", "uplink=deny"}); err == nil || !strings.Contains(err.Error(), "uplink is given twice") {
+		t.Errorf("two rules with one prefix: %v", err)
 	}
 }
 

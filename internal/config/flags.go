@@ -34,8 +34,8 @@ func FromFlags(interfaces, ruleFlags []string) (*Config, error) {
 			continue
 		}
 		for _, other := range c.Rules {
-			if other.Prefix == r.Prefix {
-				errs = append(errs, fmt.Errorf("--rule %q: %s is given twice", s, r.Prefix))
+			if other.Prefix == r.Prefix && other.Template == r.Template {
+				errs = append(errs, fmt.Errorf("--rule %q: %s is given twice", s, prefix(r)))
 			}
 		}
 		c.Rules = append(c.Rules, r)
@@ -48,16 +48,16 @@ func parseRule(s string) (rules.Rule, error) {
 	if !ok {
 		return rules.Rule{}, fmt.Errorf("want PREFIX=METHOD, like 2001:db8:1::/80=static")
 	}
-	p, err := rules.ParsePrefix(prefix)
-	if err != nil {
+	var r rules.Rule
+	if err := parsePrefix(prefix, &r); err != nil {
 		return rules.Rule{}, err
 	}
-	m, err := rules.ParseMethod(method)
-	if err != nil {
+	var err error
+	if r.Method, err = rules.ParseMethod(method); err != nil {
 		return rules.Rule{}, fmt.Errorf("%w%s", err, didYouMean(method, rules.MethodNames()))
 	}
-	if m == rules.File {
-		return rules.Rule{}, fmt.Errorf("the method %s needs a file of targets: write the rule into the configuration, with the key \"targets\"", m)
+	if r.Method == rules.File {
+		return rules.Rule{}, fmt.Errorf("the method %s needs a file of targets: write the rule into the configuration, with the key \"targets\"", r.Method)
 	}
-	return rules.Rule{Prefix: p, Method: m}, nil
+	return r, nil
 }

@@ -80,8 +80,8 @@ func UplinkKeys() []Key {
 func RuleKeys() []Key {
 	return []Key{
 		{
-			Name: `prefix`, Values: `an IPv6 prefix or address`, Default: `required`, Example: `"2001:db8:1:0:f::/80"`,
-			Meaning: `the addresses that the rule covers`,
+			Name: `prefix`, Values: "a prefix or address; `uplink` or a part of it like `uplink/64:f::/80`", Default: `required`, Example: `"2001:db8:1:0:f::/80"`,
+			Meaning: "the addresses that the rule covers. `uplink` stands for the prefixes of the uplink, and follows them as they change, see below",
 		},
 		{
 			Name: `method`, Values: "`" + strings.Join(rules.MethodNames(), "`, `") + "`", Default: `required`, Example: `route`,

@@ -25,11 +25,11 @@ const (
 // Explain tells what becomes of a solicitation for a target on each uplink.
 func (d *daemon) Explain(ctx context.Context, target netip.Addr) status.Explanation {
 	e := status.Explanation{Target: target}
-	table := d.store.Load()
+	table, states := d.store.Load(), d.ruleStates()
 	asked, cancel := context.WithTimeout(ctx, explainWait)
 	defer cancel()
 	for _, u := range d.uplinks.All() {
-		x := d.explainOn(u.Facts(), table, target)
+		x := d.explainOn(u.Facts(), table, states, target)
 		if begun, left, ok, err := u.Series(asked, target); err == nil && ok {
 			x.Announcement = &status.Announcement{Begun: begun, Left: left}
 		}
@@ -38,7 +38,7 @@ func (d *daemon) Explain(ctx context.Context, target netip.Addr) status.Explanat
 	return e
 }
 
-func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Addr) status.UplinkExplanation {
+func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.RuleState, target netip.Addr) status.UplinkExplanation {
 	e := status.UplinkExplanation{Interface: f.Config.Interface, Last: lastOf(f, target)}
 	iface := f.Interface
 	if iface == nil { // not there: explain the rules alone
@@ -47,10 +47,11 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, target netip.Add
 	verdict, reason := ndp.Decide(target, iface, table.View(f.Config.Interface))
 	e.Reason, e.Why = reason.String(), reason.Text()
 	if verdict == nil {
+		e.Waits = waits(states)
 		return e
 	}
 	r := table.Rules()[verdict.Rule]
-	e.Rule = &status.Rule{Index: int(verdict.Rule), Prefix: r.Prefix.String(), Method: r.Method.String()}
+	e.Rule = d.rule(int(verdict.Rule), r, states)
 	e.Entry = d.entry(target, r)
 	e.Cluster = d.cluster.Explain(target, r.Method)
 	for _, c := range f.Conflicts {

@@ -35,6 +35,10 @@ func (i *inspector) Findings() []inspect.Finding {
 	for _, g := range discover.Gaps(cfg, d.discoverable()) {
 		gaps[g.Interface] = g.Why
 	}
+	templates := make(map[string][]discover.Expansion)
+	for _, x := range discover.Expand(cfg, d.discoverable()) {
+		templates[x.Interface] = append(templates[x.Interface], x)
+	}
 	var found []inspect.Finding
 	for _, f := range d.uplinks.Facts() {
 		if f.Link.Index == 0 { // it is waited for, which its state tells
@@ -44,7 +48,7 @@ func (i *inspector) Findings() []inspect.Finding {
 		found = append(found, inspect.Findings(inspect.Uplink{
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
-			Rules:  inspect.Holding(table.Rules(), name), Discovered: cfg.DiscoverRules, Gap: gaps[name],
+			Rules:  inspect.Holding(table.Rules(), name), Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name],
 			Behind: d.judge, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
 			UnicastErrors: i.observe(f, host),
 		})...)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
 )
 
 // reconciler brings uplinks, rules and settings into line with the configuration,
@@ -23,6 +24,9 @@ type reconciler struct {
 
 	config atomic.Pointer[config.Config] // in force; nil before the first
 	hops   map[string]hops               // as the uplinks were told last; its goroutine's
+	states map[int]string                // of rules, as they were logged last; its goroutine's
+
+	complete atomic.Bool // the uplinks have taken the first configuration over
 }
 
 // hops are the next hops and on-link prefixes of the routes through one uplink, and the
@@ -92,13 +96,15 @@ func (r *reconciler) reconcile(renew bool) error {
 		d.uplinks.Configure(configs)
 	}
 	r.tellHops()
-	rs := discover.Rules(cfg, d.discoverable(), d.cluster.ServiceCIDRs())
+	found := d.discoverable()
+	rs := discover.Rules(cfg, found, d.cluster.ServiceCIDRs())
 	var err error
 	if renew || !slices.EqualFunc(rs, d.store.Load().Rules(), discover.SameRule) {
 		if err = d.store.SetRules(rs); err == nil {
 			d.prober.RulesChanged()
 		}
 	}
+	r.logRules(inspect.RuleStates(cfg, found))
 	d.keeper.Want(consumed(d.uplinks.Facts(), d.store.Load()))
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/cluster"
 	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/web"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -96,7 +97,7 @@ func (d *daemon) read() (load, error) {
 // prepare makes what a configuration needs, of which nothing is in force yet. It
 // reads files, and is never called by the reconciler.
 func (d *daemon) prepare(l *load) error {
-	if _, err := rules.Compile(l.config.Rules); err != nil {
+	if _, err := rules.Compile(discover.Fixed(l.config.Rules)); err != nil {
 		return err
 	}
 	var err error
@@ -167,6 +168,8 @@ func (r *reloader) finish(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	r.d.reconciler.complete.Store(true)
+	r.d.reconciler.changed()
 	names := r.d.reconciler.names()
 	r.d.log.Info("configuration loaded", "config", *r.d.origin.Load(), "uplinks", names, "rules", len(r.d.store.Load().Rules()))
 	if len(names) == 0 {

@@ -28,6 +28,7 @@ func (d *daemon) Status(ctx context.Context) status.Status {
 			s.Entries[src.String()] = t.Entries(src)
 		}
 	}
+	s.RuleStates = d.ruleStates()
 	for _, w := range d.group.Waiting() {
 		s.Waiting = append(s.Waiting, status.Waiting{Task: w.Task, For: w.For})
 	}

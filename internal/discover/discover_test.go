@@ -253,6 +253,7 @@ func TestSameRule(t *testing.T) {
 		"autowire": func(r *rules.Rule) { r.Autowire = true },
 		"dad":      func(r *rules.Rule) { r.DAD = rules.DADIgnore },
 		"specific": func(r *rules.Rule) { r.Specific = true },
+		"template": func(r *rules.Rule) { r.Template, _ = rules.ParseTemplate("uplink") },
 	}
 	if same := base; !discover.SameRule(base, same) {
 		t.Error("a rule is not the same as itself")

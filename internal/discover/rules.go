@@ -17,8 +17,11 @@ import (
 // There is one discovered rule for each on-link prefix of an uplink that the node
 // forwards from, because these are the prefixes that a router sends solicitations
 // for. [Gaps] tells which uplinks get none.
+//
+// A rule of the configuration with a template is replaced by one rule for each prefix
+// and uplink that it stands for, see [Expand].
 func Rules(c *config.Config, uplinks []Uplink, serviceCIDRs []netip.Prefix) []rules.Rule {
-	rs := c.Rules
+	rs := expanded(c, uplinks)
 	if c.DiscoverRules {
 		rs = discovered(c.Kubernetes != nil, uplinks, serviceCIDRs)
 	}
@@ -122,7 +125,7 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 // SameRule reports whether two rules are the same in everything that a rule can
 // say. Publishing rules that are the same changes nothing.
 func SameRule(a, b rules.Rule) bool {
-	return a.Prefix == b.Prefix && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
+	return a.Prefix == b.Prefix && a.Template == b.Template && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
 		a.Autowire == b.Autowire && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.Specific == b.Specific
 }

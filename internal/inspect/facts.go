@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -25,8 +26,10 @@ type Uplink struct {
 	// none for the uplink, "" where there are.
 	Discovered bool
 	Gap        string
-	Behind     Judge
-	Routes     Routes
+	// Templates are what the templates of the configuration stand for here.
+	Templates []discover.Expansion
+	Behind    Judge
+	Routes    Routes
 	// Host is what the kernel has configured on the uplink.
 	Host hostwatch.UplinkState
 	// Conflicts is how many addresses of rules other stations have.

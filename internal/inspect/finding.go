@@ -39,6 +39,7 @@ const (
 	reasonPort       = "bridge_port"
 	reasonNoUplink   = "no_uplink"
 	reasonNoRules    = "no_rules"
+	reasonNoPrefix   = "no_prefix"
 	reasonOnLink     = "not_on_link"
 	reasonNoRoute    = "no_route_behind"
 	reasonIngress    = "ingress_filter"
@@ -53,7 +54,7 @@ const (
 // is information only, and no_uplink is about the host.
 func Reasons() []string {
 	return []string{
-		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonOnLink, reasonNoRoute,
+		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonPolicy,
 	}
 }

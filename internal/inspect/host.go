@@ -40,7 +40,7 @@ type system interface {
 
 // inspect looks at a host for a configuration.
 func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
-	if _, err := rules.Compile(c.Rules); err != nil {
+	if _, err := rules.Compile(discover.Fixed(c.Rules)); err != nil {
 		return Inspection{}, err
 	}
 	defaults := s.Defaults()
@@ -65,6 +65,11 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	s.SetUplinks(indices)
 	rs := discover.Rules(c, uplinks, nil)
 	result.Rules = len(rs)
+	result.RuleStates = RuleStates(c, uplinks)
+	templates := make(map[string][]discover.Expansion)
+	for _, x := range discover.Expand(c, uplinks) {
+		templates[x.Interface] = append(templates[x.Interface], x)
+	}
 	gaps := make(map[string]string)
 	for _, g := range discover.Gaps(c, uplinks) {
 		gaps[g.Interface] = g.Why
@@ -73,7 +78,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		at := Uplink{
 			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: discover.OnLink(u.Link, u.OnLinkRoutes),
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
-			Behind: s, Routes: s,
+			Templates: templates[u.Interface], Behind: s, Routes: s,
 		}
 		if u.Link.Index != 0 {
 			at.Host = s.State(u.Link)
@@ -99,7 +104,7 @@ func nothing(c *config.Config, i Inspection, defaults []discover.DefaultDevice) 
 			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + discover.NoUplink(defaults), Effect: effect,
 			Remedy: `name the interface that faces the router, with "--interface NAME" or under "uplinks" in the configuration`,
 		}}
-	case i.Rules == 0 && !c.DiscoverRules:
+	case len(c.Rules) == 0 && !c.DiscoverRules:
 		return []Finding{{
 			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: the configuration's list is empty", Effect: effect,
 			Remedy: "add rules, or leave the list out: rules are then discovered from the on-link prefixes of the uplinks",

@@ -6,13 +6,17 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/ndproxyd/ndproxyd/internal/status"
 )
 
 // Inspection is what a configuration comes to on this host.
 type Inspection struct {
-	Uplinks  []UplinkInspection `json:"uplinks"`
-	Rules    int                `json:"rules"`
-	Findings []Finding          `json:"findings"`
+	Uplinks []UplinkInspection `json:"uplinks"`
+	Rules   int                `json:"rules"`
+	// RuleStates are of the rules that follow the uplinks.
+	RuleStates []status.RuleState `json:"rule_states,omitempty"`
+	Findings   []Finding          `json:"findings"`
 }
 
 // UplinkInspection tells whether an uplink could answer.
@@ -45,6 +49,12 @@ func (i Inspection) WriteText(w io.Writer) error {
 	for _, u := range i.Uplinks {
 		if u.Why != "" {
 			fmt.Fprintf(&b, "\n%s: %s (%s)\n", u.Interface, u.Why, u.State)
+		}
+	}
+	for _, s := range i.RuleStates {
+		fmt.Fprintf(&b, "\nrules[%d] %s\n", s.Index, s.Rule)
+		for _, line := range s.Lines() {
+			b.WriteString("  " + line + "\n")
 		}
 	}
 	for _, s := range []Severity{Warning, Info} {

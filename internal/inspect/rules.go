@@ -13,7 +13,7 @@ import (
 // for none at all.
 func (c *collector) rules() {
 	answering := c.answering()
-	if len(answering) == 0 && (c.Forwards || !c.Discovered) { // else forwarding_off says it
+	if len(answering) == 0 && !c.waits() && (c.Forwards || !c.Discovered) { // else no_prefix or forwarding_off says it
 		c.warn(reasonNoRules, "nothing is answered on "+c.name, "add rules to the configuration that hold on "+c.name, "%s", c.noRules())
 	}
 	var off, nowhere []netip.Prefix

@@ -3,6 +3,7 @@
 package status
 
 import (
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -27,6 +28,9 @@ type UplinkExplanation struct {
 	Why string `json:"why"`
 	// Rule is the most specific rule for the target, if there is one.
 	Rule *Rule `json:"rule,omitempty"`
+	// Waits are the rules that may cover the target once they hold, and what each
+	// waits for.
+	Waits []string `json:"waits,omitempty"`
 	// Entry is what is known of the target, where the rule asks for that.
 	Entry *Entry `json:"entry,omitempty"`
 	// Cluster is what Kubernetes says of the target, where the rule asks for that.
@@ -50,6 +54,23 @@ type Rule struct {
 	Index  int    `json:"index"`
 	Prefix string `json:"prefix"`
 	Method string `json:"method"`
+	// Template is what the configuration has in place of the prefix, "" where it has
+	// the prefix.
+	Template string `json:"template,omitempty"`
+	// Deprecated is [RulePrefix.Deprecated].
+	Deprecated bool `json:"deprecated,omitempty"`
+}
+
+// String shows the rule in one line.
+func (r *Rule) String() string {
+	s := fmt.Sprintf("rules[%d]: %s %s", r.Index, r.Prefix, r.Method)
+	if r.Template != "" {
+		s += ", from " + r.Template
+	}
+	if r.Deprecated {
+		s += deprecatedText
+	}
+	return s
 }
 
 // Entry is the entry that decides, with where it comes from.

@@ -25,6 +25,8 @@ type Status struct {
 	// Cluster is nil without Kubernetes.
 	Cluster *Cluster `json:"kubernetes,omitempty"`
 	Uplinks []Uplink `json:"uplinks"`
+	// RuleStates are of the rules that follow the uplinks.
+	RuleStates []RuleState `json:"rule_states,omitempty"`
 }
 
 // Reload tells how the last load of the configuration went.

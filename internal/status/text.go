@@ -24,7 +24,7 @@ func (e Explanation) WriteText(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "%s on %s %s: %s (%s)\n", e.Target, u.Interface, verdict, u.Why, u.Reason)
 		if u.Rule != nil {
-			fmt.Fprintf(&b, "  rule           rules[%d]: %s %s\n", u.Rule.Index, u.Rule.Prefix, u.Rule.Method)
+			fmt.Fprintf(&b, "  rule           %s\n", u.Rule)
 		}
 		if e := u.Entry; e != nil {
 			fmt.Fprintf(&b, "  evidence       %s\n", e)
@@ -34,6 +34,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 		}
 		if c := u.Cluster; c != nil {
 			c.write(&b)
+		}
+		for _, w := range u.Waits {
+			fmt.Fprintf(&b, "  waits          %s\n", w)
 		}
 		if c := u.Conflict; c != nil {
 			fmt.Fprintf(&b, "  conflict       with %s since %s\n", c.MAC, c.Since.Format(time.DateTime))
@@ -108,6 +111,13 @@ func (s Status) WriteText(w io.Writer) error {
 		reload = "the last load FAILED, older rules are in force"
 	}
 	row("configuration", "%s, %d rules, %s", s.Config, s.Rules, reload)
+	for _, r := range s.RuleStates {
+		name := fmt.Sprintf("  rules[%d]", r.Index)
+		row(name, "%s", r.Rule)
+		for _, line := range r.Lines() {
+			row("", "  %s", line)
+		}
+	}
 	row("evidence", "%d kernel routes, %d probed addresses", s.Entries[rules.Kernel.String()], s.Entries[rules.Probed.String()])
 	for _, r := range s.NotFollowed {
 		row("  not followed", "policy rule %s", r)

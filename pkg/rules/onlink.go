@@ -11,10 +11,14 @@ import (
 // those of the interface's addresses, and those that the kernel routes to the
 // interface without a next hop. They are sorted, each comes once, and none of
 // them is link-local.
+//
+// The prefix of a deprecated address counts only while it is routed. The kernel keeps
+// such an address for up to two hours after a router has withdrawn its prefix
+// (RFC 4862 §5.5.3), and takes away only the route.
 func OnLink(link Link, routed []netip.Prefix) []netip.Prefix {
 	all := slices.Clone(routed)
 	for _, a := range link.Addresses {
-		if !a.Prefix.IsSingleIP() {
+		if !a.Prefix.IsSingleIP() && !a.Deprecated {
 			all = append(all, a.Prefix.Masked())
 		}
 	}

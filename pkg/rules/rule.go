@@ -21,6 +21,10 @@ const MaxDelay = time.Second
 type Rule struct {
 	// Prefix is a valid, masked IPv6 prefix.
 	Prefix netip.Prefix
+	// Template is what the configuration has in place of a prefix, zero where it has
+	// one. A rule of the configuration that has a template has no Prefix; package
+	// discover makes rules of it that have both.
+	Template Template
 	// Method is the evidence to ask for.
 	Method Method
 	// Uplinks names the interfaces that the rule holds on; empty means all.
@@ -57,6 +61,9 @@ type Rule struct {
 
 // String returns the rule in the form that the command line takes.
 func (r Rule) String() string {
+	if !r.Prefix.IsValid() && !r.Template.IsZero() {
+		return r.Template.String() + "=" + r.Method.String()
+	}
 	return r.Prefix.String() + "=" + r.Method.String()
 }
 
@@ -68,7 +75,7 @@ func (r Rule) Covers(uplink string) bool {
 // Validate checks the fields that do not depend on other rules.
 func (r Rule) Validate() error {
 	var errs []error
-	if err := CheckPrefix(r.Prefix); err != nil {
+	if err := CheckPrefix(r.Prefix); err != nil && (r.Prefix.IsValid() || r.Template.IsZero()) {
 		errs = append(errs, err)
 	}
 	if !r.Method.valid() {

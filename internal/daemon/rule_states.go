@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package daemon
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// ruleStates returns what the rules that follow the uplinks come to at present.
+func (d *daemon) ruleStates() []status.RuleState {
+	return inspect.RuleStates(d.reconciler.config.Load(), d.discoverable())
+}
+
+// rule shows a rule in force with its place in the configuration. index is the one in
+// the table.
+func (d *daemon) rule(index int, r rules.Rule, states []status.RuleState) *status.Rule {
+	shown := &status.Rule{Index: index, Prefix: r.Prefix.String(), Method: r.Method.String(), Template: r.Template.String()}
+	if i := discover.Written(d.reconciler.config.Load(), r); i >= 0 {
+		shown.Index = i
+	}
+	for _, s := range states {
+		if s.Index == shown.Index && !r.Template.IsZero() {
+			shown.Deprecated = slices.ContainsFunc(s.Prefixes, func(p status.RulePrefix) bool {
+				return p.Prefix == r.Prefix && p.Interface == r.Uplinks[0] && p.Deprecated
+			})
+		}
+	}
+	return shown
+}
+
+// waits lists the rules that wait for something, with what that is.
+func waits(states []status.RuleState) []string {
+	var all []string
+	for _, s := range states {
+		for _, w := range s.Waits {
+			all = append(all, s.Rule+": "+w)
+		}
+	}
+	return all
+}
+
+// logRules logs what each rule comes to that follows the uplinks, when that changes.
+// Nothing is logged before the uplinks have read their interfaces.
+func (r *reconciler) logRules(states []status.RuleState) {
+	if !r.complete.Load() {
+		return
+	}
+	now := make(map[int]string, len(states))
+	for _, s := range states {
+		if now[s.Index] = strings.Join(s.Lines(), "; "); now[s.Index] != r.states[s.Index] {
+			r.d.log.Info("rule has changed", "rule", s.Rule, "index", s.Index, "now", now[s.Index])
+		}
+	}
+	r.states = now
+}
