@@ -29,6 +29,10 @@ type Device struct {
 	// peer. It is 0 for none, or when that device is in another network
 	// namespace.
 	Link int32
+	// Group is the device's group, and VRF the table of a VRF, 0 for any other
+	// device.
+	Group uint32
+	VRF   uint32
 }
 
 func newDevice(link netlink.Link) Device {
@@ -36,6 +40,10 @@ func newDevice(link netlink.Link) Device {
 	d := Device{
 		Index: int32(a.Index), Name: a.Name, Kind: link.Type(), Loopback: a.RawFlags&unix.IFF_LOOPBACK != 0, //nolint:gosec // the kernel's int
 		Neighbors: isEthernet(a), Up: isUp(a), Master: int32(a.MasterIndex), //nolint:gosec // the kernel's int
+	}
+	d.Group = a.Group
+	if vrf, ok := link.(*netlink.Vrf); ok {
+		d.VRF = vrf.Table
 	}
 	if a.NetNsID < 0 { // IFLA_LINK_NETNSID is absent: the index is one of this namespace
 		d.Link = int32(a.ParentIndex) //nolint:gosec // the kernel's int

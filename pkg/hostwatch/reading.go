@@ -31,7 +31,7 @@ func readRoutes(k kernel, changes func() bool) (r *Routes, settled bool, err err
 	if err != nil {
 		return nil, false, err
 	}
-	r.setPolicy(messages)
+	r.setPolicy(parsePolicies(messages))
 	r.silent = k.skipsNotify()
 	for range dumpTries {
 		r.hostRoutes = nil

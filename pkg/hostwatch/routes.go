@@ -4,21 +4,27 @@ package hostwatch
 
 import (
 	"net/netip"
-	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
-// Routes is a copy of the routing tables that the kernel looks at for every
-// packet, in its order, and of the devices that routes lead to. Tables that policy
-// rules choose only for some packets, by a mark, a source or an interface, are not
-// followed; Policy names these rules. Link-local and multicast routes are left out.
+// Routes is a copy of the routing tables, of the policy rules by which the kernel
+// chooses one, and of the devices that routes lead to. Rules that select by what only
+// some packets from a device have, such as their source or a mark, are not followed;
+// Policy names these. Link-local and multicast routes are left out.
 type Routes struct {
-	mu      sync.RWMutex
-	order   []uint32          // tables, as the kernel looks at them
-	tables  map[uint32]*table // those of order
-	policy  []string          // rules that are not followed
+	mu     sync.RWMutex
+	tables map[uint32]*table
+	policy []policyRule // in the kernel's order
+	// origins are those that are followed, lookups what the rules make of them, each
+	// once, and lookupOf the index of that of each origin. version counts changes.
+	origins  []Origin
+	lookups  []Lookup
+	lookupOf []int
+	version  uint64
+	unsure   []string // rules that are not followed
+
 	devices map[int32]Device
 	names   map[string]int32 // indices of devices
 	// silent is net.ipv6.route.skip_notify_on_dev_down.
@@ -47,13 +53,15 @@ type onLink struct {
 
 // NewRoutes returns the copy of tables without a route.
 func NewRoutes() *Routes {
-	return &Routes{
-		order:   []uint32{unix.RT_TABLE_LOCAL, unix.RT_TABLE_MAIN},
-		tables:  map[uint32]*table{unix.RT_TABLE_LOCAL: new(table), unix.RT_TABLE_MAIN: new(table)},
+	r := &Routes{
+		tables:  make(map[uint32]*table),
+		policy:  []policyRule{plainRule(0, unix.RT_TABLE_LOCAL), plainRule(32766, unix.RT_TABLE_MAIN)},
 		devices: make(map[int32]Device), names: make(map[string]int32),
 		several: make(map[int32]bool), uses: make(map[int32]int),
 		hops: make(map[hop]int), onLink: make(map[onLink]int), shared: make(map[Path]*[]Path),
 	}
+	r.resolve()
+	return r
 }
 
 // Apply follows one message, and returns the prefixes for which the kernel may
@@ -67,11 +75,7 @@ func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Pref
 	if isOfLink(msg.Prefix) {
 		return nil, false
 	}
-	t := r.tables[msg.Table]
-	if t == nil {
-		t = new(table)
-		r.tables[msg.Table] = t
-	}
+	t := r.table(msg.Table)
 	for _, index := range msg.Several {
 		r.several[index] = true
 	}
@@ -85,15 +89,9 @@ func (r *Routes) Apply(msg Route, flags uint16, gone bool) (changed []netip.Pref
 	t.set(msg.Prefix, after, r.shared)
 	r.count(msg.Prefix, before, -1)
 	r.count(msg.Prefix, after, 1)
-	at := slices.Index(r.order, msg.Table)
-	if at < 0 { // kept for its next hops only
+	t.throws += throws(after) - throws(before)
+	if changed = r.affected(msg.Table, msg.Prefix); changed == nil { // kept for its next hops only
 		return nil, false
-	}
-	changed = []netip.Prefix{msg.Prefix}
-	for _, id := range r.order[at+1:] { // what it may hide
-		for p := range r.tables[id].paths.Subnets(msg.Prefix) {
-			changed = append(changed, p)
-		}
 	}
 	return changed, flags&unix.NLM_F_REPLACE != 0 && (mixed(before) || mixed(after))
 }
@@ -138,8 +136,9 @@ func (r *Routes) replace(n *Routes) (gone []Device) {
 			gone = append(gone, d)
 		}
 	}
-	r.order, r.tables, r.policy, r.devices, r.names, r.several = n.order, n.tables, n.policy, n.devices, n.names, n.several
+	r.tables, r.policy, r.devices, r.names, r.several = n.tables, n.policy, n.devices, n.names, n.several
 	r.uses, r.hops, r.onLink, r.shared, r.silent = n.uses, n.hops, n.onLink, n.shared, n.silent
+	r.resolve()
 	return gone
 }
 
@@ -165,13 +164,9 @@ func (r *Routes) SetDevice(d Device, gone bool) (changed, unsure bool) {
 	}
 	old.Up = d.Up
 	// A new device has no routes yet, and those of a deleted one go by events.
-	return used && !gone && old.Name != "" && old != d, unsure
-}
-
-// Policy returns the policy rules that are not followed, as "ip -6 rule" shows
-// them.
-func (r *Routes) Policy() []string {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.policy
+	changed = used && !gone && old.Name != "" && old != d
+	if gone || old != d {
+		changed = r.resolve() || changed
+	}
+	return changed, unsure
 }

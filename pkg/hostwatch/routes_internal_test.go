@@ -3,7 +3,6 @@
 package hostwatch
 
 import (
-	"encoding/binary"
 	"net/netip"
 	"slices"
 	"testing"
@@ -261,52 +260,6 @@ func TestDefaults(t *testing.T) {
 	}
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.Addr) bool { return a == b }), cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
-	}
-}
-
-// policyMessage is the body of RTM_NEWRULE.
-func policyMessage(priority, table uint32, action byte, attrs ...[]byte) []byte {
-	b := []byte{unix.AF_INET6, 0, 0, 0, byte(table), 0, 0, action, 0, 0, 0, 0}
-	b = append(b, attr(fraPriority, binary.NativeEndian.AppendUint32(nil, priority))...)
-	b = append(b, attr(fraSuppressPrefix, binary.NativeEndian.AppendUint32(nil, 1<<32-1))...)
-	b = append(b, attr(fraProtocol, []byte{2})...)
-	for _, a := range attrs {
-		b = append(b, a...)
-	}
-	return b
-}
-
-func TestPolicy(t *testing.T) {
-	t.Parallel()
-	u32 := func(v uint32) []byte { return binary.NativeEndian.AppendUint32(nil, v) }
-	prefix := policyMessage(30, 102, actionTable, attr(fraDst, netip.MustParseAddr("2001:db8::").AsSlice()))
-	prefix[1] = 32
-	r := NewRoutes()
-	r.setPolicy([][]byte{
-		policyMessage(32766, 254, actionTable),
-		policyMessage(0, 255, actionTable),
-		policyMessage(10, 100, actionTable, attr(fraFwMark, u32(0x200))),
-		policyMessage(15, 99, actionTable, attr(fraFwMask, u32(0xff))),
-		policyMessage(20, 0, actionTable, attr(fraL3mdev, []byte{1})),
-		prefix,
-		policyMessage(40, 254, actionTable, attr(fraSuppressPrefix, u32(0))),
-		policyMessage(50, 103, actionTable, attr(fraIifName, []byte("eth0\x00"))),
-		policyMessage(60, 104, actionTable, attr(99, []byte{1})),
-		policyMessage(70, 0, actionNop),
-		policyMessage(80, 52, actionTable, attr(fraTable, u32(5200))),
-		policyMessage(32767, 253, actionTable),
-		policyMessage(40000, 0, 6),
-		policyMessage(50000, 105, actionTable),
-	})
-	if want := []uint32{255, 5200, 254, 253}; !slices.Equal(r.order, want) {
-		t.Errorf("tables are %v, want %v", r.order, want)
-	}
-	want := []string{
-		"10: fwmark 0x200 lookup 100", "15: fwmark 0x0/0xff lookup 99", "20: l3mdev lookup 0", "30: to 2001:db8::/32 lookup 102", "40: suppress_prefixlength 0 lookup 254",
-		"50: iif eth0 lookup 103", "60: selector 99 lookup 104", "40000: action 6",
-	}
-	if !slices.Equal(r.policy, want) {
-		t.Errorf("not followed are %q", r.policy)
 	}
 }
 

@@ -10,24 +10,51 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// defaults returns the paths of the default route in the order in which the
-// kernel prefers them, of the first table that has one; else those of the tables
-// that are not followed, such as default routes for some sources.
-func (r *Routes) defaults() []Path {
-	of := func(id uint32) []Path {
-		return slices.DeleteFunc(slices.Clone(r.tables[id].get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))),
-			func(p Path) bool { return p.Kind != unix.RTN_UNICAST || p.Index == 0 })
+// defaultOf returns the paths of a table's default route, in the order in which the
+// kernel prefers them.
+func (r *Routes) defaultOf(id uint32) []Path {
+	t := r.tables[id]
+	if t == nil {
+		return nil
 	}
-	for _, id := range r.order {
-		if paths := of(id); len(paths) > 0 {
-			return paths
+	return slices.DeleteFunc(slices.Clone(t.get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))),
+		func(p Path) bool { return p.Kind != unix.RTN_UNICAST || p.Index == 0 })
+}
+
+// defaults returns the paths of the default route of the first table that has one,
+// of those that the kernel asks for every packet; else those of the other tables,
+// such as default routes of a VRF or for some sources.
+func (r *Routes) defaults() []Path {
+	for i := range r.policy {
+		if id, ok := r.policy[i].plain(); ok {
+			if paths := r.defaultOf(id); len(paths) > 0 {
+				return paths
+			}
 		}
 	}
 	var others []Path
 	for _, id := range slices.Sorted(maps.Keys(r.tables)) {
-		others = append(others, of(id)...)
+		others = append(others, r.defaultOf(id)...)
 	}
 	return others
+}
+
+// defaultsThrough returns the paths of default routes through a device: those of the
+// first table that has such, of those that the kernel asks for packets from there, or
+// else of any.
+func (r *Routes) defaultsThrough(index int32) []Path {
+	through := func(paths []Path) []Path {
+		return slices.DeleteFunc(paths, func(p Path) bool { return p.Index != index })
+	}
+	l, _ := r.lookup(Origin{Device: r.devices[index].Name})
+	for i := range l {
+		if l[i].table != nil {
+			if paths := through(r.defaultOf(l[i].id)); len(paths) > 0 {
+				return paths
+			}
+		}
+	}
+	return through(r.defaults())
 }
 
 // DefaultByRA reports whether a default route through the device with that index
@@ -35,7 +62,7 @@ func (r *Routes) defaults() []Path {
 func (r *Routes) DefaultByRA(index int) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return slices.ContainsFunc(r.defaults(), func(p Path) bool { return int(p.Index) == index && p.Proto == unix.RTPROT_RA })
+	return slices.ContainsFunc(r.defaultsThrough(int32(index)), func(p Path) bool { return p.Proto == unix.RTPROT_RA }) //nolint:gosec // the kernel's int
 }
 
 // DefaultDevice is a device that carries an IPv6 default route.
@@ -108,8 +135,8 @@ func (r *Routes) HopsOf(index int) Hops {
 			h.OnLink = append(h.OnLink, o.prefix)
 		}
 	}
-	for _, p := range r.defaults() {
-		if int(p.Index) == index && p.Gateway.IsValid() {
+	for _, p := range r.defaultsThrough(int32(index)) { //nolint:gosec // the kernel's int
+		if p.Gateway.IsValid() {
 			h.Default = append(h.Default, p.Gateway)
 		}
 	}

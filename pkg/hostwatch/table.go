@@ -15,7 +15,18 @@ import (
 // ordered by metric and then in the kernel's order. Lists of paths are shared
 // by many prefixes and never changed.
 type table struct {
-	paths bart.Table[*[]Path]
+	paths  bart.Table[*[]Path]
+	throws int // paths of the type throw
+}
+
+// throws counts the paths of the type throw.
+func throws(paths []Path) (n int) {
+	for i := range paths {
+		if paths[i].Kind == unix.RTN_THROW {
+			n++
+		}
+	}
+	return n
 }
 
 // get returns the paths of exactly this prefix.
