@@ -11,6 +11,9 @@ type Explanation struct {
 	Route string `json:"route,omitempty"`
 	// Table is the number of the table that has it.
 	Table uint32 `json:"table,omitempty"`
+	// PolicyRule is the policy rule that leads to the table, as "ip -6 rule" shows
+	// it, "" where every host has that rule.
+	PolicyRule string `json:"policy_rule,omitempty"`
 	// Behind is true when the route leads behind this node, Host when this node
 	// itself takes the packets and no kernel answers for it, and Why tells why
 	// neither is so, or why the latter does not count.
@@ -34,8 +37,15 @@ func (v judgment) explain(a netip.Addr) Explanation {
 		return e
 	}
 	d, ok := v.tables.Decide(netip.PrefixFrom(a, a.BitLen()))
-	if !ok {
+	if e.PolicyRule = d.Rule; isUsual(d.Rule) {
+		e.PolicyRule = ""
+	}
+	switch {
+	case !ok, !d.Route.IsValid() && d.Rule == "":
 		e.Why = "the kernel has no route for the address"
+		return e
+	case !d.Route.IsValid():
+		e.Why = "a policy rule of the kernel refuses packets for the address: " + d.Rule
 		return e
 	}
 	d.Paths = v.taken(d.Paths)
@@ -58,4 +68,9 @@ func (v judgment) explain(a netip.Addr) Explanation {
 	}
 	e.Behind = e.Why == "" && !e.Host
 	return e
+}
+
+// isUsual reports whether a policy rule is one of those that the kernel starts with.
+func isUsual(rule string) bool {
+	return rule == "0: lookup 255" || rule == "32766: lookup 254"
 }

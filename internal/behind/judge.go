@@ -13,11 +13,21 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// Judge decides whether routes lead behind this node.
+// Judge decides whether routes lead behind this node. Its methods ask the tables that
+// the kernel asks for packets from the first of the uplinks; [Judge.From] is for
+// others.
 type Judge struct {
-	routes  *hostwatch.Routes
+	routes *hostwatch.Routes
+	known  *known
+	// choose takes the lookup that counts, nil for the default one.
+	choose func(hostwatch.Tables) hostwatch.Tables
+}
+
+// known is what the Judge was told of.
+type known struct {
 	policy  atomic.Pointer[inForce]
 	uplinks atomic.Pointer[uplinks]
+	origins atomic.Pointer[origins]
 }
 
 // inForce is a policy with what it is made of. It never changes.
@@ -36,9 +46,10 @@ type uplinks struct {
 // New returns a Judge of these routes. It knows no uplink yet, and takes the host
 // for one that is no node of a cluster.
 func New(routes *hostwatch.Routes) *Judge {
-	j := &Judge{routes: routes}
-	j.policy.Store(&inForce{policy: hostPolicy()})
-	j.uplinks.Store(new(uplinks))
+	j := &Judge{routes: routes, known: new(known)}
+	j.known.policy.Store(&inForce{policy: hostPolicy()})
+	j.known.uplinks.Store(new(uplinks))
+	j.known.origins.Store(new(origins))
 	return j
 }
 
@@ -50,7 +61,7 @@ func (j *Judge) SetPolicy(node bool, settings []rules.DeviceSetting) (changed bo
 	if !node {
 		j.routes.Read(func(t hostwatch.Tables) { node = isNode(t) })
 	}
-	last := j.policy.Load()
+	last := j.known.policy.Load()
 	if last.node == node && slices.Equal(last.settings, settings) {
 		return false
 	}
@@ -59,7 +70,7 @@ func (j *Judge) SetPolicy(node bool, settings []rules.DeviceSetting) (changed bo
 		next.policy = clusterPolicy()
 	}
 	next.override(settings)
-	j.policy.Store(next)
+	j.known.policy.Store(next)
 	return true
 }
 
@@ -74,7 +85,7 @@ func (j *Judge) SetUplinks(indices []int, names ...string) (changed bool) {
 			next.indices[int32(i)] = true //nolint:gosec // the kernel's int
 		}
 	}
-	last := j.uplinks.Swap(next)
+	last := j.known.uplinks.Swap(next)
 	return !maps.Equal(last.indices, next.indices) || !slices.Equal(last.names, next.names)
 }
 
@@ -98,7 +109,10 @@ func (u *uplinks) now(t hostwatch.Tables) map[int32]bool {
 // call methods of the Judge or of its routes.
 func (j *Judge) read(f func(judgment)) {
 	j.routes.Read(func(t hostwatch.Tables) {
-		f(newJudgment(t, j.policy.Load().policy, j.uplinks.Load().now(t)))
+		if j.choose != nil {
+			t = j.choose(t)
+		}
+		f(newJudgment(t, j.known.policy.Load().policy, j.known.uplinks.Load().now(t)))
 	})
 }
 
@@ -107,7 +121,7 @@ func (j *Judge) read(f func(judgment)) {
 func (j *Judge) Entry(p netip.Prefix) (e rules.Entry, ok bool) {
 	j.read(func(v judgment) {
 		var d hostwatch.Decision
-		if d, ok = v.tables.Decide(p); ok && d.Prefix == p {
+		if d, ok = v.tables.Decide(p); ok && d.At == p {
 			e = v.entry(d)
 		} else {
 			ok = false

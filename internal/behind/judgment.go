@@ -49,7 +49,7 @@ func (v judgment) bottom(index int32) int32 {
 func (v judgment) entry(d hostwatch.Decision) rules.Entry {
 	paths := v.taken(d.Paths)
 	counts := d.Prefix.Bits() > 0 // a default route is evidence for nothing
-	e := rules.Entry{Prefix: d.Prefix, Behind: counts, Forwarded: counts, Neighbor: counts, Device: paths[0].Index}
+	e := rules.Entry{Prefix: d.At, Behind: counts, Forwarded: counts, Neighbor: counts, Device: paths[0].Index}
 	for _, p := range paths {
 		forwarded, why := v.judge(p)
 		e.Behind = e.Behind && why == ""

@@ -52,7 +52,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	}
 	r := table.Rules()[verdict.Rule]
 	e.Rule = d.rule(int(verdict.Rule), r, states)
-	e.Entry = d.entry(target, r)
+	e.Entry = d.entry(f.Config.Interface, target, r)
 	e.Cluster = d.cluster.Explain(target, r.Method)
 	for _, c := range f.Conflicts {
 		if c.Address == target {
@@ -108,16 +108,19 @@ func undefended(v rules.Verdict, r rules.Rule) string {
 
 // entry returns the evidence for a target, nil where the rule asks for none that
 // comes from the kernel or a probe.
-func (d *daemon) entry(target netip.Addr, r rules.Rule) *status.Entry {
+func (d *daemon) entry(uplink string, target netip.Addr, r rules.Rule) *status.Entry {
 	for _, source := range []rules.Source{rules.Probed, rules.Kernel} {
 		if !r.Method.Asks(source) {
 			continue
 		}
 		known, ok := d.store.Entry(source, target)
+		if source == rules.Kernel {
+			known, ok = d.store.Route(uplink, &r, target)
+		}
 		if source == rules.Probed && !ok {
 			continue
 		}
-		e := &status.Entry{Source: source.String(), Explanation: d.judge.Explain(target)}
+		e := &status.Entry{Source: source.String(), Explanation: d.judge.From(uplink, r.Table).Explain(target)}
 		if ok {
 			e.Prefix, e.Since = known.Prefix.String(), &known.Since
 			e.Device = d.routes.Name(known.Device)

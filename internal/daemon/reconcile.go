@@ -12,6 +12,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // reconciler brings uplinks, rules and settings into line with the configuration,
@@ -23,8 +24,11 @@ type reconciler struct {
 	wake chan struct{} // has room for one
 
 	config atomic.Pointer[config.Config] // in force; nil before the first
-	hops   map[string]hops               // as the uplinks were told last; its goroutine's
-	states map[int]string                // of rules, as they were logged last; its goroutine's
+	// Those of its goroutine: the next hops that the uplinks were told last, and the
+	// states of rules and the policy rules that were logged last.
+	hops   map[string]hops
+	states map[int]string
+	policy []string
 
 	complete atomic.Bool // the uplinks have taken the first configuration over
 }
@@ -91,7 +95,8 @@ func (r *reconciler) reconcile(renew bool) error {
 		names[i] = c.Interface
 	}
 	d.evidence.SetPolicy(cfg.Kubernetes != nil, cfg.Devices)
-	d.evidence.SetUplinks(r.indices(names), names...)
+	d.evidence.SetUplinks(r.indices(names), names, r.origins(names), rules.TablesOf(cfg.Rules))
+	r.logPolicy()
 	if renew || !slices.Equal(names, r.names()) {
 		d.uplinks.Configure(configs)
 	}
@@ -136,6 +141,35 @@ func (r *reconciler) indices(names []string) []int {
 	}
 	slices.Sort(indices)
 	return slices.Compact(indices)
+}
+
+// origins returns the uplinks with the indices of the devices that they follow.
+func (r *reconciler) origins(names []string) map[string]int {
+	origins := make(map[string]int, len(names))
+	for _, name := range names {
+		origins[name] = int(r.d.routes.Index(name))
+	}
+	for _, f := range r.d.uplinks.Facts() {
+		name := f.Config.Interface
+		if index, ok := origins[name]; ok && f.Link.Index != 0 && r.d.routes.Has(int32(f.Link.Index)) { //nolint:gosec // the kernel's int
+			if index == 0 {
+				origins[name] = f.Link.Index
+			}
+		}
+	}
+	return origins
+}
+
+// logPolicy logs the kernel's policy rules that are not followed, each once while it
+// is there.
+func (r *reconciler) logPolicy() {
+	now := r.d.routes.Policy()
+	for _, rule := range now {
+		if !slices.Contains(r.policy, rule) {
+			r.d.log.Info("a policy rule of the kernel is not followed: it selects by more than where packets arrive and where they go", "rule", rule)
+		}
+	}
+	r.policy = now
 }
 
 // tellHops tells the uplinks to read who the routes through them lead to and what is

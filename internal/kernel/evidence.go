@@ -21,8 +21,11 @@ import (
 type Judge interface {
 	SetPolicy(node bool, settings []rules.DeviceSetting) (changed bool)
 	SetUplinks(indices []int, names ...string) (changed bool)
-	Entry(netip.Prefix) (rules.Entry, bool)
-	All() iter.Seq[rules.Entry]
+	SetOrigins(uplinks map[string]int, tables []uint32) (changed bool)
+	Domains() (d rules.Domains, version uint64)
+	Version() uint64
+	EntryIn(rules.Domain, netip.Prefix) (rules.Entry, bool)
+	AllIn(rules.Domain) iter.Seq[rules.Entry]
 }
 
 // Evidence feeds the store with what the kernel's routes say. Its methods may be
@@ -35,6 +38,9 @@ type Evidence struct {
 	// What is read from the judge last is published last. Both are work in
 	// memory: nothing waits under the lock.
 	mu sync.Mutex
+	// domains and version are what was published last.
+	domains rules.Domains
+	version uint64
 }
 
 // New returns the evidence of a judge's routes, and publishes it. appeared hears
@@ -57,11 +63,14 @@ func (e *Evidence) SetPolicy(node bool, settings []rules.DeviceSetting) {
 }
 
 // SetUplinks tells which devices are uplinks, by index, and by names that devices
-// may take later: what is routed to these is not behind us.
-func (e *Evidence) SetUplinks(indices []int, names ...string) {
+// may take later: what is routed to these is not behind us. origins are the uplinks
+// whose packets count, with the indices of their devices, and tables those that rules
+// name.
+func (e *Evidence) SetUplinks(indices []int, names []string, origins map[string]int, tables []uint32) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.judge.SetUplinks(indices, names...) {
+	uplinks := e.judge.SetUplinks(indices, names...)
+	if e.judge.SetOrigins(origins, tables) || uplinks {
 		e.replace()
 	}
 }
@@ -76,23 +85,30 @@ func (e *Evidence) RoutesChanged(prefixes []netip.Prefix, all bool) {
 		go debug.FreeOSMemory() // the reading took as much memory again
 		return
 	}
+	if e.judge.Version() != e.version { // and all comes soon
+		e.replace()
+		return
+	}
 	now := time.Now()
 	changes := make([]rules.EntryChange, len(prefixes))
-	var appeared []netip.Addr
-	for i, p := range prefixes {
-		entry, ok := e.judge.Entry(p)
-		entry.Prefix, entry.Since = p, now
-		changes[i] = rules.EntryChange{Entry: entry, Gone: !ok}
-		if ok && entry.Behind && p.IsSingleIP() {
-			appeared = append(appeared, p.Addr())
+	for d := range rules.Domain(max(e.domains.Count, 1)) {
+		var appeared []netip.Addr
+		for i, p := range prefixes {
+			entry, ok := e.judge.EntryIn(d, p)
+			entry.Prefix, entry.Since = p, now
+			changes[i] = rules.EntryChange{Entry: entry, Gone: !ok}
+			if ok && entry.Behind && p.IsSingleIP() {
+				appeared = append(appeared, p.Addr())
+			}
 		}
+		e.appeared(appeared)
+		e.store.UpdateRoutes(d, changes)
 	}
-	e.appeared(appeared)
-	e.store.Update(rules.Kernel, changes)
 }
 
 // replace publishes all entries anew. A device may have another name, too.
 func (e *Evidence) replace() {
-	e.store.Replace(rules.Kernel, e.judge.All())
+	e.domains, e.version = e.judge.Domains()
+	e.store.ReplaceRoutes(e.domains, e.judge.AllIn)
 	e.store.DevicesChanged()
 }

@@ -26,16 +26,22 @@ func (j *judge) SetUplinks(indices []int, _ ...string) bool {
 	return changed
 }
 
-func (j *judge) Entry(p netip.Prefix) (rules.Entry, bool) {
+func (j *judge) SetOrigins(map[string]int, []uint32) bool { return false }
+
+func (j *judge) Domains() (rules.Domains, uint64) { return rules.Domains{}, 0 }
+
+func (j *judge) Version() uint64 { return 0 }
+
+func (j *judge) EntryIn(_ rules.Domain, p netip.Prefix) (rules.Entry, bool) {
 	e, ok := j.entries[p]
 	e.Behind = e.Behind && !slices.Contains(j.uplinks, int(e.Device))
 	return e, ok
 }
 
-func (j *judge) All() iter.Seq[rules.Entry] {
+func (j *judge) AllIn(rules.Domain) iter.Seq[rules.Entry] {
 	return func(yield func(rules.Entry) bool) {
 		for p := range j.entries {
-			if e, _ := j.Entry(p); !yield(e) {
+			if e, _ := j.EntryIn(0, p); !yield(e) {
 				return
 			}
 		}
@@ -63,7 +69,7 @@ func TestEvidence(t *testing.T) {
 		}
 	}
 	answers("what was there at the start", true)
-	e.SetUplinks([]int{3})
+	e.SetUplinks([]int{3}, nil, nil, nil)
 	answers("its device is an uplink", false)
 	j.entries[pod] = entry(pod, 7)
 	e.RoutesChanged([]netip.Prefix{pod}, false)

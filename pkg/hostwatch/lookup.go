@@ -13,8 +13,10 @@ import (
 // Origin is where a lookup starts: with a packet that arrives on a device, or with
 // one table.
 type Origin struct {
-	// Device is the name of the device that packets arrive on.
+	// Device is the name of the device that packets arrive on, and Index its index
+	// where that is known: after a renaming it is found by that.
 	Device string
+	Index  int32
 	// Table is the number of a table that is asked alone, without any policy rule; 0
 	// for what the policy rules say of packets from Device.
 	Table uint32
@@ -83,12 +85,17 @@ type arrival struct {
 }
 
 // arrival returns what rules may select by of packets from a device.
-func (r *Routes) arrival(device string) arrival {
-	d := r.devices[r.names[device]]
+func (r *Routes) arrival(o Origin) arrival {
+	d, ok := r.devices[o.Index]
+	if !ok {
+		if d, ok = r.devices[r.names[o.Device]]; !ok { // a rule for it is there before it
+			return arrival{device: o.Device}
+		}
+	}
 	if master := r.devices[d.Master]; d.Master != 0 && master.VRF != 0 {
 		return arrival{master.Name, master.VRF}
 	}
-	return arrival{device: device}
+	return arrival{device: d.Name}
 }
 
 // match is whether a rule applies to packets.
@@ -132,7 +139,7 @@ func (r *Routes) lookup(o Origin) (l Lookup, unsure []string) {
 	if o.Table != 0 {
 		return Lookup{{id: o.Table, suppress: -1, group: -1, table: r.peek(o.Table)}}, nil
 	}
-	a := r.arrival(o.Device)
+	a := r.arrival(o)
 	jumps := make(map[int]uint32) // by step
 	first := make([]int, 0, len(r.policy))
 	for i := range r.policy {

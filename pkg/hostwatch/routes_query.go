@@ -46,7 +46,7 @@ func (r *Routes) defaultsThrough(index int32) []Path {
 	through := func(paths []Path) []Path {
 		return slices.DeleteFunc(paths, func(p Path) bool { return p.Index != index })
 	}
-	l, _ := r.lookup(Origin{Device: r.devices[index].Name})
+	l, _ := r.lookup(Origin{Index: index})
 	for i := range l {
 		if l[i].table != nil {
 			if paths := through(r.defaultOf(l[i].id)); len(paths) > 0 {

@@ -23,14 +23,17 @@ type builder struct {
 	onLink []netip.Prefix         // of the uplink
 	view   *View                  // the latest one
 
+	domain  Domain   // of the uplink
+	domains []Domain // of its rules, each once
+
 	methods [methodEnd]method
 	sources [sourceCount]source
 }
 
 // newBuilder selects the rules that hold on an uplink. Two rules with the same
 // prefix are an error, because neither is more specific.
-func newBuilder(uplink string, rules []Rule) (*builder, error) {
-	b := &builder{uplink: uplink, methods: methods(), sources: sources()}
+func newBuilder(uplink string, rules []Rule, domains Domains) (*builder, error) {
+	b := &builder{uplink: uplink, methods: methods(), sources: sources(), domain: domains.Uplinks[uplink]}
 	var hears []netip.Prefix
 	for i, r := range rules {
 		if !r.Covers(uplink) {
@@ -40,6 +43,9 @@ func newBuilder(uplink string, rules []Rule) (*builder, error) {
 			return nil, fmt.Errorf("compile rule %d (%s): rule %d has the same prefix", i, r, other)
 		}
 		b.rules.Insert(r.Prefix, int32(i))
+		if d := domains.of(b.domain, &r); !slices.Contains(b.domains, d) {
+			b.domains = append(b.domains, d)
+		}
 		if r.Method != Deny {
 			hears = append(hears, r.Prefix)
 		}
@@ -76,6 +82,14 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 	}
 	for other := range s.entries {
 		if other := Source(other); other == source || b.sources[other].alone {
+			continue
+		}
+		if Source(other) == Kernel {
+			for _, d := range b.domains {
+				for a := range s.routes(d).Subnets(p) {
+					into = append(into, a)
+				}
+			}
 			continue
 		}
 		for a := range s.entries[other].Subnets(p) {
@@ -156,7 +170,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	}
 	r := &s.rules[i]
 	m := &b.methods[r.Method]
-	q := question{store: s, rule: r, method: m, prefix: p, ignoresDAD: b.ignoresDAD(r)}
+	q := question{store: s, rule: r, method: m, prefix: p, routes: s.routes(s.domains.of(b.domain, r)), ignoresDAD: b.ignoresDAD(r)}
 	f := m.decide(q)
 	v := Verdict{
 		Rule: i, Delay: r.Delay,
@@ -195,14 +209,19 @@ func (s *Store) askedOn(r *Rule, routed, device int32) bool {
 // all returns every prefix that may need a line in the view.
 func (b *builder) all(s *Store) []netip.Prefix {
 	var ps []netip.Prefix
-	for r, i := range b.rules.All() {
-		ps = append(ps, r)
-		sources := s.rules[i].Method.Sources()
-		if s.rules[i].Method == Static { // see [everything]
+	for prefix, i := range b.rules.All() {
+		ps = append(ps, prefix)
+		r := &s.rules[i]
+		sources := r.Method.Sources()
+		if r.Method == Static { // see [everything]
 			sources = []Source{Kernel}
 		}
 		for _, src := range sources {
-			for p := range s.entries[src].Subnets(r) {
+			entries := &s.entries[src]
+			if src == Kernel {
+				entries = s.routes(s.domains.of(b.domain, r))
+			}
+			for p := range entries.Subnets(prefix) {
 				ps = append(ps, p)
 			}
 		}

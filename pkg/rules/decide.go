@@ -2,7 +2,11 @@
 
 package rules
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"github.com/gaissmai/bart"
+)
 
 // question is what a method decides: what holds by a rule for the addresses of
 // a prefix inside of it.
@@ -11,6 +15,7 @@ type question struct {
 	rule   *Rule
 	method *method
 	prefix netip.Prefix
+	routes *bart.Table[fact] // the entries of the kernel that count
 	// ignoresDAD is true where duplicate address detection is left unanswered for
 	// addresses without evidence of their own.
 	ignoresDAD bool
@@ -49,7 +54,7 @@ type decision func(question) finding
 func everything(q question) finding {
 	f := finding{answer: true}
 	if q.ignoresDAD && q.rule.DAD == DADAuto && q.prefix.IsSingleIP() {
-		e, ok := q.store.entries[Kernel].Get(q.prefix)
+		e, ok := q.routes.Get(q.prefix)
 		f.line = ok && e.behind
 		f.part = f.line
 	}
@@ -182,6 +187,6 @@ func local(q question) finding {
 // route returns the kernel's most specific route for the prefix, and false where
 // there is none that counts for the rule.
 func (q question) route() (at netip.Prefix, e fact, ok bool) {
-	at, e, ok = q.store.entries[Kernel].LookupPrefixLPM(q.prefix)
+	at, e, ok = q.routes.LookupPrefixLPM(q.prefix)
 	return at, e, ok && (!q.rule.Specific || at.Bits() > q.rule.Prefix.Bits())
 }

@@ -59,7 +59,7 @@ func (s *Store) SetOnLink(uplink string, prefixes []netip.Prefix) {
 func (s *Store) builder(uplink string) *builder {
 	b := s.builders[uplink]
 	if b == nil {
-		b, _ = newBuilder(uplink, s.rules) // SetRules has checked them
+		b, _ = newBuilder(uplink, s.rules, s.domains) // SetRules has checked them
 		b.view = s.builders[""].view
 		s.builders[uplink] = b
 	}

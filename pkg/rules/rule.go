@@ -52,6 +52,10 @@ type Rule struct {
 	// IgnoreOwn does not take it for evidence that the host itself has an address
 	// ([Entry.Host]).
 	IgnoreOwn bool
+	// Table is the number of the kernel's routing table that a Route or Probe rule
+	// asks, without the policy rules; 0 means those that the kernel asks for packets
+	// from the uplink.
+	Table uint32
 	// Specific ignores routes of the kernel that are not longer than Prefix. It is
 	// for discovered rules, whose prefix is on-link at the uplink: a second
 	// interface may have the same on-link route, which does not tell where a single
@@ -89,6 +93,9 @@ func (r Rule) Validate() error {
 	}
 	if r.IgnoreOwn && r.Method != Probe && r.Method != Route {
 		errs = append(errs, fmt.Errorf("own_addresses goes with the methods %s and %s only", Route, Probe))
+	}
+	if r.Table != 0 && r.Method != Probe && r.Method != Route {
+		errs = append(errs, fmt.Errorf("table goes with the methods %s and %s only", Route, Probe))
 	}
 	if r.Autowire && len(r.Devices) == 0 {
 		errs = append(errs, errors.New("autowire goes with devices only: elsewhere the kernel has a route already"))

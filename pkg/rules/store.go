@@ -55,6 +55,12 @@ type Store struct {
 	onLink    map[string][]netip.Prefix // by uplink, see SetOnLink
 	interned  map[Verdict]*Verdict
 	resolve   func(device string) int32
+
+	// domains are those of the source Kernel, and domainEntries the entries of all but
+	// domain 0, which are in entries.
+	domains       Domains
+	domainEntries []*bart.Table[fact]
+	noEntries     bart.Table[fact] // stays empty
 }
 
 // ResolveDevices sets the function that finds the index of a device by its name, 0
@@ -83,11 +89,18 @@ func (s *Store) Follow(f func(Change)) {
 func (s *Store) SetRules(rules []Rule) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	builders := map[string]*builder{"": nil}
 	for i, r := range rules {
 		if err := r.Validate(); err != nil {
 			return fmt.Errorf("compile rule %d (%s): %w", i, r, err)
 		}
+	}
+	return s.rebuild(rules)
+}
+
+// rebuild makes all builders anew, for rules or domains that have changed.
+func (s *Store) rebuild(rules []Rule) error {
+	builders := map[string]*builder{"": nil}
+	for _, r := range rules {
 		for _, name := range r.Uplinks {
 			builders[name] = nil
 		}
@@ -98,8 +111,11 @@ func (s *Store) SetRules(rules []Rule) error {
 	for name := range s.onLink {
 		builders[name] = nil
 	}
+	for name := range s.domains.Uplinks {
+		builders[name] = nil
+	}
 	for name := range builders {
-		b, err := newBuilder(name, rules)
+		b, err := newBuilder(name, rules, s.domains)
 		if err != nil {
 			return err
 		}
@@ -131,8 +147,16 @@ func (s *Store) Update(source Source, changes []EntryChange) {
 }
 
 func (s *Store) update(source Source, changes []EntryChange) {
-	entries := &s.entries[source]
-	var changed []netip.Prefix
+	if changed := s.write(&s.entries[source], changes); len(changed) > 0 {
+		s.refresh(source, 0, changed)
+	}
+}
+
+// write applies changes to entries, and returns the prefixes of those that differ.
+func (s *Store) write(entries *bart.Table[fact], changes []EntryChange) (changed []netip.Prefix) {
+	if entries == &s.noEntries {
+		return nil
+	}
 	for _, c := range changes {
 		old, known := entries.Get(c.Prefix)
 		now := s.fact(c.Entry)
@@ -146,33 +170,44 @@ func (s *Store) update(source Source, changes []EntryChange) {
 		}
 		changed = append(changed, c.Prefix)
 	}
-	if len(changed) > 0 {
-		s.refresh(source, changed)
-	}
+	return changed
 }
 
 // Replace makes entries the only ones that a source has. It reads the sequence
 // before it takes the store's mutex.
 func (s *Store) Replace(source Source, entries iter.Seq[Entry]) {
-	var (
-		present bart.Lite
-		changes []EntryChange
-	)
-	now := time.Now()
-	for e := range entries {
-		if present.Insert(e.Prefix); e.Since.IsZero() {
-			e.Since = now // kept only if the entry is new
-		}
-		changes = append(changes, EntryChange{Entry: e})
-	}
+	r := readEntries(entries)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for p := range s.entries[source].All() {
-		if !present.Get(p) {
-			changes = append(changes, EntryChange{Entry: Entry{Prefix: p}, Gone: true})
+	s.update(source, r.against(&s.entries[source]))
+}
+
+// replacement are all entries that a source is to have.
+type replacement struct {
+	present bart.Lite
+	changes []EntryChange
+}
+
+func readEntries(entries iter.Seq[Entry]) *replacement {
+	r := new(replacement)
+	now := time.Now()
+	for e := range entries {
+		if r.present.Insert(e.Prefix); e.Since.IsZero() {
+			e.Since = now // kept only if the entry is new
+		}
+		r.changes = append(r.changes, EntryChange{Entry: e})
+	}
+	return r
+}
+
+// against returns the changes that make a source's entries these.
+func (r *replacement) against(entries *bart.Table[fact]) []EntryChange {
+	for p := range entries.All() {
+		if !r.present.Get(p) {
+			r.changes = append(r.changes, EntryChange{Entry: Entry{Prefix: p}, Gone: true})
 		}
 	}
-	s.update(source, changes)
+	return r.changes
 }
 
 // Entry returns the most specific entry of a source for an address.
@@ -219,9 +254,10 @@ func (s *Store) SetGuards(uplink string, guards map[netip.Addr]Silence) {
 	s.publish(Change{deltas: map[string][]Delta{uplink: deltas}})
 }
 
-// named reports whether a rule names an uplink, which then has a view of its own.
+// named reports whether a rule names an uplink or it has a domain, so that it has a
+// view of its own.
 func (s *Store) named(uplink string) bool {
-	return uplink == "" || slices.ContainsFunc(s.rules, func(r Rule) bool { return slices.Contains(r.Uplinks, uplink) })
+	return uplink == "" || s.domains.Uplinks[uplink] != 0 || slices.ContainsFunc(s.rules, func(r Rule) bool { return slices.Contains(r.Uplinks, uplink) })
 }
 
 func unique(ps []netip.Prefix) []netip.Prefix {
@@ -230,12 +266,16 @@ func unique(ps []netip.Prefix) []netip.Prefix {
 }
 
 // refresh decides anew for what changed entries of a source affect, and publishes.
-func (s *Store) refresh(source Source, changed []netip.Prefix) {
+// domain is that of entries of the source Kernel, and 0 otherwise.
+func (s *Store) refresh(source Source, domain Domain, changed []netip.Prefix) {
 	if s.current.Load() == nil {
 		return // SetRules will read all entries
 	}
 	c := Change{deltas: make(map[string][]Delta, len(s.builders))}
 	for name, b := range s.builders {
+		if source == Kernel && !slices.Contains(b.domains, domain) {
+			continue
+		}
 		var affected []netip.Prefix
 		for _, p := range changed {
 			affected = b.affected(s, source, p, affected)
@@ -255,6 +295,9 @@ func (s *Store) publish(c Change) {
 	}
 	for i := range t.entries {
 		t.entries[i] = s.entries[i].Size()
+	}
+	for _, more := range s.domainEntries {
+		t.entries[Kernel] += more.Size()
 	}
 	c.Before, c.After = s.current.Swap(t), t
 	s.updates.Add(1)
