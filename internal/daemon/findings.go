@@ -49,7 +49,7 @@ func (i *inspector) Findings() []inspect.Finding {
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
 			Rules:  inspect.Holding(table.Rules(), name), Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name],
-			Behind: d.judge.From(name, 0), Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
+			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
 			UnicastErrors: i.observe(f, host),
 		})...)
 	}

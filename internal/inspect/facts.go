@@ -28,8 +28,11 @@ type Uplink struct {
 	Gap        string
 	// Templates are what the templates of the configuration stand for here.
 	Templates []discover.Expansion
-	Behind    Judge
-	Routes    Routes
+	// Behind judges by the tables that count for packets from the uplink, and Table
+	// by one table that a rule names.
+	Behind Judge
+	Table  func(table uint32) Judge
+	Routes Routes
 	// Host is what the kernel has configured on the uplink.
 	Host hostwatch.UplinkState
 	// Conflicts is how many addresses of rules other stations have.
@@ -60,6 +63,14 @@ type Routes interface {
 // Holding returns those of the rules that hold on an uplink.
 func Holding(rs []rules.Rule, uplink string) []rules.Rule {
 	return slices.DeleteFunc(slices.Clone(rs), func(r rules.Rule) bool { return !r.Covers(uplink) })
+}
+
+// judge returns the Judge of the tables that a rule asks.
+func (u *Uplink) judge(r *rules.Rule) Judge {
+	if r.Table != 0 {
+		return u.Table(r.Table)
+	}
+	return u.Behind
 }
 
 // answering returns the rules that can lead to an answer.

@@ -51,10 +51,10 @@ const (
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
 // the label values of the misconfiguration metric. Of the others unicast_errors
-// is information only, and no_uplink is about the host.
+// and policy_rules are information only, and no_uplink is about the host.
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
-		reasonIngress, reasonSnooping, reasonResponder, reasonPolicy,
+		reasonIngress, reasonSnooping, reasonResponder,
 	}
 }

@@ -20,8 +20,10 @@ type StateOf func(rules.Link, *ndp.Interface, rules.SourcePolicy) (uplink.State,
 
 // system is where the facts about a host come from.
 type system interface {
-	Judge
 	Routes
+	// From returns the judge of what arrives on an uplink, or, with a table, of that
+	// table.
+	From(uplink string, table uint32) Judge
 	// Defaults returns the devices with an IPv6 default route.
 	Defaults() []discover.DefaultDevice
 	// Link returns the zero Link where no interface has the name.
@@ -30,8 +32,9 @@ type system interface {
 	Forwards(name string) bool
 	// OnLink returns the prefixes that are routed to a device without next hop.
 	OnLink(index int) []netip.Prefix
-	// SetUplinks names the devices that do not lead behind the node.
-	SetUplinks(indices []int)
+	// SetUplinks names the devices that do not lead behind the node, and tables that
+	// rules name.
+	SetUplinks(uplinks map[string]int, tables []uint32)
 	// State returns what is configured on the link.
 	State(rules.Link) hostwatch.UplinkState
 	// Open opens a packet socket on the link.
@@ -48,7 +51,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	configs := discover.Uplinks(c, defaults, nil)
 	var (
 		uplinks []discover.Uplink
-		indices []int
+		indices = make(map[string]int)
 	)
 	for _, u := range configs {
 		link, err := s.Link(u.Interface)
@@ -59,10 +62,10 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		result.Uplinks = append(result.Uplinks, UplinkInspection{Interface: u.Interface, State: state.String(), Why: why})
 		uplinks = append(uplinks, discover.Uplink{Interface: u.Interface, Link: link, Forwards: s.Forwards(u.Interface), OnLinkRoutes: s.OnLink(link.Index)})
 		if link.Index != 0 {
-			indices = append(indices, link.Index)
+			indices[u.Interface] = link.Index
 		}
 	}
-	s.SetUplinks(indices)
+	s.SetUplinks(indices, rules.TablesOf(c.Rules))
 	rs := discover.Rules(c, uplinks, nil)
 	result.Rules = len(rs)
 	result.RuleStates = RuleStates(c, uplinks)
@@ -78,7 +81,8 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		at := Uplink{
 			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: discover.OnLink(u.Link, u.OnLinkRoutes),
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
-			Templates: templates[u.Interface], Behind: s, Routes: s,
+			Templates: templates[u.Interface],
+			Behind:    s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
 		}
 		if u.Link.Index != 0 {
 			at.Host = s.State(u.Link)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
 	"net/netip"
 	"os"
 	"slices"
@@ -39,7 +40,10 @@ func (s *fakeSystem) Defaults() []discover.DefaultDevice   { return s.defaults }
 func (s *fakeSystem) Link(name string) (rules.Link, error) { return s.links[name], nil }
 func (s *fakeSystem) Forwards(string) bool                 { return !s.host }
 func (*fakeSystem) OnLink(int) []netip.Prefix              { return nil }
-func (s *fakeSystem) SetUplinks(indices []int)             { s.uplinks = indices }
+func (s *fakeSystem) From(string, uint32) Judge            { return s }
+func (s *fakeSystem) SetUplinks(uplinks map[string]int, _ []uint32) {
+	s.uplinks = slices.Sorted(maps.Values(uplinks))
+}
 func (*fakeSystem) State(rules.Link) hostwatch.UplinkState { return hostwatch.UplinkState{} }
 func (s *fakeSystem) Open(int) (packetLink, error) {
 	if s.link == nil {

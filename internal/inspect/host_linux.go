@@ -4,8 +4,10 @@ package inspect
 
 import (
 	"errors"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,11 +43,8 @@ type kernel struct {
 	judge *behind.Judge
 }
 
-// LeadsBack implements system.
-func (k kernel) LeadsBack(p netip.Prefix) bool { return k.judge.LeadsBack(p) }
-
-// LeadsBehind implements system.
-func (k kernel) LeadsBehind(p netip.Prefix) bool { return k.judge.LeadsBehind(p) }
+// From implements system.
+func (k kernel) From(uplink string, table uint32) Judge { return k.judge.From(uplink, table) }
 
 // Defaults implements system.
 func (k kernel) Defaults() []discover.DefaultDevice {
@@ -72,7 +71,10 @@ func (kernel) Forwards(name string) bool { return hostwatch.Forwards(name) }
 func (k kernel) OnLink(index int) []netip.Prefix { return k.HopsOf(index).OnLink }
 
 // SetUplinks implements system.
-func (k kernel) SetUplinks(indices []int) { k.judge.SetUplinks(indices) }
+func (k kernel) SetUplinks(uplinks map[string]int, tables []uint32) {
+	k.judge.SetUplinks(slices.Collect(maps.Values(uplinks)))
+	k.judge.SetOrigins(uplinks, tables)
+}
 
 // State implements system.
 func (kernel) State(link rules.Link) hostwatch.UplinkState {

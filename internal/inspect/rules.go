@@ -22,8 +22,8 @@ func (c *collector) rules() {
 			off = append(off, r.Prefix)
 		}
 		// A static rule may be for a tunnel, or for this node itself.
-		back := r.Method != rules.Static || c.Behind.LeadsBack(r.Prefix)
-		if !c.Discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !c.Behind.LeadsBehind(r.Prefix) {
+		back := r.Method != rules.Static || c.judge(&r).LeadsBack(r.Prefix)
+		if !c.Discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !c.judge(&r).LeadsBehind(r.Prefix) {
 			nowhere = append(nowhere, r.Prefix)
 		}
 	}

@@ -67,7 +67,10 @@ func (e *Entry) String() string {
 	s := e.Source
 	if e.Route != "" {
 		s += ": " + e.Route
-		if e.Table != 0 {
+		switch {
+		case e.Table != 0 && e.PolicyRule != "":
+			s += fmt.Sprintf(" (table %d, by the policy rule %q)", e.Table, e.PolicyRule)
+		case e.Table != 0:
 			s += fmt.Sprintf(" (table %d)", e.Table)
 		}
 	}

@@ -55,13 +55,6 @@ func marked() *netlink.Rule {
 	return r
 }
 
-// policyRule is a policy rule for what arrives on the uplink.
-func policyRule() *netlink.Rule {
-	r := netlink.NewRule()
-	r.Family, r.IifName, r.Table, r.Priority = netlink.FAMILY_V6, harness.Uplink, 100, 10
-	return r
-}
-
 // ingressFilter attaches a filter of tc that does nothing.
 func ingressFilter(t *testing.T, n *harness.Network, link netlink.Link) {
 	t.Helper()
@@ -115,11 +108,6 @@ func TestFindings(t *testing.T) {
 		},
 		{reason: "not_on_link", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:77::/120=probe"}},
 		{reason: "no_route_behind", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:1:0:e::/120=static"}},
-		{
-			reason: "policy_rules",
-			spoil:  func() { harness.Must(t, n.Node.Link.RuleAdd(policyRule())) },
-			mend:   func() { harness.Must(t, n.Node.Link.RuleDel(policyRule())) },
-		},
 		{
 			reason: "ingress_filter",
 			spoil:  func() { ingressFilter(t, n, uplink) },
