@@ -42,6 +42,9 @@ type exitError struct {
 	err  error
 }
 
+// errShown stands for an error that was written to standard error already.
+var errShown = errors.New("see above")
+
 func (e *exitError) Error() string { return e.err.Error() }
 func (e *exitError) Unwrap() error { return e.err }
 
@@ -74,6 +77,9 @@ func execute(ctx context.Context, e env) int {
 		code = exit.code
 	case errors.Is(err, daemon.ErrPrivilege):
 		code = exitPrivilege
+	}
+	if errors.Is(err, errShown) {
+		return code
 	}
 	text := "ndproxyd: " + err.Error()
 	if errors.As(err, &faults) { // each line begins with its place

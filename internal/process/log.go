@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"log/syslog"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +42,16 @@ func NewLogger(w io.Writer, format string, level slog.Level, getenv func(string)
 		return slog.New(slog.NewJSONHandler(w, options)), nil
 	}
 	return nil, fmt.Errorf("log format %q is not one of %s, %s, %s", format, LogAuto, LogText, LogJSON)
+}
+
+// NewSyslogLogger returns a logger that writes text to the host's syslog, where each line
+// gets its time and the name of the program. Without a syslog the lines are lost.
+func NewSyslogLogger(program string, level slog.Level) *slog.Logger {
+	w, err := syslog.New(syslog.LOG_DAEMON|syslog.LOG_NOTICE, program)
+	if err != nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{Level: level, ReplaceAttr: withoutTime}))
 }
 
 func withoutTime(groups []string, a slog.Attr) slog.Attr {

@@ -12,6 +12,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// NotifyReady begins the message that says that the process does its work.
+const NotifyReady = "READY=1"
+
 // Manager is the service manager that supervises the process, as systemd does.
 // The zero Manager is none.
 type Manager struct {
@@ -40,7 +43,7 @@ func NewNotifier(m Manager, log *slog.Logger) *Notifier { return &Notifier{manag
 // The summary is one line for people who ask the manager.
 func (n *Notifier) Ready(summary string) {
 	n.changed(summary)
-	n.send("READY=1\nSTATUS=" + summary)
+	n.send(NotifyReady + "\nSTATUS=" + summary)
 }
 
 // Status sends the summary if it is not the one that the manager has.
