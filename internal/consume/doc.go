@@ -19,9 +19,10 @@
 // wanted last, and tries again while that fails. Package daemon makes one Keeper.
 // Its methods may be called from any goroutine and never wait for the kernel.
 //
-// This is the only package that speaks nftables. It does so with
-// github.com/google/nftables, which brings github.com/mdlayher/netlink; links,
-// routes and neighbors are read with github.com/vishvananda/netlink, in
-// pkg/hostwatch. google/nftables is taken from its main branch, because its last
-// release, v0.3.0, ignores the flags of a table and with them the owner.
+// This is the only package that writes nftables, and package firewall reads what
+// others have written there. This one does so with github.com/google/nftables, which
+// brings github.com/mdlayher/netlink; links, routes and neighbors are read with
+// github.com/vishvananda/netlink, in pkg/hostwatch. google/nftables is taken from its
+// main branch, because its last release, v0.3.0, ignores the flags of a table and
+// with them the owner.
 package consume
