@@ -4,6 +4,7 @@ package daemon
 
 import (
 	"log/slog"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // inspector looks for findings while the daemon runs: at each load for the log,
@@ -45,15 +47,28 @@ func (i *inspector) Findings() []inspect.Finding {
 			continue
 		}
 		name, host := f.Config.Interface, hostwatch.ReadUplink(f.Link)
+		holding := inspect.Holding(table.Rules(), name)
+		way, done := inspect.ReadWay(d.judge.From(name, 0), d.routes, f.Link, holding)
 		found = append(found, inspect.Findings(inspect.Uplink{
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
-			Rules:  inspect.Holding(table.Rules(), name), Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name],
+			Rules:  holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name],
 			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
-			UnicastErrors: i.observe(f, host),
+			UnicastErrors: i.observe(f, host), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
 		})...)
+		done()
 	}
 	return found
+}
+
+// decide tells what becomes of a solicitation for an address on an uplink.
+func decide(f *uplink.Facts, table *rules.Table, a netip.Addr) ndp.Reason {
+	iface := f.Interface
+	if iface == nil {
+		iface = ndp.NewInterface(f.Link, f.Config)
+	}
+	_, reason := ndp.Decide(a, iface, table.View(f.Config.Interface))
+	return reason
 }
 
 // observe returns how many ICMPv6 errors the kernel has sent beside our answers

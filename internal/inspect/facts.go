@@ -8,6 +8,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -35,6 +36,11 @@ type Uplink struct {
 	Routes Routes
 	// Host is what the kernel has configured on the uplink.
 	Host hostwatch.UplinkState
+	// Way is what becomes of the packets that answers draw here.
+	Way Way
+	// Decide tells what becomes of a solicitation for an address, and whether that
+	// is known. It is nil where it never is.
+	Decide func(netip.Addr) (reason ndp.Reason, known bool)
 	// Conflicts is how many addresses of rules other stations have.
 	Conflicts int
 	// UnicastErrors is what [UnicastErrors.Observe] returned last.

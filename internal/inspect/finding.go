@@ -47,6 +47,11 @@ const (
 	reasonResponder  = "another_responder"
 	reasonUnicast    = "unicast_errors"
 	reasonPolicy     = "policy_rules"
+	reasonSuppress   = "neigh_suppress"
+	reasonReturn     = "no_return_route"
+	reasonFirewall   = "firewall"
+	reasonReverse    = "reverse_path"
+	reasonDocker     = "docker_direct_routing"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
@@ -55,6 +60,7 @@ const (
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
-		reasonIngress, reasonSnooping, reasonResponder,
+		reasonIngress, reasonSnooping, reasonResponder, reasonSuppress, reasonReturn, reasonFirewall,
+		reasonReverse, reasonDocker,
 	}
 }

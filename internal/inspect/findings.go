@@ -21,8 +21,11 @@ func Findings(at Uplink) []Finding {
 	c.rules()
 	c.templates()
 	c.ingress()
+	c.bridge()
 	c.stations()
 	c.policy()
+	c.outside()
+	c.dropped()
 	return c.found
 }
 
@@ -47,32 +50,38 @@ func (c *collector) add(s Severity, reason, effect, remedy, problem string) {
 
 // forwarding looks at the settings that make the node a router.
 func (c *collector) forwarding() {
+	remedy := "sysctl -w net.ipv6.conf.all.forwarding=1"
+	if c.learnsDefault() { // the kernel drops the route when it begins to forward
+		remedy = "sysctl -w net.ipv6.conf." + c.name + ".accept_ra=2 net.ipv6.conf.all.forwarding=1"
+	}
 	switch {
 	case !c.Link.IPv6: // which the state tells
 	case !c.Forwards && c.Discovered:
-		c.warn(reasonForwarding, "nothing is answered on "+c.name+" without rules of the configuration: packets for the addresses behind this node would be dropped", "sysctl -w net.ipv6.conf.all.forwarding=1",
+		c.warn(reasonForwarding, "nothing is answered on "+c.name+" without rules of the configuration: packets for the addresses behind this node would be dropped", remedy,
 			"the node does not forward IPv6 packets that arrive on %s", c.name)
 	case !c.Forwards:
-		c.warn(reasonForwarding, "packets for the addresses behind this node arrive and are dropped", "sysctl -w net.ipv6.conf.all.forwarding=1",
+		c.warn(reasonForwarding, "packets for the addresses behind this node arrive and are dropped", remedy,
 			"the node does not forward IPv6 packets that arrive on %s", c.name)
 	case !c.Link.Forwarding && c.Config.Router == rules.RouterAuto:
 		c.inform(reasonForwarding, "packets are forwarded, but advertisements say that the node is not a router (R flag)", `set "router: true" for the uplink, or sysctl -w net.ipv6.conf.`+c.name+".forwarding=1",
 			"net.ipv6.conf.%s.forwarding is 0, although the node forwards", c.name)
 	}
-	// With accept_ra 0 a program on the host handles the advertisements, not the
-	// kernel.
-	if c.Link.Forwarding && c.Routes.DefaultByRA(c.Link.Index) && c.Host.AcceptRA == "1" {
+	if c.Link.Forwarding && c.learnsDefault() {
 		c.warn(reasonAcceptRA, "the default route expires some time after the last router advertisement that was accepted", "sysctl -w net.ipv6.conf."+c.name+".accept_ra=2",
 			"the default route comes from router advertisements, which the kernel ignores while it forwards (accept_ra is 1)")
 	}
 }
 
+// learnsDefault reports whether the kernel has the default route from router
+// advertisements, and ignores these while it forwards. With accept_ra 0 a program on
+// the host handles the advertisements.
+func (c *collector) learnsDefault() bool {
+	return c.Host.AcceptRA == "1" && c.Routes.DefaultByRA(c.Link.Index)
+}
+
 // link looks at what else handles solicitations on the link.
 func (c *collector) link() {
-	if p := c.proxied(); len(p) > 0 {
-		c.warn(reasonProxy, "solicitations for these addresses get two answers, the kernel's up to a second late", "ip -6 neigh del proxy "+p[0].String()+" dev "+c.name,
-			"the kernel is a proxy for %s on %s as well", list(p), c.name)
-	}
+	c.proxied()
 	if c.Link.Master != "" {
 		c.warn(reasonPort, "no solicitation arrives", "name "+c.Link.Master+" as the uplink",
 			"%s is a port of %s, which receives its frames", c.name, c.Link.Master)
@@ -88,10 +97,6 @@ func (c *collector) ingress() {
 	if c.Host.XDP {
 		c.warn(reasonIngress, "it may take or drop solicitations before anything else receives them", "make the program pass ICMPv6 messages of the types 135 and 136",
 			"an XDP program handles the frames that arrive on %s", c.name)
-	}
-	if wide := c.wide(); c.Host.Snooping && len(wide) > 0 {
-		c.warn(reasonSnooping, "the bridge does not forward solicitations for these prefixes, because nobody has joined their multicast groups", "echo 0 > /sys/class/net/"+c.name+"/bridge/multicast_snooping, or use rules of /120 and longer",
-			"the bridge %s snoops MLD, and %s have too many addresses to join the group of each", c.name, list(wide))
 	}
 }
 

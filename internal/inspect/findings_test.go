@@ -12,6 +12,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -48,6 +49,12 @@ func good() inspect.Uplink {
 	}
 }
 
+// proxy gives the kernel a proxy entry, for an address with that fate.
+func proxy(u *inspect.Uplink, fate ndp.Reason) {
+	u.Host.Proxied, u.Host.ProxyNDP = []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::7")}, true
+	u.Decide = func(netip.Addr) (ndp.Reason, bool) { return fate, true }
+}
+
 func TestFindings(t *testing.T) {
 	t.Parallel()
 	const (
@@ -78,11 +85,27 @@ func TestFindings(t *testing.T) {
 			}, []string{warning + "accept_ra"}, []string{"eth0.accept_ra=2"},
 		},
 		{"a program accepts the advertisements", func(u *inspect.Uplink) { u.Host.AcceptRA, u.Routes = "0", routing{byRA: true} }, nil, nil},
-		{"kernel proxy", func(u *inspect.Uplink) { u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::7")} }, []string{warning + "kernel_proxy"}, []string{"del proxy 2001:db8:1:0:f::7 dev eth0"}},
-		{"kernel proxy outside of the rules", func(u *inspect.Uplink) { u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1::7")} }, nil, nil},
+		{"kernel proxy", func(u *inspect.Uplink) { proxy(u, ndp.Answered) }, []string{warning + "kernel_proxy"}, []string{"get two answers", "ip -6 neigh del proxy 2001:db8:1:0:f::7 dev eth0"}},
+		{"kernel proxy for what is asked first", func(u *inspect.Uplink) { proxy(u, ndp.Probing) }, []string{warning + "kernel_proxy"}, []string{"ip -6 neigh del proxy 2001:db8:1:0:f::7 dev eth0"}},
+		{
+			"kernel proxy for what nobody else answers for", func(u *inspect.Uplink) { proxy(u, ndp.Silent(rules.NoRoute)) },
+			[]string{info + "kernel_proxy"}, []string{"does not answer for (no_route", "keep the entry, or first route the address", "2001:db8:1:0:f::7/128 dev DEVICE", `only when "ndproxyd explain 2001:db8:1:0:f::7" says`},
+		},
+		{"kernel proxy, and only a daemon knows", func(u *inspect.Uplink) {
+			proxy(u, ndp.Answered)
+			u.Decide = func(netip.Addr) (ndp.Reason, bool) { return ndp.Silent(rules.NotLocal), false }
+		}, []string{warning + "kernel_proxy"}, []string{`if "ndproxyd explain 2001:db8:1:0:f::7" says that the address is answered for: ip -6 neigh del proxy`}},
+		{"kernel proxy that is off", func(u *inspect.Uplink) {
+			proxy(u, ndp.Answered)
+			u.Host.ProxyNDP = false
+		}, []string{info + "kernel_proxy"}, []string{"nothing has to be done"}},
+		{"kernel proxy outside of the rules", func(u *inspect.Uplink) {
+			proxy(u, ndp.Answered)
+			u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1::7")}
+		}, nil, nil},
 		{
 			"kernel proxy for what is denied", func(u *inspect.Uplink) {
-				u.Host.Proxied = []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::7")}
+				proxy(u, ndp.Silent(rules.Denied))
 				u.Rules = []rules.Rule{rule("2001:db8:1:0:f::/124", rules.Deny), rule("2001:db8:1:0:f::80/121", rules.Route)}
 			}, nil, nil,
 		},
@@ -95,7 +118,7 @@ func TestFindings(t *testing.T) {
 		},
 		{"rule off the link", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:77::/120", rules.Pods)) }, []string{warning + "not_on_link"}, []string{"in 2001:db8:77::/120"}},
 		{"unique local rule, of which no prefix is known", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("fd00::/108", rules.Services)) }, nil, nil},
-		{"nothing behind the node", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:1:0:e::/120", rules.Static)) }, []string{warning + "no_route_behind"}, []string{"2001:db8:1:0:e::/120 dev DEVICE"}},
+		{"nothing behind the node", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:1:0:e::/120", rules.Static)) }, []string{warning + "no_route_behind"}, []string{"go back to the router or are refused", "whether they do takes root to see", "ip -6 route add 2001:db8:1:0:e::/120 dev DEVICE"}},
 		{
 			"many rules with nothing behind the node", func(u *inspect.Uplink) {
 				for _, p := range []string{"a", "b", "c", "d", "e"} {
@@ -114,10 +137,6 @@ func TestFindings(t *testing.T) {
 		{"filter of tc", func(u *inspect.Uplink) { u.Host.Ingress = "filters of tc look at frames" }, []string{warning + "ingress_filter"}, []string{"filters of tc look at frames on eth0"}},
 		{"filter of tc behind an early socket", func(u *inspect.Uplink) { u.Host.Ingress, u.Config.Early = "filters of tc look at frames", true }, nil, nil},
 		{"XDP", func(u *inspect.Uplink) { u.Host.XDP, u.Config.Early = true, true }, []string{warning + "ingress_filter"}, nil},
-		{"snooping, and groups that are joined", func(u *inspect.Uplink) { u.Host.Snooping = true }, nil, nil},
-		{"snooping, and a wide rule", func(u *inspect.Uplink) {
-			u.Host.Snooping, u.Rules = true, []rules.Rule{rule("2001:db8:1:0:f::/80", rules.Route)}
-		}, []string{warning + "mld_snooping"}, []string{"2001:db8:1:0:f::/80"}},
 		{"another station", func(u *inspect.Uplink) { u.Conflicts = 1 }, []string{warning + "another_responder"}, []string{"for 1 address of"}},
 		{"other stations", func(u *inspect.Uplink) { u.Conflicts = 7 }, []string{warning + "another_responder"}, []string{"for 7 addresses of"}},
 		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = hostwatch.Unreachables{Index: 2, Sent: math.MaxUint64} }, nil, nil},

@@ -3,6 +3,7 @@
 package inspect
 
 import (
+	"iter"
 	"net/netip"
 	"strings"
 
@@ -37,6 +38,13 @@ type system interface {
 	SetUplinks(uplinks map[string]int, tables []uint32)
 	// State returns what is configured on the link.
 	State(rules.Link) hostwatch.UplinkState
+	// Way reads what becomes of packets for the rules that hold on an uplink. The
+	// caller calls the function when it has made its findings.
+	Way(link rules.Link, holding []rules.Rule) (Way, func())
+	// Entries yields what the kernel's routes say, and Device returns the index of
+	// the device with a name, 0 for none.
+	Entries() iter.Seq[rules.Entry]
+	Device(name string) int32
 	// Open opens a packet socket on the link.
 	Open(index int) (packetLink, error)
 }
@@ -69,6 +77,10 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	rs := discover.Rules(c, uplinks, nil)
 	result.Rules = len(rs)
 	result.RuleStates = RuleStates(c, uplinks)
+	store, err := evidence(rs, s)
+	if err != nil {
+		return Inspection{}, err
+	}
 	templates := make(map[string][]discover.Expansion)
 	for _, x := range discover.Expand(c, uplinks) {
 		templates[x.Interface] = append(templates[x.Interface], x)
@@ -84,10 +96,13 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 			Templates: templates[u.Interface],
 			Behind:    s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
 		}
+		done := func() {}
 		if u.Link.Index != 0 {
-			at.Host = s.State(u.Link)
+			at.Host, at.Decide = s.State(u.Link), decider(store, u.Link, configs[i])
+			at.Way, done = s.Way(u.Link, at.Rules)
 		}
 		result.Findings = append(result.Findings, Findings(at)...)
+		done()
 		found, err := findResponder(at, s.Open)
 		if err != nil {
 			return Inspection{}, err
@@ -96,6 +111,28 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	}
 	result.Findings = append(result.Findings, nothing(c, result, defaults)...)
 	return result, nil
+}
+
+// evidence returns a store of the rules with what the kernel's routes say.
+func evidence(rs []rules.Rule, s system) (*rules.Store, error) {
+	store := new(rules.Store)
+	store.ResolveDevices(s.Device)
+	if err := store.SetRules(rs); err != nil {
+		return nil, err
+	}
+	store.Replace(rules.Kernel, s.Entries())
+	return store, nil
+}
+
+// decider returns what tells the fate of solicitations on an uplink. For rules of a
+// cluster only a daemon knows it.
+func decider(store *rules.Store, link rules.Link, c rules.Uplink) func(netip.Addr) (ndp.Reason, bool) {
+	table := store.Load()
+	iface, view := ndp.NewInterface(link, c), table.View(c.Interface)
+	return func(a netip.Addr) (ndp.Reason, bool) {
+		v, reason := ndp.Decide(a, iface, view)
+		return reason, v == nil || !table.Rules()[v.Rule].Method.Clustered()
+	}
 }
 
 // nothing returns the finding of a host on which nothing would be answered for a

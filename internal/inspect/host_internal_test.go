@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"iter"
 	"maps"
 	"net/netip"
 	"os"
@@ -32,15 +33,18 @@ type fakeSystem struct {
 	uplinks  []int
 }
 
-func (*fakeSystem) LeadsBack(netip.Prefix) bool            { return true }
-func (*fakeSystem) LeadsBehind(netip.Prefix) bool          { return false }
-func (*fakeSystem) DefaultByRA(int) bool                   { return false }
-func (s *fakeSystem) Policy() []string                     { return s.policy }
-func (s *fakeSystem) Defaults() []discover.DefaultDevice   { return s.defaults }
-func (s *fakeSystem) Link(name string) (rules.Link, error) { return s.links[name], nil }
-func (s *fakeSystem) Forwards(string) bool                 { return !s.host }
-func (*fakeSystem) OnLink(int) []netip.Prefix              { return nil }
-func (s *fakeSystem) From(string, uint32) Judge            { return s }
+func (*fakeSystem) LeadsBack(netip.Prefix) bool                { return true }
+func (*fakeSystem) LeadsBehind(netip.Prefix) bool              { return false }
+func (*fakeSystem) DefaultByRA(int) bool                       { return false }
+func (s *fakeSystem) Policy() []string                         { return s.policy }
+func (s *fakeSystem) Defaults() []discover.DefaultDevice       { return s.defaults }
+func (s *fakeSystem) Link(name string) (rules.Link, error)     { return s.links[name], nil }
+func (s *fakeSystem) Forwards(string) bool                     { return !s.host }
+func (*fakeSystem) Way(rules.Link, []rules.Rule) (Way, func()) { return Way{}, func() {} }
+func (*fakeSystem) Entries() iter.Seq[rules.Entry]             { return func(func(rules.Entry) bool) {} }
+func (*fakeSystem) Device(string) int32                        { return 0 }
+func (*fakeSystem) OnLink(int) []netip.Prefix                  { return nil }
+func (s *fakeSystem) From(string, uint32) Judge                { return s }
 func (s *fakeSystem) SetUplinks(uplinks map[string]int, _ []uint32) {
 	s.uplinks = slices.Sorted(maps.Values(uplinks))
 }

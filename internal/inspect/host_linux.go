@@ -4,6 +4,7 @@ package inspect
 
 import (
 	"errors"
+	"iter"
 	"maps"
 	"net"
 	"net/netip"
@@ -75,6 +76,17 @@ func (k kernel) SetUplinks(uplinks map[string]int, tables []uint32) {
 	k.judge.SetUplinks(slices.Collect(maps.Values(uplinks)))
 	k.judge.SetOrigins(uplinks, tables)
 }
+
+// Way implements system.
+func (k kernel) Way(link rules.Link, holding []rules.Rule) (Way, func()) {
+	return ReadWay(k.judge, k.Routes, link, holding)
+}
+
+// Entries implements system.
+func (k kernel) Entries() iter.Seq[rules.Entry] { return k.judge.All() }
+
+// Device implements system.
+func (k kernel) Device(name string) int32 { return k.Index(name) }
 
 // State implements system.
 func (kernel) State(link rules.Link) hostwatch.UplinkState {

@@ -4,9 +4,6 @@ package inspect
 
 import (
 	"net/netip"
-	"slices"
-
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // rules looks for rules that no router asks for, for such that lead nowhere, and
@@ -16,25 +13,17 @@ func (c *collector) rules() {
 	if len(answering) == 0 && !c.waits() && (c.Forwards || !c.Discovered) { // else no_prefix or forwarding_off says it
 		c.warn(reasonNoRules, "nothing is answered on "+c.name, "add rules to the configuration that hold on "+c.name, "%s", c.noRules())
 	}
-	var off, nowhere []netip.Prefix
+	var off []netip.Prefix
 	for _, r := range answering {
 		if c.isOffLink(r.Prefix) {
 			off = append(off, r.Prefix)
-		}
-		// A static rule may be for a tunnel, or for this node itself.
-		back := r.Method != rules.Static || c.judge(&r).LeadsBack(r.Prefix)
-		if !c.Discovered && !r.Method.Clustered() && len(r.Devices) == 0 && back && !c.judge(&r).LeadsBehind(r.Prefix) {
-			nowhere = append(nowhere, r.Prefix)
 		}
 	}
 	if len(off) > 0 {
 		c.warn(reasonOnLink, "a router solicits only addresses that it takes to be on its link", "ask the provider which prefix is on-link, or have the prefix routed to this node instead",
 			"%s has no address and no on-link route in %s", c.name, list(off))
 	}
-	if len(nowhere) > 0 {
-		c.warn(reasonNoRoute, "static rules draw packets here that go back to the router, in a loop; other rules answer for nothing", "ip -6 route add "+nowhere[0].String()+" dev DEVICE",
-			"the kernel routes nothing of %s to a device behind this node", list(nowhere))
-	}
+	c.nowhere()
 }
 
 // noRules says why no rule can lead to an answer on the uplink.
@@ -63,25 +52,6 @@ func (c *collector) isOffLink(p netip.Prefix) bool {
 	return known
 }
 
-// proxied returns the kernel's proxy entries that rules cover.
-func (c *collector) proxied() []netip.Addr {
-	answering := c.answering()
-	return slices.DeleteFunc(slices.Clone(c.Host.Proxied), func(a netip.Addr) bool {
-		return !slices.ContainsFunc(answering, func(r rules.Rule) bool { return r.Prefix.Contains(a) })
-	})
-}
-
 // joinable is the length from which on the multicast groups of a prefix are
 // joined one by one.
 const joinable = 120
-
-// wide returns the prefixes whose multicast groups are not joined one by one.
-func (c *collector) wide() []netip.Prefix {
-	var ps []netip.Prefix
-	for _, r := range c.answering() {
-		if r.Prefix.Bits() < joinable {
-			ps = append(ps, r.Prefix)
-		}
-	}
-	return ps
-}

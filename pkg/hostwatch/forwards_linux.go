@@ -14,9 +14,11 @@ import (
 // setting "forwarding", which rules.Link has, only makes it a router or a host to
 // its neighbors.
 func Forwards(name string) bool {
-	set := func(device, setting string) bool {
-		b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", device, setting)) //nolint:gosec // a setting of an interface
-		return err == nil && strings.TrimSpace(string(b)) != "0"
-	}
-	return set("all", "forwarding") || set(filepath.Base(name), "force_forwarding")
+	return isSet("all", "forwarding") || isSet(filepath.Base(name), "force_forwarding")
+}
+
+// isSet reports whether a setting of an interface is not 0.
+func isSet(device, setting string) bool {
+	b, err := os.ReadFile(filepath.Join("/proc/sys/net/ipv6/conf", device, setting)) //nolint:gosec // a setting of an interface
+	return err == nil && strings.TrimSpace(string(b)) != "0"
 }

@@ -19,15 +19,21 @@ import (
 type UplinkState struct {
 	// AcceptRA is the setting of that name.
 	AcceptRA string
-	// Proxied are the kernel's own proxy entries on the uplink.
-	Proxied []netip.Addr
+	// Proxied are the kernel's own proxy entries on the uplink, and ProxyNDP is true
+	// where it answers for them (net.ipv6.conf.*.proxy_ndp).
+	Proxied  []netip.Addr
+	ProxyNDP bool
+	// Routers are the uplink's neighbors that say that they are routers.
+	Routers []netip.Addr
 	// Ingress names what handles frames before a packet socket gets them, ""
 	// when nothing was found.
 	Ingress string
 	// XDP is true when an XDP program is attached, which sees frames first.
 	XDP bool
-	// Snooping is true for a bridge that snoops MLD.
-	Snooping bool
+	// Snooping is the bridge that may keep multicast frames from the uplink.
+	Snooping Snooping
+	// Suppressing are the ports of the uplink's bridge that have neigh_suppress.
+	Suppressing []string
 	// Unreachables counts ICMPv6 Destination Unreachable messages.
 	Unreachables Unreachables
 }
@@ -47,15 +53,15 @@ func ReadUplink(l rules.Link) UplinkState {
 	s := UplinkState{
 		AcceptRA:     setting("/proc/sys/net/ipv6/conf", name, "accept_ra"),
 		Proxied:      proxied(l.Index),
+		ProxyNDP:     isSet("all", "proxy_ndp") || isSet(name, "proxy_ndp"),
+		Routers:      routers(l.Index),
 		Unreachables: readUnreachables(name),
 	}
 	link, err := netlink.LinkByIndex(l.Index)
 	if err != nil {
 		return s
 	}
-	if bridge, ok := link.(*netlink.Bridge); ok && bridge.MulticastSnooping != nil {
-		s.Snooping = *bridge.MulticastSnooping
-	}
+	s.Snooping, s.Suppressing = readSnooping(link), suppressing(link, s.Routers)
 	s.Ingress = ingress(link)
 	s.XDP = link.Attrs().Xdp != nil && link.Attrs().Xdp.Attached
 	return s
@@ -77,6 +83,22 @@ func proxied(index int) []netip.Addr {
 	var out []netip.Addr
 	for i := range list {
 		if a, ok := netip.AddrFromSlice(list[i].IP); ok {
+			out = append(out, a)
+		}
+	}
+	return out
+}
+
+// routers returns the neighbors on a device that advertise themselves as routers
+// (RFC 4861 §4.4, the R flag).
+func routers(index int) []netip.Addr {
+	list, err := again(func() ([]netlink.Neigh, error) { return netlink.NeighList(index, netlink.FAMILY_V6) })
+	if err != nil {
+		return nil
+	}
+	var out []netip.Addr
+	for i := range list {
+		if a, ok := netip.AddrFromSlice(list[i].IP); ok && list[i].Flags&netlink.NTF_ROUTER != 0 {
 			out = append(out, a)
 		}
 	}

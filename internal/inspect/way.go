@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"cmp"
+	"iter"
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/internal/firewall"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Way holds the facts about what the host does with packets that answers on one
+// uplink draw to it. The zero Way says nothing.
+type Way struct {
+	// Destinations are where the kernel takes packets for addresses of the rules.
+	Destinations []Destination
+	// Devices are those that lead behind the node.
+	Devices []Device
+	// Outside is where packets for addresses of the internet leave.
+	Outside hostwatch.Outside
+	// Firewall is nil where its rules cannot be read.
+	Firewall Firewall
+	// IPsec are the prefixes whose packets IPsec policies take, whoever sends them.
+	// IPsecKnown is false where the policies cannot be read.
+	IPsec      []netip.Prefix
+	IPsecKnown bool
+}
+
+// Destination is a prefix of a rule, or a part of one, that the kernel routes to a
+// device behind the node or takes itself.
+type Destination struct {
+	Prefix netip.Prefix
+	// Device is where the packets leave, zero where the host itself takes them.
+	Device firewall.Device
+	// Forwards is true where the node forwards what arrives on the device.
+	Forwards bool
+}
+
+// Device is one that leads behind the node.
+type Device struct {
+	Name string
+	// Kind is the driver's name, as "ip -d link" shows it.
+	Kind string
+	// Addresses are the device's, with the lengths of their prefixes.
+	Addresses []netip.Prefix
+}
+
+// Firewall tells what the rules of a firewall do with packets.
+type Firewall interface {
+	Fate(firewall.Packet) (firewall.Fate, error)
+	// Destinations are the prefixes and addresses that its rules name as such.
+	Destinations() []netip.Prefix
+	// Chain reports whether iptables has a chain of that name in a table.
+	Chain(table, name string) bool
+}
+
+// destinations returns where the kernel takes packets for addresses of the rules.
+func destinations(entries iter.Seq[rules.Entry], rs []rules.Rule, device func(int32) firewall.Device) []Destination {
+	var out []Destination
+	for e := range entries {
+		if !e.Behind && !e.Forwarded && (!e.Host || e.Hidden) {
+			continue
+		}
+		for _, r := range rs {
+			if r.Method == rules.Deny || !r.Prefix.Overlaps(e.Prefix) {
+				continue
+			}
+			d := Destination{Prefix: e.Prefix}
+			if r.Prefix.Bits() > e.Prefix.Bits() {
+				d.Prefix = r.Prefix
+			}
+			if !e.Host {
+				d.Device = device(e.Device)
+			}
+			out = append(out, d)
+		}
+	}
+	slices.SortFunc(out, func(a, b Destination) int {
+		return cmp.Or(cmp.Compare(a.Prefix.Bits(), b.Prefix.Bits()), a.Prefix.Addr().Compare(b.Prefix.Addr()), cmp.Compare(a.Device.Index, b.Device.Index))
+	})
+	return slices.Compact(out)
+}
+
+// reaches reports whether the kernel takes any address of a prefix behind the node,
+// or to the host itself.
+func (w Way) reaches(p netip.Prefix) bool {
+	return slices.ContainsFunc(w.Destinations, func(d Destination) bool { return d.Prefix.Overlaps(p) })
+}
+
+// taken says what takes packets for a prefix before they are routed, "" for
+// nothing. sure is false where that cannot be seen.
+func (c *collector) taken(p netip.Prefix) (by string, sure bool) {
+	if slices.ContainsFunc(c.Way.IPsec, func(q netip.Prefix) bool { return q.Overlaps(p) }) {
+		return "IPsec policies take", true
+	}
+	if c.Way.Firewall == nil {
+		return "", false
+	}
+	fate, err := c.Way.Firewall.Fate(firewall.Packet{In: c.device(), Out: c.device(), Destination: p, State: firewall.New})
+	if err != nil {
+		return "", false
+	}
+	if fate.Translated {
+		return "firewall rules translate", true
+	}
+	return "", c.Way.IPsecKnown
+}
+
+// device is the uplink as the firewall knows it.
+func (c *collector) device() firewall.Device {
+	return firewall.Device{Name: c.Link.Name, Index: c.Link.Index}
+}
+
+// back tells by which way answers to senders outside leave.
+func (c *collector) back() firewall.ReversePath {
+	o := c.Way.Outside
+	switch {
+	case !o.Known:
+		return firewall.Unknown
+	case slices.Contains(o.Devices, c.Link.Index):
+		return firewall.SameDevice
+	case len(o.Devices) > 0:
+		return firewall.OtherDevice
+	}
+	return firewall.NoRoute
+}

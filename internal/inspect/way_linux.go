@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"iter"
+	"net/netip"
+
+	"github.com/vishvananda/netlink"
+
+	"github.com/ndproxyd/ndproxyd/internal/firewall"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Evidence is what the kernel's routes say.
+type Evidence interface {
+	All() iter.Seq[rules.Entry]
+	WhyNotDevice(index int32) string
+}
+
+// ReadWay reads what the host does with packets that arrive on an uplink for
+// addresses of the rules that hold there. What takes a privilege to read, and is
+// refused, is left out. The caller calls the function that it returns when the Way
+// is no longer used.
+func ReadWay(judge Evidence, routes *hostwatch.Routes, link rules.Link, holding []rules.Rule) (Way, func()) {
+	w := Way{Outside: routes.Outside(link.Index)}
+	w.Destinations = destinations(judge.All(), holding, func(index int32) firewall.Device {
+		return firewall.Device{Name: "", Index: int(index)}
+	})
+	forwards := make(map[string]bool)
+	for i := range w.Destinations {
+		d := &w.Destinations[i]
+		if d.Device.Index == 0 {
+			continue
+		}
+		name := routes.Name(int32(d.Device.Index)) //nolint:gosec // the kernel's int
+		d.Device.Name = name
+		if _, ok := forwards[name]; !ok {
+			forwards[name] = hostwatch.Forwards(name)
+		}
+		d.Forwards = forwards[name]
+	}
+	w.Devices = devicesBehind(judge, link)
+	w.IPsec, w.IPsecKnown = ipsec()
+	set, err := firewall.Read()
+	if err != nil {
+		return w, func() {}
+	}
+	w.Firewall = set
+	return w, func() { _ = set.Close() }
+}
+
+// devicesBehind returns the devices that lead behind the node and are up, without
+// the ports of bridges and bonds.
+func devicesBehind(judge Evidence, uplink rules.Link) []Device {
+	links, err := netlink.LinkList()
+	if err != nil {
+		return nil
+	}
+	var out []Device
+	for _, l := range links {
+		a := l.Attrs()
+		if a.Index == uplink.Index || a.MasterIndex != 0 || l.Type() == "dummy" || judge.WhyNotDevice(int32(a.Index)) != "" { //nolint:gosec // the kernel's int
+			continue
+		}
+		d := Device{Name: a.Name, Kind: l.Type()}
+		if addrs, err := netlink.AddrList(l, netlink.FAMILY_V6); err == nil {
+			for _, addr := range addrs {
+				ip, _ := netip.AddrFromSlice(addr.IP)
+				ones, _ := addr.Mask.Size()
+				if !ip.IsLinkLocalUnicast() {
+					d.Addresses = append(d.Addresses, netip.PrefixFrom(ip, ones))
+				}
+			}
+		}
+		out = append(out, d)
+	}
+	return out
+}
+
+// ipsec returns the prefixes that policies of IPsec send through a security
+// association, whatever the source. It takes CAP_NET_ADMIN.
+func ipsec() ([]netip.Prefix, bool) {
+	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_V6)
+	if err != nil {
+		return nil, false
+	}
+	var out []netip.Prefix
+	for _, p := range policies {
+		if p.Dir != netlink.XFRM_DIR_OUT || p.Action != netlink.XFRM_POLICY_ALLOW || len(p.Tmpls) == 0 || p.Dst == nil {
+			continue
+		}
+		if p.Src != nil {
+			if ones, _ := p.Src.Mask.Size(); ones > 0 {
+				continue
+			}
+		}
+		a, ok := netip.AddrFromSlice(p.Dst.IP)
+		ones, _ := p.Dst.Mask.Size()
+		if ok && a.Is6() {
+			out = append(out, netip.PrefixFrom(a, ones))
+		}
+	}
+	return out, true
+}
