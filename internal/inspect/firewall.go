@@ -105,13 +105,17 @@ func (c *collector) loss(d Destination) (l loss, ok bool) {
 	if err != nil {
 		return loss{}, false
 	}
-	var reply firewall.Fate
+	var reply, toStranger firewall.Fate
 	if d.Device.Index != 0 {
 		if reply, err = f.Fate(out); err != nil {
 			return loss{}, false
 		}
+		out.Destination = stranger()
+		if toStranger, err = f.Fate(out); err != nil {
+			return loss{}, false
+		}
 	}
-	l.device, l.replies = d.Device, reply.Dropped
+	l.device, l.replies = d.Device, reply.Dropped || toStranger.Dropped
 	switch {
 	case fresh.Dropped && fresh.Drop.ReversePath && c.back() == firewall.NoRoute: // no_return_route says it
 		return loss{}, false
@@ -125,6 +129,11 @@ func (c *collector) loss(d Destination) (l loss, ok bool) {
 		return loss{}, false
 	}
 	return l, true
+}
+
+// stranger is an address that no rule of a firewall names: nobody has it.
+func stranger() netip.Prefix {
+	return netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 15: 1}), 128)
 }
 
 // report makes a finding of a loss.
