@@ -41,7 +41,7 @@ func (c *collector) nowhere() {
 	}
 	const problem = "the kernel routes nothing of %s to a device behind this node"
 	if len(loops) > 0 {
-		effect := "packets for these addresses are drawn here, and go back to the router or are refused"
+		effect := "packets for these addresses are drawn here, and leave by the uplink again or are refused"
 		if !sure {
 			effect += ", unless IPsec or a translation of addresses takes them: whether they do takes root to see"
 		}

@@ -62,11 +62,9 @@ type Firewall interface {
 func destinations(entries iter.Seq[rules.Entry], rs []rules.Rule, device func(int32) firewall.Device) []Destination {
 	var out []Destination
 	for e := range entries {
-		if !e.Behind && !e.Forwarded && (!e.Host || e.Hidden) {
-			continue
-		}
+		counts := e.Behind || e.Host && !e.Hidden
 		for _, r := range rs {
-			if r.Method == rules.Deny || !r.Prefix.Overlaps(e.Prefix) {
+			if r.Method == rules.Deny || !r.Prefix.Overlaps(e.Prefix) || !counts && (!e.Forwarded || len(r.Devices) == 0) {
 				continue
 			}
 			d := Destination{Prefix: e.Prefix}

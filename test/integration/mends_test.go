@@ -200,7 +200,7 @@ func TestMendsOfRoutes(t *testing.T) {
 	const pod = "2001:db8:1:0:f::5"
 	for _, m := range []mend{
 		{name: "no route", reason: "no_route_behind", silent: true, says: []string{"ip -6 route add 2001:db8:1:0:f::/80 dev br-1"}},
-		{name: "no route, static", rule: "2001:db8:1:0:f::/80=static", reason: "no_route_behind", says: []string{"go back to the router or are refused"}},
+		{name: "no route, static", rule: "2001:db8:1:0:f::/80=static", reason: "no_route_behind", says: []string{"leave by the uplink again or are refused"}},
 		{name: "no route, two devices", spoil: "ip link add br-2 type bridge; ip link set br-2 up", reason: "no_route_behind", silent: true, says: []string{"dev DEVICE, with the device"}, mend: func(remedy string) string {
 			return until(", with")(replaced("DEVICE", "br-1")(remedy))
 		}},

@@ -49,7 +49,7 @@ func pings(t *testing.T, router *lab.Namespace, target netip.Addr) bool {
 		return err
 	}))
 	defer conn.Close()
-	request := icmp.Message{Type: ipv6.ICMPTypeEchoRequest, Body: &icmp.Echo{ID: 7, Seq: 1}}
+	request := icmp.Message{Type: ipv6.ICMPTypeEchoRequest, Body: &icmp.Echo{ID: 7, Seq: 1, Data: make([]byte, 32)}}
 	b, err := request.Marshal(nil)
 	harness.Must(t, err)
 	if _, err := conn.WriteTo(b, &net.IPAddr{IP: target.AsSlice()}); err != nil {
