@@ -51,7 +51,7 @@ demo: root-is-there build
 ALONE = ^(TestGuide|TestMassDelete|TestOutage|TestOwner|TestOwnershipModes|TestReload|TestRival)$$
 COMPUTING = ^(TestIncremental|TestSeats|TestChaos)$$
 
-test: root-is-there go-is-there control-plane
+test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wireguard
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
 	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; failed=; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
@@ -98,6 +98,20 @@ $(CACHE)/runc/done:
 	@rm -rf $(CACHE)/runc && mkdir -p $(CACHE)/runc && cd $(CACHE)/runc && \
 	{ apt-get download runc libseccomp2 >/dev/null 2>&1 || { apt-get update >/dev/null && apt-get download runc libseccomp2 >/dev/null; }; } && \
 	for deb in *.deb; do dpkg -x "$$deb" .; done && rm *.deb
+	@touch $@
+
+# What docs/recipes is about, as far as it runs without a service manager, unpacked and not
+# installed: these packages, and what they need that this host has not.
+RECIPES = openvpn keepalived wireguard-tools iproute2 iputils-ping
+
+$(CACHE)/recipes/done:
+	@echo '== fetching the Debian packages $(RECIPES)'
+	@rm -rf $(CACHE)/recipes && mkdir -p $(CACHE)/recipes/debs/partial $(CACHE)/recipes/usr && cd $(CACHE)/recipes/debs && \
+	get='apt-get install -q -y --download-only --reinstall --no-install-recommends -o Dir::Cache::archives=$(CURDIR)/$(CACHE)/recipes/debs' && \
+	{ $$get $(RECIPES) >/dev/null 2>&1 || { apt-get update >/dev/null && $$get $(RECIPES) >/dev/null; }; } && \
+	for deb in *.deb; do dpkg -x "$$deb" ../root; done
+	@cd $(CACHE)/recipes && for part in bin sbin lib; do test ! -d root/$$part || { mkdir -p root/usr/$$part && cp -a root/$$part/. root/usr/$$part; }; done && \
+	for part in bin sbin lib; do test ! -d root/usr/$$part || mv root/usr/$$part usr/; done && rm -rf debs root
 	@touch $@
 
 # The programs are built from their modules, which takes some minutes once.
@@ -188,6 +202,10 @@ $(TOOLS)/prometheus $(TOOLS)/promtool &: tools/prometheus/go.sum
 
 $(TOOLS)/containerd $(TOOLS)/containerd-shim-runc-v2 $(TOOLS)/ctr &: tools/containerd/go.sum
 	@echo '== building containerd: some minutes the first time' && cd tools/containerd && $(GOTOOL) tool
+
+# WireGuard in user space: the kernel of the tests may have none.
+$(TOOLS)/wireguard: tools/wireguard/go.sum
+	@echo '== building wireguard-go' && cd tools/wireguard && $(GOTOOL) tool
 
 $(TOOLS)/man: tools/man/main.go tools/man/go.sum
 	@cd tools/man && $(GOTOOL) .

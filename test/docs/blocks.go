@@ -39,7 +39,7 @@ func Root() string {
 func Blocks(tb testing.TB) []Block {
 	tb.Helper()
 	files := []string{"README.md", "docs/quickstart-host.md", "docs/quickstart-cluster.md"}
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md"} {
 		found, err := filepath.Glob(filepath.Join(Root(), pattern))
 		if err != nil {
 			tb.Fatal(err)

@@ -5,4 +5,7 @@
 // before ndproxyd is there, "sh cluster" beside a cluster, "sh repo" in this
 // repository, "sh netfilter" where nftables is; with -end it runs last, with -check
 // before that. A block "yaml file=PATH" is what PATH has from then on.
+//
+// In docs/recipes, "sh recipe" runs on the host of the page, "sh elsewhere" at the router,
+// and for "sh product" the test stands in; a block of text behind one is what it prints.
 package docs

@@ -18,7 +18,7 @@ import (
 // TestTags wants to know of every command where it is to be run.
 func TestTags(t *testing.T) {
 	t.Parallel()
-	places := []string{"host", "host-end", "node", "cluster", "cluster-check", "cluster-end", "repo", "netfilter"}
+	places := []string{"host", "host-end", "node", "cluster", "cluster-check", "cluster-end", "repo", "netfilter", "recipe", "elsewhere", "product"}
 	for _, b := range docs.Blocks(t) {
 		if b.Language == "sh" && !slices.Contains(places, b.Tag) {
 			t.Errorf("%s: no test runs it: it is %q and not one of %v", b, b.Tag, places)
@@ -86,7 +86,7 @@ func anchor(heading string) string {
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	var files []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md"} {
 		found, _ := filepath.Glob(filepath.Join(docs.Root(), pattern))
 		files = append(files, found...)
 	}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package recipes
+
+import "testing"
+
+// bridge makes a bridge as programs do that keep a network for their guests: it has an
+// address of the guests' prefix, which the kernel makes a route of.
+func (n *network) bridge(name, address string) {
+	n.t.Helper()
+	n.node.run("ip link add name " + name + " type bridge && ip -6 address add " + address + " dev " + name + " nodad && ip link set " + name + " up")
+}
+
+// TestDocker stands in for Docker with the bridge, its addresses and a container, as Docker
+// makes them for the network of the page.
+func TestDocker(t *testing.T) {
+	t.Parallel()
+	p := &page{network: link(t)}
+	p.products = []func(){func() {
+		p.bridge("br-web", "2001:db8:1:0:d::1/80")
+		p.guest("veth1", "br-web", "2001:db8:1:0:d::2/80", "2001:db8:1:0:d::1")
+	}}
+	p.play("docker.md")
+	p.reached("2001:db8:1:0:d::2")
+}
+
+// TestPodman stands in for Podman with the bridge and a container, as netavark makes them.
+func TestPodman(t *testing.T) {
+	t.Parallel()
+	p := &page{network: link(t)}
+	p.products = []func(){func() {
+		p.bridge("podman1", "2001:db8:1:0:9::1/80")
+		p.guest("veth1", "podman1", "2001:db8:1:0:9::5/80", "2001:db8:1:0:9::1")
+	}}
+	p.play("podman.md")
+	p.reached("2001:db8:1:0:9::5")
+	p.silent("2001:db8:1:0:9::6")
+}
+
+// TestIncus stands in for Incus: a routed device is a pair of devices with a route to the
+// instance's address and the gateway fe80::1 at the host's end; a managed network is a
+// bridge.
+func TestIncus(t *testing.T) {
+	t.Parallel()
+	p := &page{network: link(t)}
+	p.products = []func(){func() {
+		p.guest("veth-c1", "", "2001:db8:1:0:e::5/128", "fe80::1")
+		p.node.run("ip -6 address add fe80::1/128 dev veth-c1 nodad && ip -6 route add 2001:db8:1:0:e::5 dev veth-c1")
+	}, func() {
+		p.bridge("web", "2001:db8:1:0:f::1/80")
+		p.guest("veth2", "web", "2001:db8:1:0:f::7/80", "2001:db8:1:0:f::1")
+	}}
+	p.play("incus.md")
+	p.reached("2001:db8:1:0:e::5")
+	p.reached("2001:db8:1:0:f::7")
+	p.silent("2001:db8:1:0:e::6")
+	p.silent("2001:db8:1:0:f::6")
+}
