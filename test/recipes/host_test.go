@@ -39,11 +39,9 @@ mount --rbind /proc proc
 mount -t sysfs sysfs sys
 mount -t tmpfs tmpfs run
 mount -t tmpfs tmpfs tmp
-for program in "$ndproxyd" "$wireguard"; do
-	name=${program##*/}
-	touch "usr/local/bin/${name%-race}"
-	mount --bind "$program" "usr/local/bin/${name%-race}"
-done
+touch usr/local/bin/ndproxyd usr/local/bin/wireguard-go
+mount --bind "$ndproxyd" usr/local/bin/ndproxyd
+mount --bind "$wireguard" usr/local/bin/wireguard-go
 rm -rf etc/ndproxyd
 mkdir -p etc/ndproxyd
 exec chroot . sh -c 'echo ready; exec sleep infinity'`

@@ -16,8 +16,8 @@ func TestProxmox(t *testing.T) {
 	n.node = n.connect(conformance.NodeMAC, conformance.NodeAddr.String()+"/128")
 	p := &page{network: n}
 	p.products = []func(){func() {
-		p.bridge("vmbr0", "2001:db8:1::3/64")
-		p.guest("tap1", "vmbr0", "2001:db8:1::64/64", "2001:db8:1::3")
+		p.bridge("vmbr0", "2001:db8:1::2/64")
+		p.guest("tap1", "vmbr0", "2001:db8:1::64/64", "2001:db8:1::2")
 	}}
 	p.play("proxmox.md")
 	p.reached("2001:db8:1::64")

@@ -18,7 +18,7 @@ import (
 const uplink = "eth0"
 
 // network is the link that the pages have: a router with the link-local address fe80::1,
-// the host with 2001:db8:1::2, and a host elsewhere, beyond the router.
+// the host with 2001:db8:1::1, and a host elsewhere, beyond the router.
 type network struct {
 	t               *testing.T
 	router          *lab.Namespace
