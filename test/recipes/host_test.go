@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
@@ -108,10 +109,11 @@ func (h *host) run(commands string) string {
 	return out
 }
 
-// start starts a program that goes on until the test ends, and returns where it logs to.
-func (h *host) start(args ...string) (log string) {
+// start starts a program that goes on until the test ends or stop is called, which asks it
+// to end.
+func (h *host) start(args ...string) (stop func()) {
 	h.t.Helper()
-	log = filepath.Join(h.t.TempDir(), "log")
+	log := filepath.Join(h.t.TempDir(), "log")
 	out, err := os.Create(log)
 	harness.Must(h.t, err)
 	defer out.Close()
@@ -125,7 +127,7 @@ func (h *host) start(args ...string) (log string) {
 			h.t.Logf("%s:\n%s", args[0], b)
 		}
 	})
-	return log
+	return func() { _ = p.Signal(syscall.SIGTERM) }
 }
 
 // daemon starts ndproxyd with the configuration that the host has.

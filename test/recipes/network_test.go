@@ -57,6 +57,14 @@ func (n *network) beyond(h *lab.Namespace, port, address string) {
 	harness.Must(n.t, h.Route("::/0", ours, "eth0"))
 }
 
+// client makes the host of somebody who uses the server's tunnel from elsewhere.
+func (n *network) client() *host {
+	n.t.Helper()
+	c := newHost(n.t, harness.Namespace(n.t))
+	n.beyond(c.Namespace, "client", "2001:db8:3::2")
+	return c
+}
+
 // connect makes a station of the link that forwards.
 func (n *network) connect(mac conformance.MAC, addresses ...string) *host {
 	n.t.Helper()

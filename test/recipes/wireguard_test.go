@@ -5,17 +5,7 @@ package recipes
 import (
 	"strings"
 	"testing"
-
-	"github.com/ndproxyd/ndproxyd/test/harness"
 )
-
-// client makes the host of somebody who uses the server's tunnel from elsewhere.
-func (n *network) client() *host {
-	n.t.Helper()
-	c := newHost(n.t, harness.Namespace(n.t))
-	n.beyond(c.Namespace, "client", "2001:db8:3::2")
-	return c
-}
 
 // keys makes a pair of keys.
 func keys(h *host) (private, public string) {
