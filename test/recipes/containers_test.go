@@ -11,14 +11,39 @@ func (n *network) bridge(name, address string) {
 	n.node.run("ip link add name " + name + " type bridge && ip -6 address add " + address + " dev " + name + " nodad && ip link set " + name + " up")
 }
 
-// TestDocker stands in for Docker with the bridge, its addresses and a container, as Docker
-// makes them for the network of the page.
+// docker are the rules that Docker 28 has for the network of the page and its container.
+const docker = `*filter
+:FORWARD DROP
+:DOCKER -
+:DOCKER-BRIDGE -
+:DOCKER-CT -
+:DOCKER-FORWARD -
+:DOCKER-INTERNAL -
+:DOCKER-USER -
+-A FORWARD -j DOCKER-USER
+-A FORWARD -j DOCKER-FORWARD
+-A DOCKER ! -i br-web -o br-web -p ipv6-icmp -j ACCEPT
+-A DOCKER -d 2001:db8:1:0:d::2/128 ! -i br-web -o br-web -p tcp -m tcp --dport 80 -j ACCEPT
+-A DOCKER ! -i br-web -o br-web -j DROP
+-A DOCKER-BRIDGE -o br-web -j DOCKER
+-A DOCKER-CT -o br-web -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A DOCKER-FORWARD -j DOCKER-CT
+-A DOCKER-FORWARD -j DOCKER-INTERNAL
+-A DOCKER-FORWARD -j DOCKER-BRIDGE
+-A DOCKER-FORWARD -i br-web -j ACCEPT
+COMMIT
+`
+
+// TestDocker stands in for Docker with the bridge, its addresses, a container and the rules
+// of ip6tables, as Docker makes them for the network of the page.
 func TestDocker(t *testing.T) {
 	t.Parallel()
 	p := &page{network: link(t)}
 	p.products = []func(){func() {
 		p.bridge("br-web", "2001:db8:1:0:d::1/80")
 		p.guest("veth1", "br-web", "2001:db8:1:0:d::2/80", "2001:db8:1:0:d::1")
+		p.node.write("/root/docker", docker)
+		p.node.run("ip6tables-nft-restore /root/docker")
 	}}
 	p.play("docker.md")
 	p.reached("2001:db8:1:0:d::2")

@@ -4,6 +4,7 @@ package recipes
 
 import (
 	"crypto/x509"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -42,8 +43,9 @@ connect-retry 1
 hand-window 5
 `)
 	p := &page{network: n}
+	stop := func() {}
 	p.products = []func(){func() {
-		n.node.start("openvpn", "--cd", "/etc/openvpn/server", "--config", "server.conf")
+		stop = n.node.start("openvpn", "--cd", "/etc/openvpn/server", "--config", "server.conf")
 		client.start("openvpn", "--cd", "/etc/openvpn/client", "--config", "client.conf")
 		harness.Eventually(t, "address of the client", func() bool {
 			out, _ := client.try("ip -6 address show dev tun0")
@@ -53,4 +55,6 @@ hand-window 5
 	p.play("openvpn.md")
 	p.reached("2001:db8:1:0:b::2")
 	p.reached("2001:db8:1:0:b::1")
+	stop()
+	harness.NewAsker(t, n.router, harness.RouterPort).WantSilence(netip.MustParseAddr("2001:db8:1:0:b::2"))
 }
