@@ -48,6 +48,9 @@ func (p *page) play(name string) {
 	for i, b := range p.blocks {
 		p.block(i, b)
 	}
+	if out := p.node.run("ndproxyd check"); !strings.Contains(out, ", 0 warnings") {
+		p.t.Errorf("%s: on the host of the page, check finds something: %s", name, out)
+	}
 	if len(p.products) != 0 {
 		p.t.Errorf("%s has %d fewer commands of products than the test stands in for", name, len(p.products))
 	}
