@@ -102,7 +102,7 @@ $(CACHE)/runc/done:
 
 # What docs/recipes is about, as far as it runs without a service manager, unpacked and not
 # installed: these packages, and what they need that this host has not.
-RECIPES = openvpn keepalived wireguard-tools iptables iproute2 iputils-ping
+RECIPES = openvpn keepalived radvd wireguard-tools iptables iproute2 iputils-ping
 
 $(CACHE)/recipes/done:
 	@echo '== fetching the Debian packages $(RECIPES)'

@@ -2,18 +2,45 @@
 
 package recipes
 
-import "testing"
+import (
+	"testing"
 
-// TestShared64 stands in for radvd: a station of the LAN has the address and the default
-// route that it would make of the advertisements.
+	"github.com/vishvananda/netlink"
+
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+)
+
+// TestShared64 has Debian's radvd, and a station of the LAN that makes its address and its
+// default route of what radvd advertises.
 func TestShared64(t *testing.T) {
 	t.Parallel()
 	p := &page{network: link(t)}
-	p.node.run("ip link add name br-lan type bridge && ip -6 address add fe80::2/64 dev br-lan nodad && ip link set br-lan up")
+	p.node.run("ip link add name br-lan type bridge && ip link set br-lan up")
+	station := harness.Namespace(t)
+	harness.Must(t, p.node.Veth("veth1", conformance.MAC{2, 0, 0, 2, 0, 0x31}, station, "eth0", conformance.MAC{2, 0, 0, 3, 0, 0x31}))
+	p.node.run("ip link set veth1 master br-lan")
 	p.products = []func(){func() {
-		p.guest("veth1", "br-lan", "2001:db8:1::64/128", "fe80::2")
+		p.node.start("radvd", "-n", "-C", "/etc/radvd.conf", "-m", "stderr", "-p", "/run/radvd.pid")
+		harness.Eventually(t, "address of the station", func() bool { return hasAddress(t, station, "2001:db8:1::ff:fe03:31") })
 	}}
 	p.play("shared-64.md")
-	p.reached("2001:db8:1::64")
+	p.reached("2001:db8:1::ff:fe03:31")
 	p.silent("2001:db8:1::65")
+}
+
+// hasAddress reports whether eth0 has an address.
+func hasAddress(t *testing.T, ns *lab.Namespace, address string) bool {
+	t.Helper()
+	eth0, err := ns.Link.LinkByName("eth0")
+	harness.Must(t, err)
+	list, err := ns.Link.AddrList(eth0, netlink.FAMILY_V6)
+	harness.Must(t, err)
+	for _, a := range list {
+		if a.IP.String() == address {
+			return true
+		}
+	}
+	return false
 }
