@@ -28,6 +28,13 @@ func TestShared64(t *testing.T) {
 	p.play("shared-64.md")
 	p.reached("2001:db8:1::ff:fe03:31")
 	p.silent("2001:db8:1::65")
+
+	t.Log("the provider changes the prefix")
+	harness.Must(t, p.router.Address(harness.RouterPort, "2001:db8:5::ff/64"))
+	p.node.run("ip -6 address add 2001:db8:5::1/64 dev eth0 nodad && ip -6 address del 2001:db8:1::1/64 dev eth0")
+	harness.Must(t, station.Address("eth0", "2001:db8:5::31/128"))
+	p.reached("2001:db8:5::31")
+	p.silent("2001:db8:1::ff:fe03:31")
 }
 
 // hasAddress reports whether eth0 has an address.
