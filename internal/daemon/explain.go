@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -28,7 +29,11 @@ func (d *daemon) Explain(ctx context.Context, target netip.Addr) status.Explanat
 	table, states := d.store.Load(), d.ruleStates()
 	asked, cancel := context.WithTimeout(ctx, explainWait)
 	defer cancel()
-	for _, u := range d.uplinks.All() {
+	all := d.uplinks.All()
+	if len(all) == 0 {
+		e.NoUplink, e.Entry = d.noUplink(), d.kernelEntry(target)
+	}
+	for _, u := range all {
 		x := d.explainOn(u.Facts(), table, states, target)
 		if begun, left, ok, err := u.Series(asked, target); err == nil && ok {
 			x.Announcement = &status.Announcement{Begun: begun, Left: left}
@@ -47,7 +52,8 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	verdict, reason := ndp.Decide(target, iface, table.View(f.Config.Interface))
 	e.Reason, e.Why = reason.String(), reason.Text()
 	if verdict == nil {
-		e.Waits = waits(states)
+		e.Waits, e.Entry = waits(states), d.kernelEntry(target)
+		e.Remedy = d.uncovered(target)
 		return e
 	}
 	r := table.Rules()[verdict.Rule]
@@ -104,6 +110,26 @@ func undefended(v rules.Verdict, r rules.Rule) string {
 		return "another station may take the address as its own: the rule says dad: ignore"
 	}
 	return "another station may take the address as its own: the rule covers an on-link prefix of the uplink, and nothing shows that this very address is in use behind this node (dad: defend changes that)"
+}
+
+// kernelEntry returns what the kernel's routes say of a target, whatever the rules.
+func (d *daemon) kernelEntry(target netip.Addr) *status.Entry {
+	e := &status.Entry{Source: rules.Kernel.String(), Explanation: d.judge.Explain(target)}
+	if known, ok := d.store.Entry(rules.Kernel, target); ok {
+		e.Prefix, e.Since, e.Device = known.Prefix.String(), &known.Since, d.routes.Name(known.Device)
+	}
+	return e
+}
+
+// uncovered says which rule would answer for a target that no rule covers, "" where
+// nothing leads behind this host.
+func (d *daemon) uncovered(target netip.Addr) string {
+	known, ok := d.store.Entry(rules.Kernel, target)
+	if !ok || known.Prefix.Bits() == 0 || !known.Behind && !known.Host {
+		return ""
+	}
+	r := discover.Route{Prefix: known.Prefix, Neighbor: known.Neighbor, Host: known.Host}.Rule()
+	return "if the router asks for it, because the prefix is delivered on the link: add the rule " + r.String()
 }
 
 // entry returns the evidence for a target, nil where the rule asks for none that

@@ -33,15 +33,21 @@ func newInspector(d *daemon) *inspector {
 // Findings returns what keeps answers from being of use, on all uplinks.
 func (i *inspector) Findings() []inspect.Finding {
 	d, cfg, table := i.d, i.d.reconciler.config.Load(), i.d.store.Load()
+	uplinks := d.discoverable()
 	gaps := make(map[string]string)
-	for _, g := range discover.Gaps(cfg, d.discoverable()) {
+	found := discover.Gaps(cfg, uplinks)
+	for _, g := range found {
 		gaps[g.Interface] = g.Why
 	}
+	var suggested discover.Suggestion
+	if len(found) > 0 {
+		suggested = discover.Suggest(cfg, inspect.Overview(d.routes, d.judge, uplinks))
+	}
 	templates := make(map[string][]discover.Expansion)
-	for _, x := range discover.Expand(cfg, d.discoverable()) {
+	for _, x := range discover.Expand(cfg, uplinks) {
 		templates[x.Interface] = append(templates[x.Interface], x)
 	}
-	var found []inspect.Finding
+	var all []inspect.Finding
 	for _, f := range d.uplinks.Facts() {
 		if f.Link.Index == 0 { // it is waited for, which its state tells
 			continue
@@ -49,16 +55,24 @@ func (i *inspector) Findings() []inspect.Finding {
 		name, host := f.Config.Interface, hostwatch.ReadUplink(f.Link)
 		holding := inspect.Holding(table.Rules(), name)
 		way, done := inspect.ReadWay(d.judge.From(name, 0), d.routes, f.Link, holding)
-		found = append(found, inspect.Findings(inspect.Uplink{
+		all = append(all, inspect.Findings(inspect.Uplink{
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
-			Rules:  holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name],
+			Rules:  holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name], Suggested: suggested,
 			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
 			UnicastErrors: i.observe(f, host), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
 		})...)
 		done()
 	}
-	return found
+	return all
+}
+
+// logNothing logs what is there, and which configuration would answer, where no rule
+// is in force.
+func (i *inspector) logNothing() {
+	cfg := i.d.reconciler.config.Load()
+	o := inspect.Overview(i.d.routes, i.d.judge, i.d.discoverable())
+	i.d.log.Warn("no rule is in force, so nothing is answered", "looked_for", discover.LookedFor, "seen", o.Lines(), "configuration", discover.Suggest(cfg, o).YAML())
 }
 
 // decide tells what becomes of a solicitation for an address on an uplink.
@@ -96,7 +110,11 @@ func (w *warnings) log(to *slog.Logger, found []inspect.Finding) {
 		key := [2]string{f.Interface, f.Reason}
 		now[key] = true
 		if f.Severity == inspect.Warning && !w.logged[key] {
-			to.Warn("misconfiguration: "+f.Problem, "interface", f.Interface, "reason", f.Reason, "effect", f.Effect, "remedy", f.Remedy)
+			attrs := []any{"interface", f.Interface, "reason", f.Reason, "effect", f.Effect, "remedy", f.Remedy}
+			if f.Config != "" {
+				attrs = append(attrs, "configuration", f.Config)
+			}
+			to.Warn("misconfiguration: "+f.Problem, attrs...)
 		}
 	}
 	w.logged = now

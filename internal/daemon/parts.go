@@ -155,7 +155,9 @@ func (d *daemon) defaults() []discover.DefaultDevice {
 }
 
 // noUplink says in one sentence why there is no uplink.
-func (d *daemon) noUplink() string { return discover.NoUplink(d.defaults()) }
+func (d *daemon) noUplink() string {
+	return discover.Overview{NoIPv6: hostwatch.IPv6Off(), Defaults: d.defaults()}.NoUplink()
+}
 
 // summary is one line about the uplinks, for people who ask the service manager.
 func (d *daemon) summary() string {

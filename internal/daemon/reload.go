@@ -175,6 +175,9 @@ func (r *reloader) finish(ctx context.Context) {
 	if len(names) == 0 {
 		r.d.log.Warn("waiting for an uplink", "why", r.d.noUplink())
 	}
+	if len(r.d.store.Load().Rules()) == 0 {
+		r.d.inspector.logNothing()
+	}
 	for _, fault := range r.d.reconciler.config.Load().StrayUplinks(names) {
 		r.d.log.Warn("a rule names an interface that is no uplink: it holds nowhere until that is one", "rule", fault.Error())
 	}

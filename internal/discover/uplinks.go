@@ -60,8 +60,16 @@ func Uplinks(c *config.Config, defaults []DefaultDevice, last []string) []rules.
 }
 
 // NoUplink says in one sentence, without a full stop, why no interface can be
-// taken as an uplink. The devices of defaults are those that [Uplinks] found
-// nothing among.
+// taken as an uplink.
+func (o Overview) NoUplink() string {
+	if o.NoIPv6 {
+		return "IPv6 is off on this host (net.ipv6.conf.all.disable_ipv6)"
+	}
+	return NoUplink(o.Defaults)
+}
+
+// NoUplink says the same by the default routes alone. They are those that [Uplinks]
+// found nothing among.
 func NoUplink(defaults []DefaultDevice) string {
 	var names []string
 	for _, d := range defaults {

@@ -27,6 +27,8 @@ type Uplink struct {
 	// none for the uplink, "" where there are.
 	Discovered bool
 	Gap        string
+	// Suggested answers for what no discovered rule covers.
+	Suggested discover.Suggestion
 	// Templates are what the templates of the configuration stand for here.
 	Templates []discover.Expansion
 	// Behind judges by the tables that count for packets from the uplink, and Table

@@ -29,6 +29,8 @@ type Finding struct {
 	Problem string `json:"problem"`
 	Effect  string `json:"effect"`
 	Remedy  string `json:"remedy"`
+	// Config is a configuration file that answers, "" where none is known.
+	Config string `json:"config,omitempty"`
 }
 
 // The reasons of findings.
@@ -40,6 +42,7 @@ const (
 	reasonNoUplink   = "no_uplink"
 	reasonNoRules    = "no_rules"
 	reasonNoPrefix   = "no_prefix"
+	reasonNotCovered = "not_covered"
 	reasonOnLink     = "not_on_link"
 	reasonNoRoute    = "no_route_behind"
 	reasonIngress    = "ingress_filter"
@@ -55,8 +58,9 @@ const (
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
-// the label values of the misconfiguration metric. Of the others unicast_errors
-// and policy_rules are information only, and no_uplink is about the host.
+// the label values of the misconfiguration metric. Of the others unicast_errors,
+// not_covered and policy_rules are information only, and no_uplink is about the
+// host.
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,

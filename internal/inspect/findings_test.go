@@ -117,6 +117,10 @@ func TestFindings(t *testing.T) {
 			[]string{warning + "no_rules"}, []string{"eth0 has no prefix"},
 		},
 		{"rule off the link", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:77::/120", rules.Pods)) }, []string{warning + "not_on_link"}, []string{"in 2001:db8:77::/120"}},
+		{"rule off the link for what is behind", func(u *inspect.Uplink) {
+			r := routing{behind: []netip.Prefix{prefix("2001:db8::/32")}}
+			u.Behind, u.Rules = r, append(u.Rules, rule("2001:db8:77::/120", rules.Route))
+		}, []string{info + "not_on_link"}, []string{"in 2001:db8:77::/120"}},
 		{"unique local rule, of which no prefix is known", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("fd00::/108", rules.Services)) }, nil, nil},
 		{"nothing behind the node", func(u *inspect.Uplink) { u.Rules = append(u.Rules, rule("2001:db8:1:0:e::/120", rules.Static)) }, []string{warning + "no_route_behind"}, []string{"leave by the uplink again or are refused", "whether they do takes root to see", "ip -6 route add 2001:db8:1:0:e::/120 dev DEVICE"}},
 		{

@@ -27,6 +27,8 @@ type system interface {
 	From(uplink string, table uint32) Judge
 	// Defaults returns the devices with an IPv6 default route.
 	Defaults() []discover.DefaultDevice
+	// Overview returns what discovery sees of the host, whose uplinks these are.
+	Overview([]discover.Uplink) discover.Overview
 	// Link returns the zero Link where no interface has the name.
 	Link(name string) (rules.Link, error)
 	// Forwards reports whether the node forwards what arrives on the interface.
@@ -85,6 +87,8 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	for _, x := range discover.Expand(c, uplinks) {
 		templates[x.Interface] = append(templates[x.Interface], x)
 	}
+	overview := s.Overview(uplinks)
+	suggested := discover.Suggest(c, overview)
 	gaps := make(map[string]string)
 	for _, g := range discover.Gaps(c, uplinks) {
 		gaps[g.Interface] = g.Why
@@ -93,8 +97,8 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		at := Uplink{
 			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: discover.OnLink(u.Link, u.OnLinkRoutes),
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
-			Templates: templates[u.Interface],
-			Behind:    s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
+			Suggested: suggested, Templates: templates[u.Interface],
+			Behind: s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
 		}
 		done := func() {}
 		if u.Link.Index != 0 {
@@ -109,7 +113,12 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		}
 		result.Findings = append(result.Findings, found...)
 	}
-	result.Findings = append(result.Findings, nothing(c, result, defaults)...)
+	result.Findings = append(result.Findings, nothing(c, result, overview, suggested)...)
+	left := notCovered(c, result, suggested)
+	result.Findings = append(result.Findings, left...)
+	if result.Rules == 0 || len(left) > 0 {
+		result.Seen = overview.Lines()
+	}
 	return result, nil
 }
 
@@ -137,18 +146,18 @@ func decider(store *rules.Store, link rules.Link, c rules.Uplink) func(netip.Add
 
 // nothing returns the finding of a host on which nothing would be answered for a
 // reason that no uplink has told yet.
-func nothing(c *config.Config, i Inspection, defaults []discover.DefaultDevice) []Finding {
+func nothing(c *config.Config, i Inspection, o discover.Overview, s discover.Suggestion) []Finding {
 	const effect = "nothing is answered"
 	switch {
 	case len(i.Uplinks) == 0:
 		return []Finding{{
-			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + discover.NoUplink(defaults), Effect: effect,
-			Remedy: `name the interface that faces the router, with "--interface NAME" or under "uplinks" in the configuration`,
+			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + o.NoUplink(), Effect: effect,
+			Remedy: noUplinkRemedy(o, s), Config: s.YAML(),
 		}}
 	case len(c.Rules) == 0 && !c.DiscoverRules:
 		return []Finding{{
 			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: the configuration's list is empty", Effect: effect,
-			Remedy: "add rules, or leave the list out: rules are then discovered from the on-link prefixes of the uplinks",
+			Remedy: "add rules, or leave the list out: rules are then discovered from the on-link prefixes of the uplinks", Config: s.YAML(),
 		}}
 	case i.Rules == 0 && len(i.Findings) == 0:
 		var states []string
@@ -157,7 +166,7 @@ func nothing(c *config.Config, i Inspection, defaults []discover.DefaultDevice) 
 		}
 		return []Finding{{
 			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: rules are discovered from the on-link prefixes of the uplinks, and " + strings.Join(states, ", "), Effect: effect,
-			Remedy: "correct the uplinks, or add rules to the configuration",
+			Remedy: "correct the uplinks, or add rules to the configuration", Config: s.YAML(),
 		}}
 	}
 	return nil

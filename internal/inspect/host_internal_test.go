@@ -33,11 +33,14 @@ type fakeSystem struct {
 	uplinks  []int
 }
 
-func (*fakeSystem) LeadsBack(netip.Prefix) bool                { return true }
-func (*fakeSystem) LeadsBehind(netip.Prefix) bool              { return false }
-func (*fakeSystem) DefaultByRA(int) bool                       { return false }
-func (s *fakeSystem) Policy() []string                         { return s.policy }
-func (s *fakeSystem) Defaults() []discover.DefaultDevice       { return s.defaults }
+func (*fakeSystem) LeadsBack(netip.Prefix) bool          { return true }
+func (*fakeSystem) LeadsBehind(netip.Prefix) bool        { return false }
+func (*fakeSystem) DefaultByRA(int) bool                 { return false }
+func (s *fakeSystem) Policy() []string                   { return s.policy }
+func (s *fakeSystem) Defaults() []discover.DefaultDevice { return s.defaults }
+func (s *fakeSystem) Overview(uplinks []discover.Uplink) discover.Overview {
+	return discover.Overview{Defaults: s.defaults, Uplinks: uplinks}
+}
 func (s *fakeSystem) Link(name string) (rules.Link, error)     { return s.links[name], nil }
 func (s *fakeSystem) Forwards(string) bool                     { return !s.host }
 func (*fakeSystem) Way(rules.Link, []rules.Rule) (Way, func()) { return Way{}, func() {} }

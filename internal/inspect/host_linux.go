@@ -56,6 +56,11 @@ func (k kernel) Defaults() []discover.DefaultDevice {
 	return ds
 }
 
+// Overview implements system.
+func (k kernel) Overview(uplinks []discover.Uplink) discover.Overview {
+	return Overview(k.Routes, k.judge, uplinks)
+}
+
 // Link implements system.
 func (kernel) Link(name string) (rules.Link, error) {
 	link, err := hostwatch.ReadLink(name, 0)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 )
 
@@ -14,6 +15,8 @@ import (
 type Inspection struct {
 	Uplinks []UplinkInspection `json:"uplinks"`
 	Rules   int                `json:"rules"`
+	// Seen is what is there, where nothing would be answered or something is left out.
+	Seen []string `json:"seen,omitempty"`
 	// RuleStates are of the rules that follow the uplinks.
 	RuleStates []status.RuleState `json:"rule_states,omitempty"`
 	Findings   []Finding          `json:"findings"`
@@ -46,6 +49,12 @@ func (i Inspection) Summary() string {
 // first.
 func (i Inspection) WriteText(w io.Writer) error {
 	var b strings.Builder
+	if len(i.Seen) > 0 {
+		b.WriteString("\nlooked for: " + discover.LookedFor + "\n")
+	}
+	for _, line := range i.Seen {
+		b.WriteString("  " + line + "\n")
+	}
 	for _, u := range i.Uplinks {
 		if u.Why != "" {
 			fmt.Fprintf(&b, "\n%s: %s (%s)\n", u.Interface, u.Why, u.State)
@@ -67,6 +76,12 @@ func (i Inspection) WriteText(w io.Writer) error {
 				b.WriteString(f.Interface + ": ")
 			}
 			fmt.Fprintf(&b, "%s (%s, %s)\n  effect: %s\n  remedy: %s\n", f.Problem, f.Severity, f.Reason, f.Effect, f.Remedy)
+			if f.Config != "" {
+				b.WriteString("  configuration:\n")
+			}
+			for line := range strings.Lines(f.Config) {
+				b.WriteString("    " + line)
+			}
 		}
 	}
 	_, err := io.WriteString(w, b.String())

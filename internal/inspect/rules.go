@@ -11,11 +11,15 @@ import (
 func (c *collector) rules() {
 	answering := c.answering()
 	if len(answering) == 0 && !c.waits() && (c.Forwards || !c.Discovered) { // else no_prefix or forwarding_off says it
-		c.warn(reasonNoRules, "nothing is answered on "+c.name, "add rules to the configuration that hold on "+c.name, "%s", c.noRules())
+		c.noRule()
 	}
-	var off []netip.Prefix
+	var off, delivered []netip.Prefix
 	for _, r := range answering {
-		if c.isOffLink(r.Prefix) {
+		switch {
+		case !c.isOffLink(r.Prefix):
+		case c.judge(&r).LeadsBehind(r.Prefix): // the provider may deliver it all the same
+			delivered = append(delivered, r.Prefix)
+		default:
 			off = append(off, r.Prefix)
 		}
 	}
@@ -24,6 +28,24 @@ func (c *collector) rules() {
 			"%s has no address and no on-link route in %s", c.name, list(off))
 	}
 	c.nowhere()
+	if len(delivered) > 0 {
+		c.inform(reasonOnLink, "a router solicits only addresses that it takes to be on its link", `nothing has to be done if "ndproxyd watch" shows solicitations for them; without any the prefix is routed to this node, and needs no rule`,
+			"%s has no address and no on-link route in %s", c.name, list(delivered))
+	}
+}
+
+// noRule tells of an uplink without rules, and of those that would answer.
+func (c *collector) noRule() {
+	effect, remedy := "nothing is answered on "+c.name, "add rules to the configuration that hold on "+c.name
+	switch s := c.Suggested; {
+	case c.Gap == "":
+	case s.IsZero():
+		remedy = "nothing is routed behind this node yet: route a prefix to the device of your containers or tunnels, and check again; or add rules to the configuration"
+	default:
+		remedy = "if the provider delivers " + s.Text() + " on the link: use this configuration, or " + s.Flags()
+	}
+	c.warn(reasonNoRules, effect, remedy, "%s", c.noRules())
+	c.found[len(c.found)-1].Config = c.Suggested.YAML()
 }
 
 // noRules says why no rule can lead to an answer on the uplink.

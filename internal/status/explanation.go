@@ -12,8 +12,12 @@ import (
 
 // Explanation tells what becomes of a solicitation for an address.
 type Explanation struct {
-	Target  netip.Addr          `json:"target"`
-	Answers []UplinkExplanation `json:"uplinks"`
+	Target netip.Addr `json:"target"`
+	// NoUplink says why there is no uplink, "" where there is one, and Entry what the
+	// kernel's routes say then.
+	NoUplink string              `json:"no_uplink,omitempty"`
+	Entry    *Entry              `json:"entry,omitempty"`
+	Answers  []UplinkExplanation `json:"uplinks"`
 }
 
 // UplinkExplanation is the explanation for one uplink.
@@ -28,6 +32,9 @@ type UplinkExplanation struct {
 	Why string `json:"why"`
 	// Rule is the most specific rule for the target, if there is one.
 	Rule *Rule `json:"rule,omitempty"`
+	// Remedy is the rule that would answer, where no rule covers a target that is
+	// behind this host.
+	Remedy string `json:"remedy,omitempty"`
 	// Waits are the rules that may cover the target once they hold, and what each
 	// waits for.
 	Waits []string `json:"waits,omitempty"`

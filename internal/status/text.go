@@ -17,6 +17,10 @@ import (
 // WriteText writes the explanation for people.
 func (e Explanation) WriteText(w io.Writer) error {
 	var b strings.Builder
+	if e.NoUplink != "" {
+		fmt.Fprintf(&b, "%s is not answered: there is no uplink: %s (no_uplink)\n", e.Target, e.NoUplink)
+		e.Entry.write(&b)
+	}
 	for _, u := range e.Answers {
 		verdict := "is not answered"
 		if u.Answered {
@@ -26,11 +30,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 		if u.Rule != nil {
 			fmt.Fprintf(&b, "  rule           %s\n", u.Rule)
 		}
-		if e := u.Entry; e != nil {
-			fmt.Fprintf(&b, "  evidence       %s\n", e)
-			for _, r := range e.NotFollowed {
-				fmt.Fprintf(&b, "  not followed   policy rule %s\n", r)
-			}
+		u.Entry.write(&b)
+		if u.Remedy != "" {
+			fmt.Fprintf(&b, "  remedy         %s\n", u.Remedy)
 		}
 		if c := u.Cluster; c != nil {
 			c.write(&b)
@@ -60,6 +62,17 @@ func (e Explanation) WriteText(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// write writes the entry for people; nil is none.
+func (e *Entry) write(b *strings.Builder) {
+	if e == nil {
+		return
+	}
+	fmt.Fprintf(b, "  evidence       %s\n", e)
+	for _, r := range e.NotFollowed {
+		fmt.Fprintf(b, "  not followed   policy rule %s\n", r)
+	}
 }
 
 // String shows the entry in one line.

@@ -11,14 +11,20 @@ import (
 )
 
 // defaultOf returns the paths of a table's default route, in the order in which the
-// kernel prefers them.
+// kernel prefers them. Without a route for ::/0, it is the one for all addresses that
+// are assigned (RFC 3587 §3), as many how-tos have it.
 func (r *Routes) defaultOf(id uint32) []Path {
 	t := r.tables[id]
 	if t == nil {
 		return nil
 	}
-	return slices.DeleteFunc(slices.Clone(t.get(netip.PrefixFrom(netip.IPv6Unspecified(), 0))),
-		func(p Path) bool { return p.Kind != unix.RTN_UNICAST || p.Index == 0 })
+	for _, prefix := range []netip.Prefix{netip.PrefixFrom(netip.IPv6Unspecified(), 0), netip.MustParsePrefix("2000::/3")} {
+		paths := slices.DeleteFunc(slices.Clone(t.get(prefix)), func(p Path) bool { return p.Kind != unix.RTN_UNICAST || p.Index == 0 })
+		if len(paths) > 0 {
+			return paths
+		}
+	}
+	return nil
 }
 
 // defaults returns the paths of the default route of the first table that has one,

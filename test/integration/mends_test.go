@@ -186,7 +186,7 @@ func TestMends(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			behindRouter(t, n)
-			container(t, n, "br-1", addr(pod))
+			station(t, n, "br-1", addr(pod))
 			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
 			m.mended(t, n, addr(pod))
 		})
@@ -222,7 +222,7 @@ func TestMendsOfRoutes(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			behindRouter(t, n)
-			container(t, n, "br-1", addr(pod))
+			station(t, n, "br-1", addr(pod))
 			if m.reason == "kernel_proxy" {
 				m.mendedTwice(t, n, addr(pod))
 				return

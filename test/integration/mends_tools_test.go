@@ -75,9 +75,9 @@ func behindRouter(t *testing.T, n *harness.Network) {
 	route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
 }
 
-// container connects a station with an address to a device of the node, without a
+// station connects a station with an address to a device of the node, without a
 // route to it.
-func container(t *testing.T, n *harness.Network, dev string, target netip.Addr) *lab.Namespace {
+func station(t *testing.T, n *harness.Network, dev string, target netip.Addr) *lab.Namespace {
 	t.Helper()
 	far := device(t, n.Node, dev)
 	const gateway = "fe80::1"

@@ -27,7 +27,7 @@ func TestMendTranslated(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			behindRouter(t, n)
-			container(t, n, "br-1", addr("fd00::f:0:0:5"))
+			station(t, n, "br-1", addr("fd00::f:0:0:5"))
 			harness.Must(t, n.Node.Route("fd00::f:0:0:0/80", "", "br-1"))
 			mend{
 				spoil: script, reason: "no_route_behind", silent: true,
