@@ -60,7 +60,7 @@ func newDescriptions() *descriptions {
 		conflicts:        desc("conflicts_total", "Addresses covered by a rule that another station seems to use, each counted at the first sign. The status command lists those that are confirmed.", "interface"),
 		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer.", "interface"),
 		probes:           desc("probes_total", "Solicitations whose target had to be probed first. The result is answered, unanswered or refused.", "interface", "result"),
-		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0.", "interface", "reason"),
+		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),
 		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, and the pods, node prefixes and services of Kubernetes.", "source", "method"),
 		updates:          desc("table_updates_total", "Tables that were published."),
 		groups:           desc("multicast_groups", "Multicast groups that were joined (mode join), and 1 while all-multicast is on (mode allmulti).", "interface", "mode"),

@@ -48,6 +48,9 @@ func readSnooping(link netlink.Link) Snooping {
 	link = lowest(link)
 	if link.Type() == "bridge" {
 		s, router := bridgeOf(link.Attrs().Index)
+		if s.Bridge == "" {
+			return Snooping{}
+		}
 		s.Router, s.AllMulticast = router == multicastRouter, atLeast(6, 16)
 		return s
 	}
@@ -60,6 +63,9 @@ func readSnooping(link netlink.Link) Snooping {
 		return Snooping{}
 	}
 	s, _ := bridgeOf(peer.Attrs().MasterIndex)
+	if s.Bridge == "" {
+		return Snooping{}
+	}
 	s.Port, s.Router = peer.Attrs().Name, portOf(peer.Attrs().Index)[iflaBrportMcastRouter] == multicastRouter
 	return s
 }

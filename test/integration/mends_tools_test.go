@@ -71,7 +71,7 @@ func pings(t *testing.T, router *lab.Namespace, target netip.Addr) bool {
 // route.
 func behindRouter(t *testing.T, n *harness.Network) {
 	t.Helper()
-	harness.Must(t, n.Router.Address("lo", outsider+"/128"))
+	shell(t, n.Router, "ip -6 addr replace "+outsider+"/128 dev lo")
 	route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = conformance.RouterAddr.AsSlice() })
 }
 
