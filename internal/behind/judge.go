@@ -183,6 +183,21 @@ func (j *Judge) WhyNotDevice(index int32) (why string) {
 	return why
 }
 
+// SharesLink reports whether a device is on the link of the uplink of that name, where
+// stations answer for themselves, and whether it is the uplink itself.
+func (j *Judge) SharesLink(uplink string, index int32) (same, own bool) {
+	j.routes.Read(func(t hostwatch.Tables) {
+		u := t.Index(uplink)
+		if own = u != 0 && u == index; own {
+			same = true
+			return
+		}
+		d, ok := t.Device(index)
+		same = u != 0 && ok && newJudgment(t, j.known.policy.Load().policy, map[int32]bool{u: true}).onUplinkLink(d)
+	})
+	return same, own
+}
+
 // OnLink returns the global prefixes that routes make on-link on a device, in
 // order. For an uplink they are what other stations of its link may have, so a
 // route counts for a discovered rule only when it is more specific.

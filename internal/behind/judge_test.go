@@ -176,6 +176,44 @@ func TestStackedUplink(t *testing.T) {
 	}
 }
 
+// TestSharesLink looks for the devices on the link of an uplink.
+func TestSharesLink(t *testing.T) {
+	t.Parallel()
+	const port, member = 60, 61
+	r := testRoutes()
+	r.SetDevice(hostwatch.Device{Index: port, Name: "port", Kind: "veth", Neighbors: true, Master: bridge}, false)
+	r.SetDevice(hostwatch.Device{Index: 62, Name: "vrf0", Kind: "vrf"}, false)
+	r.SetDevice(hostwatch.Device{Index: member, Name: "member", Kind: "veth", Neighbors: true, Master: 62}, false)
+	j := behind.New(r)
+	tests := []struct {
+		uplink    string
+		index     int32
+		same, own bool
+	}{
+		{"eth0", uplink, true, true},
+		{"eth0", macvlan, true, false},
+		{"eth0", stacked, true, false},
+		{"eth0", ipvlan, false, false}, // which has no neighbor discovery
+		{"eth0", pod1, false, false},
+		{"eth0", podMacvlan, false, false},
+		{"shim0", uplink, true, false},
+		{"br0", port, true, false},
+		{"eth0", port, false, false},
+		{"vrf0", member, false, false},
+		{"gone", uplink, false, false},
+		{"gone", 0, false, false},
+	}
+	for _, tt := range tests {
+		if same, own := j.SharesLink(tt.uplink, tt.index); same != tt.same || own != tt.own {
+			t.Errorf("%s and device %d: %t, %t", tt.uplink, tt.index, same, own)
+		}
+	}
+	j.SetUplinks([]int{bridge})
+	if why := j.WhyNotDevice(port); why != "through a device on the link of an uplink (veth)" {
+		t.Errorf("port of an uplink: %q", why)
+	}
+}
+
 // TestLinkLocal explains an address that each device has a route to.
 func TestLinkLocal(t *testing.T) {
 	t.Parallel()

@@ -97,10 +97,21 @@ func (v judgment) anyBack(paths []hostwatch.Path) bool {
 }
 
 // onUplinkLink reports whether a device shares the link of an uplink, so that its
-// neighbors answer the uplink's solicitations themselves. An ipvlan in the mode
-// l3 has no neighbor discovery, and nobody there answers.
+// neighbors answer the uplink's solicitations themselves: it is stacked on the same
+// device, or a port of it. An ipvlan in the mode l3 has no neighbor discovery, and
+// nobody there answers.
 func (v judgment) onUplinkLink(d hostwatch.Device) bool {
-	return d.Neighbors && slices.Contains(v.links, v.bottom(d.Index))
+	return d.Neighbors && (slices.Contains(v.links, v.bottom(d.Index)) || v.isPort(d))
+}
+
+// isPort reports whether a device is a port of a bridge, a bond or a team whose link
+// is an uplink's. A VRF shares no link with the devices in it.
+func (v judgment) isPort(d hostwatch.Device) bool {
+	if d.Master == 0 || !slices.Contains(v.links, d.Master) {
+		return false
+	}
+	master, _ := v.tables.Device(d.Master)
+	return master.Kind != "vrf"
 }
 
 // judge reports whether packets that take a path leave by a device that shares no

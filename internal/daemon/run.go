@@ -114,6 +114,7 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 	}
 	d.judge = behind.New(d.routes)
 	d.store.ResolveDevices(d.routes.Index)
+	d.store.ResolveLinks(d.judge.SharesLink)
 	d.reconciler = newReconciler(d)
 	d.reloads = &reloader{d: d, loaded: make(chan load)}
 	d.prober = probe.New(probe.Config{

@@ -171,7 +171,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	r := &s.rules[i]
 	m := &b.methods[r.Method]
 	q := question{store: s, rule: r, method: m, prefix: p, routes: s.routes(s.domains.of(b.domain, r)), ignoresDAD: b.ignoresDAD(r)}
-	f := m.decide(q)
+	f := b.leaveSameLink(q, m.decide(q))
 	v := Verdict{
 		Rule: i, Delay: r.Delay,
 		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Host: f.host, Part: f.part && at != p,
@@ -182,7 +182,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		return v, needed
 	}
 	exact := f.answer && f.line && !f.host
-	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && s.askedOn(r, v.Device, e.device) {
+	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && b.askedOn(s, r, v.Device, e.device) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
 		v.Device, needed, f.own, exact = e.device, true, true, true
 	}
@@ -198,12 +198,14 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 }
 
 // askedOn reports whether a rule solicits its targets on a device: the one that the
-// route leads to or, if the rule names devices, one of those.
-func (s *Store) askedOn(r *Rule, routed, device int32) bool {
+// route leads to or, if the rule names devices, one of those that are not on the
+// uplink's link.
+func (b *builder) askedOn(s *Store, r *Rule, routed, device int32) bool {
 	if len(r.Devices) == 0 {
 		return routed == device
 	}
-	return s.names(r, device)
+	same, _ := b.onSameLink(s, device)
+	return !same && s.names(r, device)
 }
 
 // all returns every prefix that may need a line in the view.

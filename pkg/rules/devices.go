@@ -4,12 +4,13 @@ package rules
 
 import "slices"
 
-// DevicesChanged decides anew for rules that name devices, after a device has got
-// another name: that changes no entry.
+// DevicesChanged decides anew, after a device has got another name or is on another
+// link: that changes no entry, but what it means to rules that name devices, and to
+// static ones.
 func (s *Store) DevicesChanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current.Load() == nil || !slices.ContainsFunc(s.rules, func(r Rule) bool { return len(r.Devices) > 0 }) {
+	if s.current.Load() == nil || !slices.ContainsFunc(s.rules, func(r Rule) bool { return len(r.Devices) > 0 || r.Method == Static }) {
 		return
 	}
 	c := Change{deltas: make(map[string][]Delta, len(s.builders))}
@@ -26,5 +27,13 @@ func (s *Store) DevicesChanged() {
 
 // names reports whether a rule names the device of that index.
 func (s *Store) names(r *Rule, device int32) bool {
-	return slices.ContainsFunc(r.Devices, func(name string) bool { return s.resolve != nil && s.resolve(name) == device })
+	return device != 0 && slices.ContainsFunc(r.Devices, func(name string) bool { return s.index(name) == device })
+}
+
+// index returns the index of the device with that name, 0 for none.
+func (s *Store) index(name string) int32 {
+	if s.resolve == nil {
+		return 0
+	}
+	return s.resolve(name)
 }

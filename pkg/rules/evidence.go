@@ -72,6 +72,8 @@ const (
 	NotAllocated
 	// NotOwner: another node answers for the service address.
 	NotOwner
+	// SameLink: whoever has the address is on the uplink's link, and answers.
+	SameLink
 	// OwnAddress: the host itself has the address, and the rule does not count that.
 	OwnAddress
 	// NotListed: the rule's file of targets does not list the address.
@@ -97,6 +99,7 @@ func silences() [SilenceCount]silence {
 		NotLocal:     {"not_local", "no pod of this node has the address, and no prefix of this node covers it"},
 		NotAllocated: {"not_allocated", "no service has the address"},
 		NotOwner:     {"not_owner", "another node answers for the service address"},
+		SameLink:     {"same_link", "who has the address is on the uplink's own link and answers itself: the kernel's route, or each device that the rule names, leads there (the uplink itself, a macvlan or ipvlan device on it, or a port of it)"},
 		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
 		NotListed:    {"not_listed", "the file of targets that the rule names does not list the address"},
 	}

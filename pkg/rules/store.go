@@ -55,6 +55,7 @@ type Store struct {
 	onLink    map[string][]netip.Prefix // by uplink, see SetOnLink
 	interned  map[Verdict]*Verdict
 	resolve   func(device string) int32
+	sameLink  func(uplink string, device int32) (same, own bool)
 
 	// domains are those of the source Kernel, and domainEntries the entries of all but
 	// domain 0, which are in entries.

@@ -73,6 +73,18 @@ func TestStateful(t *testing.T) {
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
 			count(d, ndp.Silent(rules.OwnAddress), 1)
 		},
+		ndp.Silent(rules.SameLink): func(t *testing.T, net *harness.Network, p *harness.Port) {
+			uplink, err := net.Node.Link.LinkByName(harness.Uplink)
+			harness.Must(t, err)
+			attrs := netlink.NewLinkAttrs()
+			attrs.Name, attrs.ParentIndex = "shim0", uplink.Attrs().Index
+			harness.Must(t, net.Node.Link.LinkAdd(&netlink.Macvlan{LinkAttrs: attrs, Mode: netlink.MACVLAN_MODE_BRIDGE}))
+			harness.Must(t, net.Node.Up("shim0"))
+			harness.Must(t, net.Node.Route(conformance.Pod.String()+"/128", "", "shim0"))
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.Silent(rules.SameLink), 1)
+		},
 		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())

@@ -152,6 +152,12 @@ func behindConfigs(t *testing.T) []struct {
 	}
 }
 
+// stop ends a daemon, so that the next one can take its place.
+func stop(d *harness.Daemon) {
+	d.Signal(syscall.SIGTERM)
+	d.Exit()
+}
+
 // ping sends echo requests from the router until one is answered.
 func ping(t *testing.T, n *harness.Network, target netip.Addr) {
 	t.Helper()
@@ -185,8 +191,7 @@ func TestBehindEachKind(t *testing.T) {
 				a.WantAnswer(addr(nearEnd))
 				ping(t, n, addr(nearEnd))
 				a.WantSilence(addr("2001:db8:1:0:b::5"))
-				d.Signal(syscall.SIGTERM)
-				d.Exit()
+				stop(d)
 			}
 		})
 	}
@@ -235,7 +240,6 @@ func TestNamedDevices(t *testing.T) {
 	}
 	d.Wait("a ready uplink", func(s status.Status) bool { return s.Ready })
 }
-
 
 // TestNode takes a host with a device of a network plugin for a node of a cluster,
 // whose tunnels lead to other nodes, until the configuration says otherwise.
