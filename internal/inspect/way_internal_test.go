@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/internal/firewall"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+func TestDestinations(t *testing.T) {
+	t.Parallel()
+	p := netip.MustParsePrefix
+	entries := []rules.Entry{
+		{Prefix: p("2001:db8:1:0:f::/80"), Behind: true, Forwarded: true, Device: 7},
+		{Prefix: p("2001:db8:1::9/128"), Host: true, Device: 1},
+		{Prefix: p("2001:db8:1::a/128"), Host: true, Hidden: true, Device: 1},
+		{Prefix: p("2001:db8:1:0:e::/80"), Forwarded: true, Device: 8},
+		{Prefix: p("2001:db8:2::/64"), Behind: true, Device: 7},
+		{Prefix: p("2001:db8:1::/64"), Device: 2},
+	}
+	rs := []rules.Rule{
+		{Prefix: p("2001:db8:1::/64"), Method: rules.Route},
+		{Prefix: p("2001:db8:1:0:f:1::/96"), Method: rules.Static},
+		{Prefix: p("2001:db8:1:0:f:2::/96"), Method: rules.Deny},
+	}
+	show := func(rs []rules.Rule) string {
+		var out []string
+		for _, d := range destinations(slices.Values(entries), rs, func(i int32) firewall.Device { return firewall.Device{Index: int(i)} }) {
+			out = append(out, d.Prefix.String()+" "+string(rune('0'+d.Device.Index)))
+		}
+		return strings.Join(out, ", ")
+	}
+	if got, want := show(rs), "2001:db8:1:0:f::/80 7, 2001:db8:1:0:f:1::/96 7, 2001:db8:1::9/128 0"; got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	rs[0].Devices = []string{"wg0"}
+	if got := show(rs); !strings.Contains(got, "2001:db8:1:0:e::/80 8") {
+		t.Errorf("a device that is named: %s", got)
+	}
+}
+
+// fakeFirewall drops packets to a prefix that arrive on a device, "" for any.
+type fakeFirewall struct {
+	drop       firewall.Drop
+	in         string
+	to, from   netip.Prefix
+	newOnly    bool
+	translated bool
+	err        error
+	chains     []string
+}
+
+func (f fakeFirewall) Fate(p firewall.Packet) (firewall.Fate, error) {
+	covers := func(q, p netip.Prefix) bool { return !q.IsValid() || p.IsValid() && q.Contains(p.Addr()) }
+	drops := f.drop.Base != "" && (f.in == "" || f.in == p.In.Name) && covers(f.to, p.Destination) && covers(f.from, p.Source) &&
+		(!f.newOnly || p.State == firewall.New)
+	return firewall.Fate{Dropped: drops, Drop: f.drop, Translated: f.translated}, f.err
+}
+
+func (f fakeFirewall) Destinations() []netip.Prefix {
+	return []netip.Prefix{f.to, netip.MustParsePrefix("2001:db8:9::/64")}
+}
+
+func (f fakeFirewall) Chain(_, name string) bool { return slices.Contains(f.chains, name) }
+
+// uplinkOf returns an uplink with a route behind it, by the rules of one prefix.
+func uplinkOf(method rules.Method, prefix string) Uplink {
+	p := netip.MustParsePrefix
+	u := Uplink{
+		Config:   rules.Uplink{Interface: "eth0"},
+		Link:     testLink("eth0", 2, "2001:db8:1::2/64", "fe80::2/64"),
+		Forwards: true, OnLink: []netip.Prefix{p("2001:db8:1::/64")},
+		Rules:  []rules.Rule{{Prefix: p(prefix), Method: method}},
+		Behind: &fakeSystem{}, Routes: &fakeSystem{},
+	}
+	u.Way.Outside = hostwatch.Outside{Known: true, Devices: []int{2}}
+	u.Way.IPsecKnown = true
+	return u
+}
+
+func TestWay(t *testing.T) {
+	t.Parallel()
+	p := netip.MustParsePrefix
+	wg0 := firewall.Device{Name: "wg0", Index: 7}
+	forward := firewall.Drop{Family: "ip6", Table: "filter", Base: "FORWARD", Hook: "forward", Policy: true}
+	raw := firewall.Drop{Family: "ip6", Table: "raw", Base: "PREROUTING", Chain: "PREROUTING", Hook: "prerouting", Raw: true}
+	with := func(d firewall.Drop, change func(*firewall.Drop)) firewall.Drop {
+		change(&d)
+		return d
+	}
+	tests := []struct {
+		name   string
+		prefix string
+		method rules.Method
+		change func(*Uplink)
+		want   string // severities and reasons
+		says   []string
+	}{
+		{name: "good", change: func(*Uplink) {}},
+		{name: "the firewall cannot be read", change: func(u *Uplink) { u.Way.Firewall = fakeFirewall{drop: forward, err: errors.New("refused")} }},
+		{
+			name: "a policy", change: func(u *Uplink) { u.Way.Firewall = fakeFirewall{drop: forward} }, want: "warning firewall",
+			says: []string{"the policy of ip6 filter FORWARD drops what eth0 forwards to wg0 for 2001:db8:1:0:f::/80", "ip6tables -I FORWARD -i eth0 -o wg0 -j ACCEPT && ip6tables -I FORWARD -i wg0 -o eth0 -j ACCEPT"},
+		},
+		{
+			name: "a policy, and what comes back may pass", change: func(u *Uplink) { u.Way.Firewall = fakeFirewall{drop: forward, in: "eth0"} }, want: "warning firewall",
+			says: []string{"-o wg0 -j ACCEPT\n"},
+		},
+		{
+			name: "a policy, and the host does not forward", change: func(u *Uplink) {
+				u.Way.Firewall, u.Forwards, u.Link.Forwarding = fakeFirewall{drop: forward}, false, false
+			}, want: "warning forwarding_off",
+		},
+		{
+			name: "for new connections", change: func(u *Uplink) { u.Way.Firewall = fakeFirewall{drop: forward, newOnly: true} }, want: "info firewall",
+			says: []string{"drops new connections", "nothing has to be done where that is intended; otherwise ip6tables -I"},
+		},
+		{
+			name: "for what the addresses send", change: func(u *Uplink) { u.Way.Firewall = fakeFirewall{drop: forward, in: "wg0"} }, want: "warning firewall",
+			says: []string{"drops what arrives on wg0", "ip6tables -I FORWARD -i wg0 -o eth0 -j ACCEPT"},
+		},
+		{
+			name: "beside Docker", change: func(u *Uplink) {
+				u.Way.Firewall = fakeFirewall{drop: forward, in: "eth0", chains: []string{"DOCKER-USER"}}
+			}, want: "warning firewall", says: []string{"ip6tables -I DOCKER-USER -i eth0"},
+		},
+		{
+			name: "a chain of nft", change: func(u *Uplink) {
+				u.Way.Firewall = fakeFirewall{in: "eth0", drop: firewall.Drop{Family: "inet", Table: "fw", Base: "fwd", Chain: "sub", Hook: "forward"}}
+			}, want: "warning firewall", says: []string{"inet fw sub drops", `nft insert rule inet fw fwd iifname "eth0" oifname "wg0" accept`},
+		},
+		{
+			name: "to the host", change: func(u *Uplink) {
+				u.Way.Destinations = []Destination{{Prefix: p("2001:db8:1:0:f::/80")}}
+				u.Way.Firewall = fakeFirewall{drop: firewall.Drop{Family: "inet", Table: "fw", Base: "in", Hook: "input"}}
+			}, want: "warning firewall", says: []string{"to the host itself", `nft insert rule inet fw in iifname "eth0" ip6 daddr 2001:db8:1:0:f::/80 accept`},
+		},
+		{
+			name: "Docker 28", change: func(u *Uplink) {
+				u.Way.Firewall = fakeFirewall{to: p("2001:db8:1:0:f::5/128"), drop: with(raw, func(d *firewall.Drop) { d.Except = []string{"wg0"} })}
+			}, want: "warning docker_direct_routing", says: []string{"for 2001:db8:1:0:f::5/128", "trusted_host_interfaces=eth0"},
+		},
+		{
+			name: "another rule of that kind", change: func(u *Uplink) {
+				u.Way.Firewall = fakeFirewall{to: p("2001:db8:1:0:f::5/128"), drop: raw}
+			}, want: "warning firewall", says: []string{"ip6tables -t raw -I PREROUTING -i eth0 -d 2001:db8:1:0:f::5/128 -j ACCEPT"},
+		},
+		{
+			name: "reverse path", change: func(u *Uplink) {
+				u.Way.Outside.Devices = []int{9}
+				u.Way.Firewall = fakeFirewall{in: "eth0", drop: with(raw, func(d *firewall.Drop) { d.ReversePath = true })}
+			}, want: "warning reverse_path", says: []string{"does not lead through eth0"},
+		},
+		{
+			name: "reverse path, and no way back at all", change: func(u *Uplink) {
+				u.Way.Outside.Devices = nil
+				u.Way.Firewall = fakeFirewall{in: "eth0", drop: with(raw, func(d *firewall.Drop) { d.ReversePath = true })}
+			}, want: "warning no_return_route",
+		},
+		{
+			name: "no default route", change: func(u *Uplink) {
+				u.Way.Outside.Devices, u.Host.Routers = nil, []netip.Addr{netip.MustParseAddr("2001:db8:1::ff"), netip.MustParseAddr("fe80::1")}
+			}, want: "warning no_return_route", says: []string{"no default route", "\nip -6 route add default via fe80::1 dev eth0\n"},
+		},
+		{
+			name: "no default route, and advertisements are ignored", change: func(u *Uplink) { u.Way.Outside.Devices, u.Host.AcceptRA = nil, "1" },
+			want: "warning no_return_route", says: []string{"eth0.accept_ra=2", "otherwise ip -6 route add default via ROUTER dev eth0"},
+		},
+		{
+			name: "a default route that refuses", change: func(u *Uplink) {
+				u.Way.Outside.Devices, u.Way.Outside.Route = nil, "unreachable default dev lo"
+			}, want: "warning no_return_route", says: []string{"(unreachable default dev lo)", "ip -6 route del unreachable default && ip -6 route add default"},
+		},
+		{name: "nobody knows of a default route", change: func(u *Uplink) { u.Way.Outside = hostwatch.Outside{} }},
+		{
+			name: "unique local addresses", prefix: "fd00:1::/64", change: func(u *Uplink) {
+				u.Way.Outside.Devices, u.Way.Destinations[0].Prefix = nil, p("fd00:1::/64")
+				u.OnLink = append(u.OnLink, p("fd00:1::/64"))
+			},
+		},
+		{
+			name: "forwarding by force", change: func(u *Uplink) { u.Way.Destinations[0].Forwards = false }, want: "warning forwarding_off",
+			says: []string{"arrive on wg0", "sysctl -w net.ipv6.conf.wg0.force_forwarding=1"},
+		},
+		{
+			name: "no route", change: func(u *Uplink) { u.Way.Destinations = nil }, want: "warning no_route_behind",
+			says: []string{"nothing is answered", "\nip -6 route add 2001:db8:1:0:f::/80 dev DEVICE, with"},
+		},
+		{
+			name: "no route, WireGuard", change: func(u *Uplink) { u.Way.Destinations, u.Way.Devices = nil, []Device{{Name: "wg0", Kind: "wireguard"}} }, want: "warning no_route_behind",
+			says: []string{"\nip -6 route add 2001:db8:1:0:f::/80 dev wg0, and the addresses among the AllowedIPs of a peer"},
+		},
+		{
+			name: "no route, two devices", change: func(u *Uplink) {
+				u.Way.Destinations, u.Way.Devices = nil, []Device{{Name: "br0"}, {Name: "br1", Addresses: []netip.Prefix{p("2001:db8:1:0:f::1/128")}}}
+			}, want: "warning no_route_behind", says: []string{"\nip -6 route add 2001:db8:1:0:f::/80 dev br1\n"},
+		},
+		{
+			name: "no route, the link's prefix", prefix: "2001:db8:1::/64", change: func(u *Uplink) { u.Way.Destinations, u.Way.Devices = nil, []Device{{Name: "br0"}} }, want: "warning no_route_behind",
+			says: []string{`"ip -6 route add ADDRESS/128 dev br0"`, `"devices: [br0]"`},
+		},
+		{
+			name: "no route, everything", prefix: "::/0", change: func(u *Uplink) { u.Way.Destinations, u.Way.Devices = nil, []Device{{Name: "br0"}} }, want: "warning no_route_behind",
+			says: []string{`"ip -6 route add ADDRESS/128 dev DEVICE"`},
+		},
+		{
+			name: "the uplink's own address", prefix: "2001:db8:1::2/128", change: func(u *Uplink) { u.Way.Destinations = nil }, want: "info no_route_behind",
+			says: []string{"remove the rule"},
+		},
+		{
+			name: "no route, IPsec", change: func(u *Uplink) { u.Way.Destinations, u.Way.IPsec = nil, []netip.Prefix{p("2001:db8:1::/48")} }, want: "warning no_route_behind",
+			says: []string{"IPsec policies take the packets", `set "method: static"`},
+		},
+		{
+			name: "static, IPsec", method: rules.Static, change: func(u *Uplink) { u.Way.Destinations, u.Way.IPsec = nil, []netip.Prefix{p("2001:db8:1::/48")} },
+		},
+		{
+			name: "no route, translated", change: func(u *Uplink) { u.Way.Destinations, u.Way.Firewall = nil, fakeFirewall{translated: true} }, want: "warning no_route_behind",
+			says: []string{"firewall rules translate the packets"},
+		},
+		{
+			name: "static, translated", method: rules.Static, change: func(u *Uplink) { u.Way.Destinations, u.Way.Firewall = nil, fakeFirewall{translated: true} },
+		},
+		{
+			name: "static, not translated", method: rules.Static, change: func(u *Uplink) { u.Way.Destinations, u.Way.Firewall = nil, fakeFirewall{} }, want: "warning no_route_behind",
+			says: []string{"leave by the uplink again or are refused\n"},
+		},
+		{
+			name: "neigh_suppress", change: func(u *Uplink) { u.Host.Suppressing = []string{"port1"} }, want: "warning neigh_suppress",
+			says: []string{"bridge link set dev port1 neigh_suppress off"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if tt.prefix == "" {
+				tt.prefix = "2001:db8:1:0:f::/80"
+			}
+			if tt.method == 0 {
+				tt.method = rules.Route
+			}
+			u := uplinkOf(tt.method, tt.prefix)
+			u.Way.Destinations = []Destination{{Prefix: p("2001:db8:1:0:f::/80"), Device: wg0, Forwards: true}}
+			tt.change(&u)
+			var got []string
+			var all strings.Builder
+			for _, f := range Findings(u) {
+				got = append(got, string(f.Severity)+" "+f.Reason)
+				all.WriteString(f.Problem + "\n" + f.Effect + "\n" + f.Remedy + "\n")
+			}
+			if strings.Join(got, ", ") != tt.want {
+				t.Errorf("found %q, want %q:\n%s", got, tt.want, &all)
+			}
+			for _, part := range tt.says {
+				if !strings.Contains(all.String(), part) {
+					t.Errorf("no %q in:\n%s", part, &all)
+				}
+			}
+		})
+	}
+}
+
+// TestKept has the bridges that keep solicitations back.
+func TestKept(t *testing.T) {
+	t.Parallel()
+	const wide, narrow = "2001:db8:1:0:f::/80", "2001:db8:1:0:f::/120"
+	for _, tt := range []struct {
+		name     string
+		prefix   string
+		mode     rules.MembershipMode
+		snooping hostwatch.Snooping
+		want     string // the remedy, "" for no finding
+	}{
+		{"no bridge", wide, rules.MembershipAuto, hostwatch.Snooping{}, ""},
+		{"no querier", wide, rules.MembershipJoin, hostwatch.Snooping{Bridge: "br0"}, ""},
+		{"all-multicast", wide, rules.MembershipAuto, hostwatch.Snooping{Bridge: "br0", Querier: true, AllMulticast: true}, ""},
+		{"all-multicast, before Linux 6.16", wide, rules.MembershipAuto, hostwatch.Snooping{Bridge: "br0", Querier: true}, "ip link set dev br0 type bridge mcast_router 2"},
+		{"groups that are joined", narrow, rules.MembershipAuto, hostwatch.Snooping{Bridge: "br0", Querier: true}, ""},
+		{"groups only", wide, rules.MembershipJoin, hostwatch.Snooping{Bridge: "br0", Querier: true, AllMulticast: true}, "ip link set dev br0 type bridge mcast_router 2"},
+		{"all-multicast only", narrow, rules.MembershipAllMulti, hostwatch.Snooping{Bridge: "br0", Querier: true}, "ip link set dev br0 type bridge mcast_router 2"},
+		{"nothing", narrow, rules.MembershipNone, hostwatch.Snooping{Bridge: "br0", Querier: true, AllMulticast: true}, "ip link set dev br0 type bridge mcast_router 2"},
+		{"a router", wide, rules.MembershipJoin, hostwatch.Snooping{Bridge: "br0", Querier: true, Router: true}, ""},
+		{"behind a port", wide, rules.MembershipAuto, hostwatch.Snooping{Bridge: "br0", Port: "p1", Querier: true}, "ip link set dev p1 type bridge_slave mcast_router 2"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			u := uplinkOf(rules.Static, tt.prefix)
+			u.Way.Destinations = []Destination{{Prefix: netip.MustParsePrefix(tt.prefix), Device: firewall.Device{Name: "wg0", Index: 7}, Forwards: true}}
+			u.Config.Membership, u.Host.Snooping = tt.mode, tt.snooping
+			got := ""
+			for _, f := range Findings(u) {
+				got += f.Remedy
+			}
+			if want := tt.want; want != "" && got != want+", or use rules of /120 and longer" || want == "" && got != "" {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
