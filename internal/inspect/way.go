@@ -59,12 +59,14 @@ type Firewall interface {
 }
 
 // destinations returns where the kernel takes packets for addresses of the rules.
-func destinations(entries iter.Seq[rules.Entry], rs []rules.Rule, device func(int32) firewall.Device) []Destination {
+func destinations(within func(netip.Prefix) iter.Seq[rules.Entry], rs []rules.Rule, device func(int32) firewall.Device) []Destination {
 	var out []Destination
-	for e := range entries {
-		counts := e.Behind || e.Host && !e.Hidden
-		for _, r := range rs {
-			if r.Method == rules.Deny || !r.Prefix.Overlaps(e.Prefix) || !counts && (!e.Forwarded || len(r.Devices) == 0) {
+	for _, r := range rs {
+		if r.Method == rules.Deny {
+			continue
+		}
+		for e := range within(r.Prefix) {
+			if !e.Behind && (!e.Host || e.Hidden) && (!e.Forwarded || len(r.Devices) == 0) {
 				continue
 			}
 			d := Destination{Prefix: e.Prefix}

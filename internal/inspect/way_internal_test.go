@@ -4,6 +4,7 @@ package inspect
 
 import (
 	"errors"
+	"iter"
 	"net/netip"
 	"slices"
 	"strings"
@@ -30,9 +31,12 @@ func TestDestinations(t *testing.T) {
 		{Prefix: p("2001:db8:1:0:f:1::/96"), Method: rules.Static},
 		{Prefix: p("2001:db8:1:0:f:2::/96"), Method: rules.Deny},
 	}
+	within := func(p netip.Prefix) iter.Seq[rules.Entry] {
+		return slices.Values(slices.DeleteFunc(slices.Clone(entries), func(e rules.Entry) bool { return !e.Prefix.Overlaps(p) }))
+	}
 	show := func(rs []rules.Rule) string {
 		var out []string
-		for _, d := range destinations(slices.Values(entries), rs, func(i int32) firewall.Device { return firewall.Device{Index: int(i)} }) {
+		for _, d := range destinations(within, rs, func(i int32) firewall.Device { return firewall.Device{Index: int(i)} }) {
 			out = append(out, d.Prefix.String()+" "+string(rune('0'+d.Device.Index)))
 		}
 		return strings.Join(out, ", ")

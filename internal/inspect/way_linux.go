@@ -15,7 +15,7 @@ import (
 
 // Evidence is what the kernel's routes say.
 type Evidence interface {
-	All() iter.Seq[rules.Entry]
+	Within(netip.Prefix) iter.Seq[rules.Entry]
 	WhyNotDevice(index int32) string
 }
 
@@ -25,7 +25,7 @@ type Evidence interface {
 // is no longer used.
 func ReadWay(judge Evidence, routes *hostwatch.Routes, link rules.Link, holding []rules.Rule) (Way, func()) {
 	w := Way{Outside: routes.Outside(link.Index)}
-	w.Destinations = destinations(judge.All(), holding, func(index int32) firewall.Device {
+	w.Destinations = destinations(judge.Within, holding, func(index int32) firewall.Device {
 		return firewall.Device{Name: "", Index: int(index)}
 	})
 	forwards := make(map[string]bool)
@@ -58,23 +58,22 @@ func devicesBehind(judge Evidence, uplink rules.Link) []Device {
 	if err != nil {
 		return nil
 	}
+	addresses := make(map[int][]netip.Prefix)
+	list, _ := netlink.AddrList(nil, netlink.FAMILY_V6) // without them a device is harder to guess
+	for _, a := range list {
+		ip, ok := netip.AddrFromSlice(a.IP)
+		ones, _ := a.Mask.Size()
+		if ok && !ip.IsLinkLocalUnicast() {
+			addresses[a.LinkIndex] = append(addresses[a.LinkIndex], netip.PrefixFrom(ip, ones))
+		}
+	}
 	var out []Device
 	for _, l := range links {
 		a := l.Attrs()
 		if a.Index == uplink.Index || a.MasterIndex != 0 || l.Type() == "dummy" || judge.WhyNotDevice(int32(a.Index)) != "" { //nolint:gosec // the kernel's int
 			continue
 		}
-		d := Device{Name: a.Name, Kind: l.Type()}
-		if addrs, err := netlink.AddrList(l, netlink.FAMILY_V6); err == nil {
-			for _, addr := range addrs {
-				ip, _ := netip.AddrFromSlice(addr.IP)
-				ones, _ := addr.Mask.Size()
-				if !ip.IsLinkLocalUnicast() {
-					d.Addresses = append(d.Addresses, netip.PrefixFrom(ip, ones))
-				}
-			}
-		}
-		out = append(out, d)
+		out = append(out, Device{Name: a.Name, Kind: l.Type(), Addresses: addresses[a.Index]})
 	}
 	return out
 }
