@@ -3,12 +3,14 @@
 package recipes
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/vishvananda/netlink"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
+	"github.com/ndproxyd/ndproxyd/test/docs"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
@@ -35,6 +37,23 @@ func TestShared64(t *testing.T) {
 	harness.Must(t, station.Address("eth0", "2001:db8:5::31/128"))
 	p.reached("2001:db8:5::31")
 	p.silent("2001:db8:1::ff:fe03:31")
+}
+
+// TestSharedDocker has what the page says is the same case: Docker's bridge with the prefix
+// of the link, whose route the kernel prefers.
+func TestSharedDocker(t *testing.T) {
+	t.Parallel()
+	n := link(t)
+	n.bridge("docker0", "2001:db8:1::2/64")
+	n.node.run("ip -6 route del 2001:db8:1::/64 dev eth0 && ip -6 route add 2001:db8:1::/64 dev eth0 metric 1024")
+	n.guest("veth1", "docker0", "2001:db8:1::64/64", "2001:db8:1::2")
+	n.node.write(configuration, strings.ReplaceAll(docs.File(t, "docs/recipes/shared-64.md", configuration), "br-lan", "docker0"))
+	n.node.daemon().WaitReady()
+	n.reached("2001:db8:1::64")
+	n.silent("2001:db8:1::65")
+	if out := n.node.run("ndproxyd check"); !strings.Contains(out, ", 0 warnings") {
+		t.Errorf("check finds something: %s", out)
+	}
 }
 
 // hasAddress reports whether eth0 has an address.
