@@ -61,6 +61,8 @@ func (v judgment) explain(a netip.Addr) Explanation {
 	switch device, _ := v.tables.Device(d.Paths[0].Index); {
 	case d.Prefix.Bits() == 0:
 		e.Why = "a default route never counts"
+	case isDefault(d.Prefix):
+		e.Why = "a route as wide as " + d.Prefix.String() + " is a part of a default route, which never counts"
 	case hidden:
 		e.Why = "the address is one of " + device.Name + ", which hides its addresses from the link on purpose: a rule that names " + device.Name + " in devices answers for it"
 	case e.Host:

@@ -19,7 +19,7 @@ import (
 // device on its link, counts only if somebody else has made it.
 func (v judgment) host(d hostwatch.Decision) (host, hidden bool) {
 	a := d.Prefix.Addr()
-	if d.Prefix.Bits() == 0 || a.IsLoopback() || a.IsUnspecified() {
+	if isDefault(d.Prefix) || a.IsLoopback() || a.IsUnspecified() {
 		return false, false
 	}
 	for _, p := range d.Paths {

@@ -103,6 +103,8 @@ func TestJudge(t *testing.T) {
 		{name: "macvlan of a device behind us", routes: []hostwatch.Route{message("2001:db8:1::/64", dev(podMacvlan))}, behind: true, neighbor: true, route: "2001:db8:1::/64 dev shim2"},
 		{name: "unknown device", routes: []hostwatch.Route{message("2001:db8:1::/64", dev(99))}, route: "2001:db8:1::/64 dev 99", why: "the route leads through a device that is unknown"},
 		{name: "default", routes: []hostwatch.Route{message("::/0", dev(pod1))}, route: "default dev pod1", why: "a default route never counts"},
+		{name: "half of a default route", routes: []hostwatch.Route{message("2000::/3", dev(tun))}, route: "2000::/3 dev tun0", why: "a route as wide as 2000::/3 is a part of a default route, which never counts"},
+		{name: "wide", routes: []hostwatch.Route{message("2000::/8", dev(tun))}, behind: true, route: "2000::/8 dev tun0"},
 		{name: "blackhole", routes: []hostwatch.Route{message("2001:db8:1::/64", typed(unix.RTN_BLACKHOLE))}, route: "blackhole 2001:db8:1::/64 dev lo", why: "the route is of the type blackhole"},
 		{name: "throw", routes: []hostwatch.Route{message("2001:db8:1::/64", typed(unix.RTN_THROW))}, route: "throw 2001:db8:1::/64 dev lo", why: "the route is of the type throw"},
 		{name: "encapsulated", routes: []hostwatch.Route{message("2001:db8:1::/64", hostwatch.Path{Kind: unix.RTN_UNICAST, Index: pod1, Encap: true})}, route: "2001:db8:1::/64 dev pod1", why: "the route encapsulates packets for another node"},

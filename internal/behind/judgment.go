@@ -3,6 +3,7 @@
 package behind
 
 import (
+	"net/netip"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -45,10 +46,17 @@ func (v judgment) bottom(index int32) int32 {
 	return index
 }
 
+// isDefault reports whether a route is a default route, or one of the parts that
+// programs for virtual private networks divide it into, because these go before the
+// default route that is there: ::/1 and 8000::/1, 2000::/3, or ::/3, 2000::/4, 3000::/4
+// and fc00::/7. Such a route says how the host reaches the rest of the world, and
+// nothing of where an address is.
+func isDefault(p netip.Prefix) bool { return p.Bits() < 8 }
+
 // entry returns the entry for a route.
 func (v judgment) entry(d hostwatch.Decision) rules.Entry {
 	paths := v.taken(d.Paths)
-	counts := d.Prefix.Bits() > 0 // a default route is evidence for nothing
+	counts := !isDefault(d.Prefix)
 	e := rules.Entry{Prefix: d.At, Behind: counts, Forwarded: counts, Neighbor: counts, Device: paths[0].Index}
 	for _, p := range paths {
 		forwarded, why := v.judge(p)
