@@ -45,9 +45,6 @@ func texts(rs []rules.Rule) []string {
 	var out []string
 	for _, r := range rs {
 		s := fmt.Sprintf("%s %s", r, strings.Join(r.Uplinks, ","))
-		if r.Specific {
-			s += " specific"
-		}
 		if r.Delay > 0 {
 			s += " " + r.Delay.String()
 		}
@@ -149,19 +146,19 @@ func TestRules(t *testing.T) {
 		gaps     []string // interfaces
 	}{
 		{name: "of the configuration", config: written, uplinks: []discover.Uplink{host}, want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services"}},
-		{name: "on-link prefixes", config: &discovery, uplinks: []discover.Uplink{eth0, eth1}, want: []string{"2001:db8:1::/64=route eth0 specific", "2001:db8:2::/64=route eth1 specific"}},
+		{name: "on-link prefixes", config: &discovery, uplinks: []discover.Uplink{eth0, eth1}, want: []string{"2001:db8:1::/64=route eth0", "2001:db8:2::/64=route eth1"}},
 		{name: "the node does not forward", config: &discovery, uplinks: []discover.Uplink{host}, gaps: []string{"eth1"}},
-		{name: "it does from one uplink", config: &discovery, uplinks: []discover.Uplink{eth0, host}, want: []string{"2001:db8:1::/64=route eth0 specific"}, gaps: []string{"eth1"}},
+		{name: "it does from one uplink", config: &discovery, uplinks: []discover.Uplink{eth0, host}, want: []string{"2001:db8:1::/64=route eth0"}, gaps: []string{"eth1"}},
 		{name: "no global prefix", config: &discovery, uplinks: []discover.Uplink{forwarding("eth0", "fe80::2/64", "2001:db8:1::2/128")}, gaps: []string{"eth0"}},
 		{name: "no interface", config: &discovery, uplinks: []discover.Uplink{absent}},
 		{name: "no uplink", config: &discovery},
 		{
 			name: "cluster", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services", "2001:db8:1::/64=pods eth0 specific"},
+			want: []string{"fd00:10:96::/108=services", "2001:db8:1::/64=pods eth0"},
 		},
 		{
 			name: "cluster that has not answered yet", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0},
-			want: []string{"2001:db8:1::/64=pods eth0 specific"},
+			want: []string{"2001:db8:1::/64=pods eth0"},
 		},
 		{
 			name: "services in the on-link prefix", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0}, services: []string{"2001:db8:1::/64"},
@@ -169,13 +166,13 @@ func TestRules(t *testing.T) {
 		},
 		{
 			name: "anycast", config: cluster(discovery, rules.OwnershipAnycast), uplinks: []discover.Uplink{eth0}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services  1s", "2001:db8:1::/64=pods eth0 specific"},
+			want: []string{"fd00:10:96::/108=services  1s", "2001:db8:1::/64=pods eth0"},
 		},
 		{name: "anycast, of the configuration", config: cluster(*written, rules.OwnershipAnycast), want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  1s"}},
 		{name: "cluster, the node does not forward", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{host}, services: []string{"fd00:10:96::/108"}, gaps: []string{"eth1"}},
 		{
 			name: "cluster, it does from one uplink", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{host, eth0, absent}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services eth0,eth2", "2001:db8:1::/64=pods eth0 specific"}, gaps: []string{"eth1"},
+			want: []string{"fd00:10:96::/108=services eth0,eth2", "2001:db8:1::/64=pods eth0"}, gaps: []string{"eth1"},
 		},
 	}
 	for _, tt := range tests {
@@ -252,7 +249,6 @@ func TestSameRule(t *testing.T) {
 		"timing":   func(r *rules.Rule) { r.Timing.Retries = 1 },
 		"autowire": func(r *rules.Rule) { r.Autowire = true },
 		"dad":      func(r *rules.Rule) { r.DAD = rules.DADIgnore },
-		"specific": func(r *rules.Rule) { r.Specific = true },
 		"template": func(r *rules.Rule) { r.Template, _ = rules.ParseTemplate("uplink") },
 	}
 	if same := base; !discover.SameRule(base, same) {

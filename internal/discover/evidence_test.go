@@ -15,7 +15,8 @@ import (
 // TestDiscoveredRulesAnswer asks which addresses of the uplink's prefix
 // 2001:db8:1::/64 discovered rules answer for, given what the kernel's routes
 // amount to. behind marks the routes that lead to a device behind the node, as
-// the judge of routes has it, which knows nothing of prefixes.
+// the judge of routes has it, which knows nothing of prefixes. What a wide route leads
+// to is asked for before it is answered.
 func TestDiscoveredRulesAnswer(t *testing.T) {
 	t.Parallel()
 	behind := func(p string) rules.Entry {
@@ -83,6 +84,7 @@ func TestDiscoveredRulesAnswer(t *testing.T) {
 			t.Parallel()
 			var s rules.Store
 			s.Replace(rules.Kernel, slices.Values(tt.entries))
+			s.SetOnLink("wan", discover.OnLink(tt.uplink.Link, nil))
 			if err := s.SetRules(discover.Rules(config.Discovery(), []discover.Uplink{tt.uplink}, nil)); err != nil {
 				t.Fatal(err)
 			}

@@ -41,7 +41,7 @@ func discovered(cluster bool, uplinks []Uplink, serviceCIDRs []netip.Prefix) []r
 	for _, u := range uplinks {
 		for _, p := range u.prefixes() {
 			if !cluster || !slices.Contains(serviceCIDRs, p) {
-				rs = append(rs, rules.Rule{Prefix: p, Method: method, Uplinks: []string{u.Interface}, Specific: true})
+				rs = append(rs, rules.Rule{Prefix: p, Method: method, Uplinks: []string{u.Interface}})
 			}
 		}
 	}
@@ -127,5 +127,5 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 func SameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Template == b.Template && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
-		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.Specific == b.Specific
+		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn
 }

@@ -43,8 +43,9 @@ type Devices interface {
 type Socket interface {
 	// Send asks for a target on a device.
 	Send(device *ndp.Interface, target netip.Addr) error
-	// Run hands every answer to f, until Close, and returns nil then.
-	Run(f func(target netip.Addr, device int)) error
+	// Run hands every answer to f, until Close, and returns nil then. proxy is true
+	// for one that may be another proxy's.
+	Run(f func(target netip.Addr, device int, proxy bool)) error
 	Close() error
 }
 

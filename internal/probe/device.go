@@ -55,13 +55,16 @@ func (p *Prober) askable(indices []int32) []int32 {
 // send asks for one target on one device.
 func (p *Prober) send(s ndp.Solicit) {
 	if p.socket == nil {
+		p.table.NotAsked(s)
 		return
 	}
 	d := p.device(s.Device)
 	if d == nil {
+		p.table.NotAsked(s)
 		return
 	}
 	if err := p.socket.Send(d, s.Target); err != nil {
+		p.table.NotAsked(s)
 		p.faults.report("asking on device "+p.config.Devices.Name(s.Device), fmt.Errorf("ask for %s: %w", s.Target, err))
 	}
 }

@@ -127,7 +127,7 @@ func (h *host) Remove(target netip.Addr, _ int) error {
 type fakeSocket struct {
 	host   *host
 	end    chan error
-	heard  func(netip.Addr, int)
+	heard  func(netip.Addr, int, bool)
 	closed bool
 }
 
@@ -141,13 +141,13 @@ func (s *fakeSocket) Send(d *ndp.Interface, target netip.Addr) error {
 		return err
 	}
 	if s.host.living[target] {
-		time.AfterFunc(time.Millisecond, func() { s.heard(target, pod1) })
+		time.AfterFunc(time.Millisecond, func() { s.heard(target, pod1, false) })
 	}
 	s.host.asked = append(s.host.asked, ndp.Solicit{Target: target, Device: int32(frame[11])}) // the source's last octet
 	return nil
 }
 
-func (s *fakeSocket) Run(f func(netip.Addr, int)) error {
+func (s *fakeSocket) Run(f func(netip.Addr, int, bool)) error {
 	s.heard = f
 	return <-s.end
 }
@@ -213,7 +213,7 @@ func (h *host) ask(a netip.Addr) {
 
 // hear is an answer on the probe socket.
 func (h *host) hear(a netip.Addr, device int) {
-	h.socket.heard(a, device)
+	h.socket.heard(a, device, false)
 	synctest.Wait()
 }
 

@@ -39,10 +39,11 @@ type events struct {
 	overflowed bool                    // answers were dropped
 }
 
-// answer is that a target has answered on a device.
+// answer is that a target has answered on a device, perhaps by a proxy.
 type answer struct {
 	target netip.Addr
 	device int32
+	proxy  bool
 }
 
 // put lets f add to the events. f must not block.

@@ -40,14 +40,14 @@ func TestMailboxMerges(t *testing.T) {
 		}, anyDevice: true},
 		{name: "answers", put: func(e *events) {
 			for range 9 {
-				e.answered(answer{target(1), 1})
-				e.answered(answer{target(1), 2})
+				e.answered(answer{target: target(1), device: 1})
+				e.answered(answer{target: target(1), device: 2})
 				e.notReached(target(2))
 			}
 		}, answers: 2, unreached: 1},
 		{name: "many answers", put: func(e *events) {
 			for i := range maxAnswers + 1 {
-				e.answered(answer{target(i), 1})
+				e.answered(answer{target: target(i), device: 1})
 				e.notReached(target(i))
 			}
 		}, answers: maxAnswers, unreached: maxAnswers, overflowed: true},

@@ -11,24 +11,31 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
+// hostTiming is how the links are asked for a target that the host itself takes packets
+// for: twice, a second apart (RFC 4861 §10), so that one frame that gets lost does not
+// cost a station its address. It is a fixed point of [rules.Timing.WithDefaults].
+func hostTiming() rules.Timing { return rules.Timing{Retries: 1}.WithDefaults() }
+
 // query takes a query to the devices where its target may be.
 func (p *Prober) query(q ndp.Query, out *ndp.Outcome) {
 	rs := p.rules()
 	i := int(q.Verdict.Rule)
-	if i >= len(rs) || rs[i].Method != rules.Probe || !rs[i].Prefix.Contains(q.Target) { // reloaded meanwhile
+	if i >= len(rs) || !rs[i].Prefix.Contains(q.Target) || rs[i].Method != rules.Probe && !q.Verdict.Contested { // reloaded meanwhile
 		out.Settled = append(out.Settled, q)
 		return
 	}
-	plan := ndp.Plan{Devices: []int32{q.Verdict.Device}, Timing: rs[i].Timing}
-	if names := rs[i].Devices; len(names) > 0 {
-		plan.Devices, plan.Named = p.indices(names), true
-	}
-	plan.Devices = p.askable(plan.Devices)
-	if len(plan.Devices) == 0 { // none of them is there, or has neighbors
+	if q.Verdict.Host && q.Verdict.Learned { // a newcomer begins to use it
+		p.table.Forget(q.Target, out)
 		out.Settled = append(out.Settled, q)
 		return
 	}
-	if p.socket == nil && p.retry.IsZero() { // the first probe rule has just come
+	plan := p.plan(&rs[i], q)
+	if len(plan.Devices) == 0 && (!plan.Host || len(plan.Links) == 0) { // none of them is there, or has neighbors
+		out.Settled = append(out.Settled, q)
+		return
+	}
+	if p.socket == nil && p.retry.IsZero() { // the first query of all may come before the mail
+		p.active.Store(p.needed(p.config.Store.Load()))
 		p.prepare()
 	}
 	if p.socket == nil {
@@ -38,17 +45,50 @@ func (p *Prober) query(q ndp.Query, out *ndp.Outcome) {
 	p.table.Query(q, plan, time.Now(), out)
 }
 
+// plan says how the target of a query is looked for.
+func (p *Prober) plan(r *rules.Rule, q ndp.Query) ndp.Plan {
+	plan := ndp.Plan{Timing: r.Timing}
+	if q.Verdict.Contested {
+		plan.Links = p.links(q.Target)
+	}
+	switch {
+	case q.Verdict.Host:
+		plan.Host, plan.Timing = true, hostTiming()
+		return plan
+	case named(r):
+		plan.Devices, plan.Named = p.indices(r.Devices), true
+	default:
+		plan.Devices = []int32{q.Verdict.Device}
+	}
+	plan.Devices = p.askable(plan.Devices)
+	return plan
+}
+
+// named reports whether the rule says where its targets are looked for.
+func named(r *rules.Rule) bool { return r.Method == rules.Probe && len(r.Devices) > 0 }
+
+// links returns the uplinks on whose links another station may have a target.
+func (p *Prober) links(target netip.Addr) []int32 {
+	return p.askable(p.indices(p.config.Store.Load().Links(target)))
+}
+
 // kept reports whether a target is still to be asked for in the same way.
 func (p *Prober) kept(target netip.Addr, plan ndp.Plan) bool {
-	best := p.ruleFor(target)
-	if best == nil || best.Timing.WithDefaults() != plan.Timing || plan.Named != (len(best.Devices) > 0) {
+	best, contested := p.ruleFor(target), plan.Host || len(plan.Links) > 0
+	if best == nil || best.Method == rules.Route && !contested {
+		return false
+	}
+	timing := best.Timing.WithDefaults()
+	if plan.Host {
+		timing = hostTiming()
+	}
+	if timing != plan.Timing || plan.Named != named(best) && !plan.Host || contested && !slices.Equal(p.links(target), plan.Links) {
 		return false
 	}
 	return !plan.Named || slices.Equal(p.askable(p.indices(best.Devices)), plan.Devices)
 }
 
-// ruleFor returns the probe rule that decides for a target, nil when another rule
-// does.
+// ruleFor returns the rule that decides for a target, nil when that rule asks nobody.
 func (p *Prober) ruleFor(target netip.Addr) *rules.Rule {
 	var best *rules.Rule
 	rs := p.rules()
@@ -57,13 +97,13 @@ func (p *Prober) ruleFor(target netip.Addr) *rules.Rule {
 			best = &rs[i]
 		}
 	}
-	if best == nil || best.Method != rules.Probe {
+	if best == nil || best.Method != rules.Probe && best.Method != rules.Route {
 		return nil
 	}
 	return best
 }
 
-// indices returns the devices of that names that are there.
+// indices returns the devices of these names that are there.
 func (p *Prober) indices(names []string) []int32 {
 	var found []int32
 	for _, name := range names {

@@ -26,7 +26,7 @@ type Prober struct {
 	config  Config
 	queries chan ndp.Query
 	mail    *mailbox
-	active  atomic.Bool // there is a probe rule
+	active  atomic.Bool // something may have to be asked
 
 	mu    sync.Mutex
 	ready bool
@@ -58,6 +58,7 @@ func New(c Config) *Prober {
 		faults: &faults{log: c.Log}, devices: make(map[int32]device),
 	}
 	p.wires = autowire{kernel: c.Wires, devices: c.Devices, faults: p.faults, ours: make(map[netip.Addr]int32)}
+	c.Store.Follow(p.follow)
 	p.settleQuery, p.refuseQuery, p.prime = p.settle, (*ndp.Query).Refuse, p.table.Prime
 	return p
 }
@@ -98,12 +99,24 @@ func (p *Prober) Ask(q ndp.Query) bool {
 
 // RulesChanged makes the Prober look at the rules of the store.
 func (p *Prober) RulesChanged() {
-	p.active.Store(p.hasProbeRule())
+	p.active.Store(p.needed(p.config.Store.Load()))
 	p.mail.put(func(e *events) { e.rules = true })
 }
 
-func (p *Prober) hasProbeRule() bool {
-	return slices.ContainsFunc(p.rules(), func(r rules.Rule) bool { return r.Method == rules.Probe })
+// follow makes the Prober look at the rules as well when a table is published by which
+// anything has to be asked for the first time, or nothing any more, and when other
+// links have to be asked.
+func (p *Prober) follow(c rules.Change) {
+	if p.needed(c.After) != p.active.Load() || !c.After.SameOnLink(c.Before) {
+		p.active.Store(p.needed(c.After))
+		p.mail.put(func(e *events) { e.rules = true })
+	}
+}
+
+// needed reports whether targets may have to be asked: by a probe rule, or because a
+// route is no more specific than the link of an uplink.
+func (p *Prober) needed(t *rules.Table) bool {
+	return t.Probes() || t != nil && slices.ContainsFunc(t.Rules(), func(r rules.Rule) bool { return r.Method == rules.Probe })
 }
 
 // RoutesChanged drops what was found out about addresses whose route changed; all
@@ -122,18 +135,19 @@ func (p *Prober) DeviceChanged(index int) {
 func (p *Prober) Neighbor(n hostwatch.Neighbor) {
 	switch {
 	case n.Alive:
-		p.answered(n.Address, n.Index)
+		p.answered(n.Address, n.Index, true) // the kernel does not say who has answered
 	case n.Failed:
 		p.post(func(e *events) { e.notReached(n.Address) })
 	}
 }
 
-// answered takes in that a target has answered on a device.
-func (p *Prober) answered(target netip.Addr, device int) {
-	p.post(func(e *events) { e.answered(answer{target: target, device: int32(device)}) }) //nolint:gosec // an index
+// answered takes in that a target has answered on a device, perhaps by a proxy.
+func (p *Prober) answered(target netip.Addr, device int, proxy bool) {
+	p.post(func(e *events) { e.answered(answer{target: target, device: int32(device), proxy: proxy}) }) //nolint:gosec // an index
 }
 
-// post puts something into the mailbox that matters with a probe rule only.
+// post puts something into the mailbox that matters only while something may have to be
+// asked.
 func (p *Prober) post(f func(*events)) {
 	if p.active.Load() {
 		p.mail.put(f)
@@ -145,7 +159,7 @@ func (p *Prober) Run(ctx context.Context) error {
 	defer p.wires.removeAll()
 	defer p.closeSocket()
 	p.wires.removeOld()
-	p.active.Store(p.hasProbeRule())
+	p.active.Store(p.needed(p.config.Store.Load()))
 	p.prepare()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -200,7 +214,7 @@ func (p *Prober) learn(e events, out *ndp.Outcome) {
 	now := time.Now()
 	if e.rules {
 		clear(p.devices) // they were not followed without a probe rule
-		p.active.Store(p.hasProbeRule())
+		p.active.Store(p.needed(p.config.Store.Load()))
 		p.prepare()
 		p.table.Keep(p.kept, out)
 	}
@@ -218,7 +232,7 @@ func (p *Prober) learn(e events, out *ndp.Outcome) {
 		p.table.Changed(prefixes, e.allRoutes, out)
 	}
 	for a := range e.answers {
-		p.table.Answer(a.target, a.device, now, out)
+		p.table.Answer(a.target, a.device, a.proxy, now, out)
 	}
 	for target := range e.unreached {
 		p.table.Doubt(target, now, out)

@@ -106,13 +106,13 @@ func (p *Prober) readNeighbors() error {
 	return nil
 }
 
-// lookedFor reports whether a probe rule would ask for a target on a device.
+// lookedFor reports whether a rule may ask for a target on a device.
 func (p *Prober) lookedFor(target netip.Addr, index int) bool {
 	rule := p.ruleFor(target)
 	if rule == nil {
 		return false
 	}
-	if len(rule.Devices) == 0 { // where the route leads, which Query looks at
+	if !named(rule) { // where the route leads, which Query looks at
 		return true
 	}
 	for _, i := range p.indices(rule.Devices) {

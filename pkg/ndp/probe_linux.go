@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ProbeSocket sends solicitations on devices behind the node, and receives
+// ProbeSocket sends solicitations on devices of the node, and receives
 // advertisements on all devices. It is a packet socket: firewalls for IP do not
 // concern it, and it leaves no neighbor entries in the kernel. Send and Run may be
 // called from different goroutines.
@@ -63,8 +63,9 @@ func (s *ProbeSocket) Send(device *Interface, target netip.Addr) error {
 	return nil
 }
 
-// Run hands every valid advertisement to f until Close.
-func (s *ProbeSocket) Run(f func(target netip.Addr, device int)) error {
+// Run hands every valid advertisement to f until Close. proxy is true for one without
+// the Override flag, which may be a proxy's (RFC 4861 §7.2.8).
+func (s *ProbeSocket) Run(f func(target netip.Addr, device int, proxy bool)) error {
 	frame, control := make([]byte, longestFrame), make([]byte, unix.CmsgSpace(auxdataSize))
 	for {
 		var n, controls int
@@ -89,7 +90,7 @@ func (s *ProbeSocket) Run(f func(target netip.Addr, device int)) error {
 			continue
 		}
 		if target, _, ok := advertised(frame[:n], sumIsPartial(control[:controls])); ok {
-			f(target, ll.Ifindex)
+			f(target, ll.Ifindex, frame[offFlags]&flagOverride == 0)
 		}
 	}
 }

@@ -69,6 +69,9 @@ type probe struct {
 	target  netip.Addr
 	state   probeState
 	favored bool
+	ceded   bool  // dead because a station on one of the links has it
+	unsent  bool  // a solicitation of this round did not reach a link
+	heard   int32 // where it has answered, while the links still have time to; 0 for nowhere
 	device  int32 // where it answered
 	waiting []Query
 	sent    int       // solicitations of this round, also those that had to be left out
@@ -106,13 +109,27 @@ type Plan struct {
 	// route leads there.
 	Named  bool
 	Timing rules.Timing
+	// Links are the uplinks on whose links another station may have the target. They
+	// are asked as well, and whoever answers there keeps the target.
+	Links []int32
+	// Host is true where the host itself takes packets for the target. There are no
+	// Devices then, and the target counts as alive when nobody on the Links answers.
+	Host bool
+}
+
+// asks returns how many solicitations ask for the target once.
+func (p Plan) asks() int { return len(p.Devices) + len(p.Links) }
+
+// samePlaces reports whether two plans look for the target in the same way.
+func (p Plan) samePlaces(o Plan) bool {
+	return p.Host == o.Host && slices.Equal(p.Devices, o.Devices) && slices.Equal(p.Links, o.Links)
 }
 
 // Query takes a solicitation in.
 func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 	plan.Timing = plan.Timing.WithDefaults()
 	t := p.targets[q.Target]
-	if t != nil && t.state != asking && len(plan.Devices) > 0 && !slices.Equal(t.Devices, plan.Devices) {
+	if t != nil && t.state != asking && plan.asks() > 0 && !t.samePlaces(plan) {
 		p.rest(t, out) // its route leads elsewhere now
 	}
 	switch {
@@ -138,7 +155,7 @@ func (p *Prober) Query(q Query, plan Plan, now time.Time, out *Outcome) {
 func (p *Prober) begin(q Query, plan Plan, now time.Time, out *Outcome) {
 	device, primed := p.primed[q.Target]
 	favored := primed && slices.Contains(plan.Devices, device) || p.refused.has(q.Target, now)
-	if len(plan.Devices) == 0 || len(p.targets)-p.alive >= maxProbes ||
+	if plan.asks() == 0 || len(p.targets)-p.alive >= maxProbes ||
 		!favored && p.fresh >= maxFresh || !p.allow(plan, favored, now) {
 		out.Refused = append(out.Refused, q)
 		p.refused.add(q.Target, now)
@@ -182,7 +199,7 @@ func (p *Prober) allow(plan Plan, favored bool, now time.Time) bool {
 	if p.limit == nil {
 		p.limit = rate.NewLimiter(probeRate, probeRate)
 	}
-	n := min(len(plan.Devices), probeReserve)
+	n := min(plan.asks(), probeReserve)
 	if !favored && p.limit.TokensAt(now) < float64(probeReserve+n) {
 		return false
 	}
@@ -192,6 +209,9 @@ func (p *Prober) allow(plan Plan, favored bool, now time.Time) bool {
 // send asks for a target, and sets the time to look at it again.
 func (p *Prober) send(t *probe, now time.Time, out *Outcome) {
 	for _, d := range t.Devices {
+		out.Ask = append(out.Ask, Solicit{Target: t.target, Device: d})
+	}
+	for _, d := range t.Links {
 		out.Ask = append(out.Ask, Solicit{Target: t.target, Device: d})
 	}
 	t.last = now

@@ -79,7 +79,7 @@ func TestProberUnderScan(t *testing.T) {
 					frames++
 					if _, living := first[s.Target]; living && s.Device == 3 {
 						at := now.Add(roundly)
-						p.Answer(s.Target, 3, at, &ndp.Outcome{})
+						p.Answer(s.Target, 3, false, at, &ndp.Outcome{})
 						answered[s.Target] = answered[s.Target] || at.Sub(first[s.Target]) <= tt.within
 					}
 				}

@@ -77,7 +77,7 @@ func TestProber(t *testing.T) {
 	}
 	answer := func(device int32) func(*probing) {
 		return func(p *probing) {
-			p.do(func(t *ndp.Prober, out *ndp.Outcome) { t.Answer(pod, device, p.now, out) })
+			p.do(func(t *ndp.Prober, out *ndp.Outcome) { t.Answer(pod, device, false, p.now, out) })
 		}
 	}
 	changed := func(prefix string) func(*probing) {
@@ -195,7 +195,7 @@ func TestProberScan(t *testing.T) {
 	count := func(out ndp.Outcome) {
 		for _, a := range out.Ask {
 			if a.Target == alive {
-				p.table.Answer(alive, 3, p.now, &ndp.Outcome{})
+				p.table.Answer(alive, 3, false, p.now, &ndp.Outcome{})
 				continue
 			}
 			if at, ok := last[a.Target]; ok && p.now.Sub(at) < time.Second {
@@ -269,15 +269,15 @@ func TestProberFull(t *testing.T) {
 		at += 5 * time.Millisecond
 		ask(i, time.Hour, at)
 		var out ndp.Outcome
-		p.Answer(target(i), 3, epoch.Add(at), &out)
+		p.Answer(target(i), 3, false, epoch.Add(at), &out)
 		publish(out)
 	}
 	at += time.Second
 	ask(most, time.Minute, at)
 	ask(most+1, time.Minute, at)
 	var out ndp.Outcome
-	p.Answer(target(most), 3, epoch.Add(at), &out)
-	p.Answer(target(most+1), 3, epoch.Add(at), &out)
+	p.Answer(target(most), 3, false, epoch.Add(at), &out)
+	p.Answer(target(most+1), 3, false, epoch.Add(at), &out)
 	publish(out)
 	if len(published) != most {
 		t.Errorf("%d targets are published, want %d", len(published), most)

@@ -147,7 +147,11 @@ func (s *Solicitation) checkAsker(i *Interface, v *rules.Verdict) Reason {
 		return IgnoredSource
 	case s.source.IsUnspecified() && i.isLocal(s.ether):
 		return LocalStation
-	case v.IgnoreDAD && s.source.IsUnspecified():
+	// What the host itself takes because nobody had it is asked for anew.
+	case v.IgnoreDAD && s.source.IsUnspecified() && v.Host && v.Learned:
+		return Probing
+	// A target that may live behind us is asked first: it is defended if it does.
+	case v.IgnoreDAD && s.source.IsUnspecified() && (!v.Probe || v.Host):
 		return DADIgnored
 	case i.facts.Uplink.RequireOnLinkSource && !s.source.IsUnspecified() && !i.isOnLink(s.source): // RFC 5942 §4
 		return OffLinkSource

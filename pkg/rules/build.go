@@ -21,6 +21,7 @@ type builder struct {
 	rules  bart.Table[int32]      // indices of the rules that hold here
 	guards map[netip.Addr]Silence // addresses that no rule may answer for
 	onLink []netip.Prefix         // of the uplink
+	probes int                    // lines of the view whose targets are asked first
 	view   *View                  // the latest one
 
 	domain  Domain   // of the uplink
@@ -67,8 +68,8 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 }
 
 // affected appends the prefixes whose verdict may change with an entry: its own,
-// and those of the rules and of other sources' entries inside it, for which it may
-// be the most specific entry of its source. Sources whose entries are never
+// and those of the rules, of the on-link prefixes and of other sources' entries inside
+// it, for which it may be the most specific entry of its source. Sources whose entries are never
 // combined with others are skipped.
 func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip.Prefix) []netip.Prefix {
 	into = append(into, p)
@@ -78,6 +79,11 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 	for r := range b.rules.Subnets(p) {
 		if r != p {
 			into = append(into, r)
+		}
+	}
+	for _, on := range b.onLink {
+		if on.Bits() > p.Bits() && p.Contains(on.Addr()) {
+			into = append(into, on)
 		}
 	}
 	for other := range s.entries {
@@ -119,6 +125,12 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 		}
 		if was == is && before == after {
 			continue
+		}
+		if before.Probe {
+			b.probes--
+		}
+		if after.Probe {
+			b.probes++
 		}
 		if changes++; changes > bulk && !fresh {
 			decisions, fresh = decisions.Clone(), true
@@ -162,7 +174,7 @@ func (s *Store) intern(v Verdict) *Verdict {
 
 // verdict decides for a prefix, and reports whether the view needs a line for it:
 // because it is the prefix of a rule, of an entry that the rule's method asks for,
-// or of a guard.
+// of a guard, or on-link at the uplink, where a wider route means something else.
 func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	at, i, ok := b.rules.LookupPrefixLPM(p)
 	if !ok {
@@ -170,21 +182,31 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	}
 	r := &s.rules[i]
 	m := &b.methods[r.Method]
-	q := question{store: s, rule: r, method: m, prefix: p, routes: s.routes(s.domains.of(b.domain, r)), ignoresDAD: b.ignoresDAD(r)}
+	q := question{
+		store: s, rule: r, method: m, prefix: p, onLink: b.onLinkOf(p),
+		routes: s.routes(s.domains.of(b.domain, r)), ignoresDAD: b.ignoresDAD(r),
+	}
 	f := b.leaveSameLink(q, m.decide(q))
 	v := Verdict{
 		Rule: i, Delay: r.Delay,
-		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Host: f.host, Part: f.part && at != p,
+		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving,
+		Contested: f.contested, Host: f.host, Part: f.part && at != p,
 	}
 	v.IgnoreDAD = v.Hears() && q.ignoresDAD
 	needed := at == p || f.line
+	if !needed && p == q.onLink && slices.Contains(m.sources, Kernel) {
+		needed, v.Part = true, true
+	}
 	if !p.IsSingleIP() {
 		return v, needed
 	}
 	exact := f.answer && f.line && !f.host
-	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && b.askedOn(s, r, v.Device, e.device) {
+	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && v.Host == e.host && (v.Host || b.askedOn(s, r, v.Device, e.device)) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
-		v.Device, needed, f.own, exact = e.device, true, true, true
+		needed, f.own, exact = true, !v.Host, !v.Host
+		if !v.Host {
+			v.Device = e.device
+		}
 	}
 	if exact && r.DAD == DADAuto { // it is defended
 		v.IgnoreDAD = false
@@ -198,10 +220,10 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 }
 
 // askedOn reports whether a rule solicits its targets on a device: the one that the
-// route leads to or, if the rule names devices, one of those that are not on the
-// uplink's link.
+// route leads to or, for a Probe rule that names devices, one of those that are not on
+// the uplink's link.
 func (b *builder) askedOn(s *Store, r *Rule, routed, device int32) bool {
-	if len(r.Devices) == 0 {
+	if len(r.Devices) == 0 || r.Method != Probe {
 		return routed == device
 	}
 	same, _ := b.onSameLink(s, device)
@@ -231,5 +253,5 @@ func (b *builder) all(s *Store) []netip.Prefix {
 	for a := range b.guards {
 		ps = append(ps, netip.PrefixFrom(a, a.BitLen()))
 	}
-	return ps
+	return append(ps, b.onLink...)
 }

@@ -16,6 +16,9 @@ type question struct {
 	method *method
 	prefix netip.Prefix
 	routes *bart.Table[fact] // the entries of the kernel that count
+	// onLink is the uplink's on-link prefix that covers prefix, the longest one of
+	// several; invalid for none.
+	onLink netip.Prefix
 	// ignoresDAD is true where duplicate address detection is left unanswered for
 	// addresses without evidence of their own.
 	ignoresDAD bool
@@ -39,6 +42,8 @@ type finding struct {
 	own bool
 	// host is true where the host itself takes the packets.
 	host bool
+	// contested is [Verdict.Contested].
+	contested bool
 	// leaving is [Entry.Leaving].
 	leaving bool
 }
@@ -103,6 +108,9 @@ func routed(q question) finding {
 	case ok && q.counts(e):
 		f.answer, f.device, f.host = true, e.device, e.host
 		f.own = f.line && at.IsSingleIP() && !e.host
+		if q.isWide(at) {
+			q.contest(&f, e)
+		}
 	case ok && e.host:
 		f.silence = OwnAddress
 	default:
@@ -132,12 +140,16 @@ func (q question) counts(e fact) bool {
 // the host itself has, which cannot be asked.
 func asked(q question) finding {
 	at, e, ok := q.route()
+	named := finding{probe: true, line: ok && at == q.prefix, part: true, contested: q.onLink.IsValid() && !q.setAside()}
 	if len(q.rule.Devices) > 0 && (!ok || e.neighbor || !q.counts(e)) {
-		return finding{probe: true, line: ok && at == q.prefix, part: true}
+		return named
 	}
 	f := routed(q)
-	if f.answer && e.neighbor {
+	switch {
+	case f.answer && e.neighbor:
 		f.answer, f.probe = false, true
+	case f.silence == Shared && len(q.rule.Devices) > 0: // it may be on another one of them
+		return named
 	}
 	return f
 }
@@ -168,7 +180,7 @@ func local(q question) finding {
 	f := finding{answer: is, line: line, own: line && p.IsSingleIP()}
 	at, route, ok := q.route()
 	switch {
-	case !ok, at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
+	case !ok, q.isWide(at), at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
 	case !route.behind:
 		f.line = line || is && at == p
 		f.answer = false
@@ -185,8 +197,7 @@ func local(q question) finding {
 }
 
 // route returns the kernel's most specific route for the prefix, and false where
-// there is none that counts for the rule.
+// there is none.
 func (q question) route() (at netip.Prefix, e fact, ok bool) {
-	at, e, ok = q.routes.LookupPrefixLPM(q.prefix)
-	return at, e, ok && (!q.rule.Specific || at.Bits() > q.rule.Prefix.Bits())
+	return q.routes.LookupPrefixLPM(q.prefix)
 }

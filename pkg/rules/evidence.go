@@ -78,6 +78,9 @@ const (
 	OwnAddress
 	// NotListed: the rule's file of targets does not list the address.
 	NotListed
+	// Shared: the route to a device behind us is no more specific than the uplink's
+	// on-link prefix, and the target cannot be asked for on that device.
+	Shared
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -102,6 +105,7 @@ func silences() [SilenceCount]silence {
 		SameLink:     {"same_link", "who has the address is on the uplink's own link and answers itself: the kernel's route, or each device that the rule names, leads there (the uplink itself, a macvlan or ipvlan device on it, or a port of it)"},
 		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
 		NotListed:    {"not_listed", "the file of targets that the rule names does not list the address"},
+		Shared:       {"shared_prefix", "the uplink has the same prefix on-link as the device behind this node or a more specific one, so the route does not tell where the address is, and it cannot be asked for on the device. A more specific route, or a rule for a part of the prefix, answers for it"},
 	}
 }
 
@@ -158,7 +162,7 @@ func methods() [methodEnd]method {
 			covers: "every address of the prefix",
 		},
 		Route: {
-			name: "route", sources: []Source{Kernel}, decide: routed, silence: NoRoute,
+			name: "route", sources: []Source{Kernel, Probed}, decide: routed, silence: NoRoute,
 			yes:    "the kernel routes the address to a device behind this node",
 			covers: "addresses for which the kernel's best route leads to a device behind the node, and what the host itself has (AnyIP prefixes, addresses of lo, a bridge or a tunnel)",
 		},

@@ -75,7 +75,6 @@ func (w *world) step(t *testing.T) {
 		known := make(map[netip.Prefix]bool)
 		for range 1 + w.rng.IntN(4) {
 			r := rules.Rule{Prefix: w.prefix(), Method: rules.Methods()[w.rng.IntN(len(rules.Methods()))]}
-			r.Specific = w.rng.IntN(4) == 0
 			if r.Method == rules.File {
 				r.Targets = lists[w.rng.IntN(len(lists))]
 			}

@@ -126,6 +126,8 @@ func (m Method) Covers() string {
 // that verdict, and why not where the verdict is silence.
 func (m Method) AnswerText(v Verdict) string {
 	switch {
+	case v.Learned && v.Host:
+		return "the host itself takes packets for the address, and no station of the uplink's link has answered for it"
 	case v.Learned:
 		return "the address has answered a solicitation of ours"
 	case v.Leaving:
@@ -134,6 +136,10 @@ func (m Method) AnswerText(v Verdict) string {
 		return "this host itself has the address, and the kernel does not answer for it on the uplink"
 	case v.Answer && m.valid():
 		return methods()[m].yes
+	case v.Probe && v.Host:
+		return "the host itself takes packets for the address, which a station of the uplink's link may have as well: these are asked first, and the address is answered for when nobody has it"
+	case v.Probe && v.Contested:
+		return "the prefix is on-link at the uplink and at the device behind this node, so the address is asked for on both first, and answered for when it answers behind this node and nobody on the uplink's link has it"
 	case v.Probe:
 		return "the address is asked for behind this node first, and answered for when it answers"
 	}

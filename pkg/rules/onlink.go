@@ -3,6 +3,7 @@
 package rules
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 )
@@ -28,8 +29,9 @@ func OnLink(link Link, routed []netip.Prefix) []netip.Prefix {
 
 // SetOnLink makes prefixes the on-link prefixes of an uplink. Other stations of the
 // link have addresses there, so what holds for a rule that covers such a prefix
-// depends on them, see [DADAuto]. An uplink without any leaves nothing behind in the
-// store.
+// depends on them, see [DADAuto], and a route behind us that is no more specific says
+// nothing about where a single address is, see [Verdict.Contested]. An uplink without
+// any leaves nothing behind in the store.
 func (s *Store) SetOnLink(uplink string, prefixes []netip.Prefix) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -37,19 +39,20 @@ func (s *Store) SetOnLink(uplink string, prefixes []netip.Prefix) {
 	if slices.Equal(old, prefixes) {
 		return
 	}
-	if s.onLink == nil {
-		s.onLink = make(map[string][]netip.Prefix)
+	all := maps.Clone(s.onLink) // which tables have
+	if all == nil {
+		all = make(map[string][]netip.Prefix)
 	}
-	if s.onLink[uplink] = slices.Clone(prefixes); len(prefixes) == 0 {
-		delete(s.onLink, uplink)
+	if all[uplink] = slices.Clone(prefixes); len(prefixes) == 0 {
+		delete(all, uplink)
 	}
+	s.onLink = all
 	if s.current.Load() == nil { // SetRules will use them
 		return
 	}
 	b := s.builder(uplink)
-	affected := append(b.all(s), old...)
 	b.onLink = s.onLink[uplink]
-	deltas := b.update(s, unique(append(affected, b.onLink...)))
+	deltas := b.update(s, append(b.all(s), old...))
 	s.release(uplink)
 	s.publish(Change{deltas: map[string][]Delta{uplink: deltas}})
 }
@@ -60,7 +63,7 @@ func (s *Store) builder(uplink string) *builder {
 	b := s.builders[uplink]
 	if b == nil {
 		b, _ = newBuilder(uplink, s.rules, s.domains) // SetRules has checked them
-		b.view = s.builders[""].view
+		b.view, b.probes = s.builders[""].view, s.builders[""].probes
 		s.builders[uplink] = b
 	}
 	return b
@@ -71,4 +74,65 @@ func (s *Store) release(uplink string) {
 	if len(s.guards[uplink]) == 0 && len(s.onLink[uplink]) == 0 && !s.named(uplink) {
 		delete(s.builders, uplink)
 	}
+}
+
+// onLinkOf returns the on-link prefix of the uplink that covers p, the longest one of
+// several; invalid for none.
+func (b *builder) onLinkOf(p netip.Prefix) (longest netip.Prefix) {
+	for _, on := range b.onLink {
+		if on.Bits() <= p.Bits() && on.Contains(p.Addr()) && (!longest.IsValid() || on.Bits() > longest.Bits()) {
+			longest = on
+		}
+	}
+	return longest
+}
+
+// isWide reports whether a route is no more specific than the uplink's on-link prefix
+// for the same addresses. It may come from an address of the same prefix, on a bridge
+// or on a second interface of the link, and then says nothing about a single address.
+func (q question) isWide(at netip.Prefix) bool {
+	return q.onLink.IsValid() && at.Bits() <= q.onLink.Bits()
+}
+
+// setAside reports whether the rule is for a part of the on-link prefix only: then the
+// operator has said that no other station of the link has an address there.
+func (q question) setAside() bool { return q.rule.Prefix.Bits() > q.onLink.Bits() }
+
+// contest makes of an answer by a wide route what it is worth: the target is asked for
+// first, on the device and on the uplink's link. Where it cannot be asked for on the
+// device, the route counts only for a rule that sets a part of the on-link prefix
+// aside.
+func (q question) contest(f *finding, e fact) {
+	switch {
+	case e.host, e.neighbor:
+		f.answer, f.probe, f.contested, f.own = false, true, true, false
+	case !q.setAside():
+		f.answer, f.own, f.device, f.silence = false, false, 0, Shared
+	}
+}
+
+// Links returns the names of the uplinks on whose links other stations may have the
+// address, in order: those with an on-link prefix that covers it.
+func (t *Table) Links(a netip.Addr) []string {
+	var names []string
+	for uplink, prefixes := range t.onLink {
+		if slices.ContainsFunc(prefixes, func(p netip.Prefix) bool { return p.Contains(a) }) {
+			names = append(names, uplink)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// SameOnLink reports whether two tables are of the same on-link prefixes; a nil table
+// has none.
+func (t *Table) SameOnLink(o *Table) bool {
+	return maps.EqualFunc(t.links(), o.links(), slices.Equal[[]netip.Prefix])
+}
+
+func (t *Table) links() map[string][]netip.Prefix {
+	if t == nil {
+		return nil
+	}
+	return t.onLink
 }

@@ -56,11 +56,6 @@ type Rule struct {
 	// asks, without the policy rules; 0 means those that the kernel asks for packets
 	// from the uplink.
 	Table uint32
-	// Specific ignores routes of the kernel that are not longer than Prefix. It is
-	// for discovered rules, whose prefix is on-link at the uplink: a second
-	// interface may have the same on-link route, which does not tell where a single
-	// address is.
-	Specific bool
 }
 
 // String returns the rule in the form that the command line takes.

@@ -62,7 +62,7 @@ func TestSameLink(t *testing.T) {
 			}
 			for uplink, want := range map[string]rules.Verdict{"eth0": tt.eth0, "eth1": tt.eth1} {
 				v, _ := s.Load().View(uplink).Lookup(addr(target))
-				v.Verdict.IgnoreDAD = false // another matter
+				v.Verdict.IgnoreDAD, v.Verdict.Contested = false, false // other matters
 				if v.Verdict != want {
 					t.Errorf("%s: got %+v, want %+v", uplink, v.Verdict, want)
 				}

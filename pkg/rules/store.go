@@ -131,7 +131,7 @@ func (s *Store) rebuild(rules []Rule) error {
 			continue
 		}
 		if b.rules.Size() == common.rules.Size() { // the same ones: share what does not differ
-			b.view = common.view
+			b.view, b.probes = common.view, common.probes
 		}
 		b.update(s, b.all(s))
 	}
@@ -288,11 +288,12 @@ func (s *Store) refresh(source Source, domain Domain, changed []netip.Prefix) {
 
 // publish makes the builders' views the current table and calls the followers.
 func (s *Store) publish(c Change) {
-	t := &Table{rules: s.rules, common: s.builders[""].view, named: make(map[string]*View, len(s.builders)-1)}
+	t := &Table{rules: s.rules, common: s.builders[""].view, named: make(map[string]*View, len(s.builders)-1), onLink: s.onLink}
 	for name, b := range s.builders {
 		if name != "" {
 			t.named[name] = b.view
 		}
+		t.probes = t.probes || b.probes > 0
 	}
 	for i := range t.entries {
 		t.entries[i] = s.entries[i].Size()

@@ -101,8 +101,6 @@ func TestEntries(t *testing.T) {
 	route := rules.Rule{Prefix: prefix("2001:db8:0:0:f::/80"), Method: rules.Route}
 	probe, static, deny := route, route, route
 	probe.Method, static.Method, deny.Method = rules.Probe, rules.Static, rules.Deny
-	specific, specificProbe, specificPods := route, probe, route
-	specific.Specific, specificProbe.Specific, specificPods.Specific, specificPods.Method = true, true, true, rules.Pods
 	device := probe
 	device.Devices = []string{"br0"}
 	inner := rules.Rule{Prefix: prefix("2001:db8:0:0:f::/112"), Method: rules.Deny}
@@ -156,15 +154,6 @@ func TestEntries(t *testing.T) {
 		{name: "hole in a wide route", rules: []rules.Rule{route}, entries: []rules.Entry{behind("2001:db8::/48"), away(pod + "/128")}, target: pod, want: noRoute},
 		{name: "beside the hole", rules: []rules.Rule{route}, entries: []rules.Entry{behind("2001:db8::/48"), away(pod + "/128")}, target: other, want: yes},
 		{name: "narrower wide route away", rules: []rules.Rule{route}, entries: []rules.Entry{behind("2001:db8::/48"), away("2001:db8::/64")}, target: pod, want: noRoute},
-		{name: "specific: the on-link route does not count", rules: []rules.Rule{specific}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")}, target: pod, want: noRoute},
-		{name: "specific: a wider route does not count", rules: []rules.Rule{specific}, entries: []rules.Entry{behind("2001:db8::/48")}, target: pod, want: noRoute},
-		{name: "specific: a longer route counts", rules: []rules.Rule{specific}, entries: []rules.Entry{away("2001:db8:0:0:f::/80"), behind(block)}, target: pod, want: yes},
-		{name: "specific: a host route counts", rules: []rules.Rule{specific}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80"), behind(pod + "/128")}, target: pod, want: yes},
-		{name: "specific: beside a host route", rules: []rules.Rule{specific}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80"), behind(pod + "/128")}, target: other, want: noRoute},
-		{name: "specific: a longer route that leads away", rules: []rules.Rule{specific}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80"), away(block)}, target: pod, want: noRoute},
-		{name: "specific probe: the on-link route is not asked on", rules: []rules.Rule{specificProbe}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")}, target: pod, want: noRoute},
-		{name: "specific probe: a longer route is asked on", rules: []rules.Rule{specificProbe}, entries: []rules.Entry{behind(block)}, target: pod, want: ask},
-		{name: "specific pods: the cluster's word counts", rules: []rules.Rule{specificPods}, pods: []rules.Entry{is(pod + "/128")}, entries: []rules.Entry{away("2001:db8:0:0:f::/80")}, target: pod, want: ours},
 		{name: "deny does not ask", rules: []rules.Rule{deny}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: rules.Verdict{Silence: rules.Denied}},
 		{name: "entry inside a narrower deny", rules: []rules.Rule{route, inner}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: rules.Verdict{Silence: rules.Denied, Rule: 1}},
 		{name: "probe", rules: []rules.Rule{probe}, entries: []rules.Entry{behind("2001:db8:0:0:f::/80")}, target: pod, want: ask},

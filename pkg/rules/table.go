@@ -13,8 +13,10 @@ import (
 type Table struct {
 	rules   []Rule
 	entries [sourceCount]int
-	common  *View            // for uplinks without a view of their own
-	named   map[string]*View // for uplinks that rules name, or that have guards
+	common  *View                     // for uplinks without a view of their own
+	named   map[string]*View          // for uplinks that rules name, or that have guards or on-link prefixes
+	onLink  map[string][]netip.Prefix // by uplink
+	probes  bool
 }
 
 // View is the part of a Table for one uplink. It never changes.
@@ -37,6 +39,10 @@ func (t *Table) Rules() []Rule { return t.rules }
 
 // Entries returns how many entries of a source there are.
 func (t *Table) Entries(s Source) int { return t.entries[s] }
+
+// Probes reports whether any target has to be asked first, by a rule or because of a
+// contested route. While there is none, nobody has to listen for answers.
+func (t *Table) Probes() bool { return t != nil && t.probes }
 
 // View returns the view for the uplink of that name; nil for a nil table.
 func (t *Table) View(uplink string) *View {

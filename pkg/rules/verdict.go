@@ -14,14 +14,19 @@ type Verdict struct {
 	// Probe is true when the target has to be solicited first, on Device or on
 	// the devices that the rule names. Answer is false then.
 	Probe bool
-	// Learned is true for a target that has answered a solicitation of ours.
+	// Contested is true for a target that another station of an uplink's link may
+	// have, see [Table.Links]. With Probe these links are asked, too, and whoever
+	// answers there keeps the target.
+	Contested bool
+	// Host is true where the host itself takes the packets, see [Entry.Host]. A
+	// Contested one is answered for when nobody on the links has answered.
+	Host bool
+	// Learned is true for a target that has answered a solicitation of ours, or that
+	// Host is true for and nobody on the links has.
 	Learned bool
 	// Leaving is true for an address that is answered until another node, which
 	// has it from now on, announces it.
 	Leaving bool
-	// Host is true for an answer because the host itself takes the packets, see
-	// [Entry.Host].
-	Host bool
 	// Part is true for a line that exists only because its target was solicited,
 	// or because of a route inside a rule that answers or asks without one. It needs
 	// no multicast groups of its own: the line around it has them.

@@ -85,6 +85,13 @@ func TestStateful(t *testing.T) {
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
 			count(d, ndp.Silent(rules.SameLink), 1)
 		},
+		ndp.Silent(rules.Shared): func(t *testing.T, net *harness.Network, p *harness.Port) {
+			harness.Must(t, net.Node.Veth("pods", conformance.MAC{2, 0, 0, 0, 1, 1}, harness.Namespace(t), "eth0", conformance.MAC{2, 0, 0, 0, 1, 2}))
+			harness.Must(t, net.Node.Route("2001:db8:1::/64", "fe80::9", "pods", func(r *netlink.Route) { r.Priority = 1 })) // the uplink's prefix
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, header+"  - {prefix: \"2001:db8:1::/64\", method: route}\n"))
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.Silent(rules.Shared), 1)
+		},
 		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
