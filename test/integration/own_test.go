@@ -5,6 +5,7 @@ package integration
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -173,5 +174,19 @@ func TestRealServer(t *testing.T) {
 	a.WantSilence(addr(vip))
 	if e := d.Explain(addr(vip)).Answers[0]; e.Reason != "claimed" {
 		t.Errorf("explained by %s: %s", e.Reason, e.Why)
+	}
+}
+
+// TestOwnAddressIsAnnounced tells the link of an address that the host gets.
+func TestOwnAddressIsAnnounced(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	const vip = "2001:db8:1:0:b::5"
+	bridge(t, n.Node, "br0")
+	harness.Run(t, n.Node, "--config", harness.WriteConfig(t, "version: 1\nuplinks: [{interface: uplink}]\nrules: [{prefix: \"2001:db8:1:0:b::/80\", method: route}]\n"))
+	a := newAsker(t, n)
+	harness.Must(t, n.Node.Address("br0", vip+"/128"))
+	if a.Hear(addr(vip), 5*time.Second) == nil {
+		t.Error("no advertisement")
 	}
 }
