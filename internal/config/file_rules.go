@@ -180,6 +180,7 @@ func (f *fileReader) rules(v value) {
 				v.boolean(&own)
 				r.IgnoreOwn = !own
 			}},
+			field{"table", func(v value) { readTable(v, &r.Table) }},
 			field{"targets", func(v value) {
 				s, ok := v.text()
 				if !ok {

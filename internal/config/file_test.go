@@ -49,7 +49,8 @@ rules:
     delay: 500ms
     dad: ignore
   - {prefix: "2001:db8:1::5", method: deny, uplinks: [eth0, eth1]}
-  - {prefix: "2001:db8:3::/64", method: route, devices: [wg0, lo], own_addresses: false}
+  - {prefix: "2001:db8:3::/64", method: route, devices: [wg0, lo], own_addresses: false, table: main}
+  - {prefix: "2001:db8:5::/64", method: probe, table: 5200}
   - {prefix: "2001:db8:2::/64", method: probe, devices: [tun0], timeout: 200ms, ttl: 60s, deadtime: 1s, retries: 0}
   - {prefix: "2001:db8:4::/64", method: file, targets: /etc/ndproxyd//targets}
 devices:
@@ -78,7 +79,8 @@ metrics:
 		Rules: []rules.Rule{
 			{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Static, Uplinks: []string{"eth0"}, Delay: 500 * time.Millisecond, DAD: rules.DADIgnore},
 			{Prefix: netip.MustParsePrefix("2001:db8:1::5/128"), Method: rules.Deny, Uplinks: []string{"eth0", "eth1"}},
-			{Prefix: netip.MustParsePrefix("2001:db8:3::/64"), Method: rules.Route, Devices: []string{"wg0", "lo"}, IgnoreOwn: true},
+			{Prefix: netip.MustParsePrefix("2001:db8:3::/64"), Method: rules.Route, Devices: []string{"wg0", "lo"}, IgnoreOwn: true, Table: 254},
+			{Prefix: netip.MustParsePrefix("2001:db8:5::/64"), Method: rules.Probe, Table: 5200},
 			{
 				Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Probe, Devices: []string{"tun0"},
 				Timing: rules.Timing{Timeout: 200 * time.Millisecond, TTL: time.Minute, Deadtime: time.Second, Retries: -1},
@@ -115,7 +117,7 @@ func TestParseErrors(t *testing.T) {
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, targets, autowire, timeout, ttl, deadtime, retries, delay, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health`}},
@@ -153,6 +155,9 @@ func TestParseErrors(t *testing.T) {
 		{"devices of another method", head + "  - {prefix: 2001:db8::/64, method: static, devices: [br0]}\n", []string{`c.yaml:5:5: rules[0]: devices go with the methods route and probe only`}},
 		{"autowire of another method", head + "  - {prefix: 2001:db8::/64, method: route, devices: [br0], autowire: true}\n", []string{`c.yaml:5:5: rules[0]: autowire goes with the method probe only`}},
 		{"own addresses of another method", head + "  - {prefix: 2001:db8::/64, method: static, own_addresses: false}\n", []string{`c.yaml:5:5: rules[0]: own_addresses goes with the methods route and probe only`}},
+		{"table of another method", head + "  - {prefix: 2001:db8::/64, method: static, table: 100}\n", []string{`c.yaml:5:5: rules[0]: table goes with the methods route and probe only`}},
+		{"table without a name", head + "  - {prefix: 2001:db8::/64, method: route, table: mian}\n", []string{`c.yaml:5:51: rules[0].table: "mian" is neither a number from 1 to 4294967295 nor the name of a routing table in /etc/iproute2/rt_tables (did you mean "main"?)`}},
+		{"table 0", head + "  - {prefix: 2001:db8::/64, method: route, table: 0}\n", []string{`c.yaml:5:51: rules[0].table: "0" is neither a number`}},
 		{"own addresses of a word", head + "  - {prefix: 2001:db8::/64, method: route, own_addresses: never}\n", []string{`c.yaml:5:59: rules[0].own_addresses: "never" is neither true nor false`}},
 		{"file without targets", head + "  - {prefix: 2001:db8::/64, method: file}\n", []string{`c.yaml:5:5: rules[0]: the method file needs targets: the path of a file that lists them`}},
 		{"targets of another method", head + "  - {prefix: 2001:db8::/64, method: static, targets: /etc/x}\n", []string{`c.yaml:5:5: rules[0]: targets go with the method file only`}},

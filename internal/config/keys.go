@@ -108,6 +108,10 @@ func RuleKeys() []Key {
 			Meaning: "`route` and `probe` only: whether to answer for what this host itself has, see below",
 		},
 		{
+			Name: `table`, Values: "a number, `main`, `local`, `default`, or a name of `/etc/iproute2/rt_tables`", Default: `the tables for packets from the uplink`, Example: `main`,
+			Meaning: "`route` and `probe` only: the one routing table to ask, whatever the policy rules and the uplink's VRF say, see below",
+		},
+		{
 			Name: `targets`, Values: `a path`, Default: `required by` + " `file`", Example: `/etc/ndproxyd/targets`,
 			Meaning: "`file` only: the file that lists the targets, see below. It is followed as it changes",
 		},
