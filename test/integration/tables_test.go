@@ -229,3 +229,63 @@ func TestTwoUplinksTwoTables(t *testing.T) {
 	first.WantAnswer(conformance.Pod)
 	wantReached(t, n.Router, true)
 }
+
+// TestRuleTable has rules that ask tables which no policy rule leads to, and such that
+// ask the main table although a policy rule leads elsewhere.
+func TestRuleTable(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	addPod(t, n, conformance.Pod)
+	const other = "2001:db8:1:0:e::5"
+	config := harness.WriteConfig(t, `version: 1
+uplinks:
+  - interface: uplink
+rules:
+  - {prefix: "2001:db8:1:0:f::/80", method: route, table: 100}
+  - {prefix: "2001:db8:1:0:e::/80", method: probe, table: main}
+  - {prefix: "2001:db8:1:0:d::/80", method: route}
+`)
+	d := harness.Run(t, n.Node, "--config", config)
+	a := newAsker(t, n)
+	host := conformance.Pod.String() + "/128"
+	t.Log("the main table has the address, and the rule asks another one")
+	a.WantSilence(conformance.Pod)
+	if e := d.Explain(conformance.Pod).Answers[0]; e.Why != "the kernel has no route for the address" {
+		t.Errorf("explained by %+v", e)
+	}
+	t.Log("that one has it, too")
+	route(t, n.Node, host, "pod5", n.Node.Link.RouteAdd, inTable(100))
+	a.WantAnswer(conformance.Pod)
+	wantReached(t, n.Router, true)
+	if e := d.Explain(conformance.Pod).Answers[0].Entry; e == nil || e.Table != 100 || e.Route != host+" dev pod5" {
+		t.Errorf("explained by %+v", e)
+	}
+	t.Log("the main table has it no longer, which is not asked")
+	route(t, n.Node, host, "pod5", n.Node.Link.RouteDel)
+	a.WantAnswer(conformance.Pod)
+	t.Log("a policy rule leads to another table, and the rule asks the main table")
+	route(t, n.Node, other+"/128", "", n.Node.Link.RouteAdd, inTable(101), func(r *netlink.Route) { r.Type = unix.RTN_BLACKHOLE })
+	harness.Must(t, n.Node.Link.RuleAdd(policy(100, 101, arriving(harness.Uplink))))
+	device(t, n.Node, "pods")
+	tunnel(t, n, "tun0")
+	route(t, n.Node, other+"/128", "tun0", n.Node.Link.RouteAdd)
+	route(t, n.Node, "2001:db8:1:0:d::5/128", "tun0", n.Node.Link.RouteAdd)
+	a.WantAnswer(addr(other))
+	a.WantAnswer(addr("2001:db8:1:0:d::5")) // by the policy rules, where table 101 has nothing
+	t.Log("the rule's table is that of another reload")
+	harness.Rewrite(t, config, `version: 1
+uplinks:
+  - interface: uplink
+rules:
+  - {prefix: "2001:db8:1:0:f::/80", method: route, table: main}
+  - {prefix: "2001:db8:1:0:e::/80", method: probe, table: 101}
+`)
+	d.Reload()
+	a.WantSilence(conformance.Pod)
+	a.WantSilence(addr(other))
+	route(t, n.Node, host, "pod5", n.Node.Link.RouteAdd)
+	a.WantAnswer(conformance.Pod)
+	if found := check(t, n, "--config", config); len(found) != 1 || found[0].Reason != "no_route_behind" {
+		t.Errorf("found %+v", found)
+	}
+}
