@@ -359,3 +359,48 @@ func TestFollow(t *testing.T) {
 		}
 	}
 }
+
+// TestVRF puts an uplink into a VRF, fills the VRF's table later, and takes the uplink
+// out again.
+func TestVRF(t *testing.T) {
+	t.Parallel()
+	const target = "2001:db8:1::5/128"
+	r := testRoutes()
+	vrf := Device{Index: 90, Name: "red", Kind: "vrf", VRF: red}
+	r.setPolicy(parsePolicies(basic(policyMessage(1000, 0, actionTable, attr(fraL3mdev, []byte{1})))))
+	r.Follow([]Origin{{Device: "eth0", Index: uplink}})
+	r.SetDevice(vrf, false)
+	r.Apply(message("2001:db8:1::/64", dev(pod2)), 0, false)
+	decided := func(step string, want int32) {
+		t.Helper()
+		d, _ := decide(r, target)
+		if len(d.Paths) != 1 || d.Paths[0].Index != want {
+			t.Errorf("%s: decided %+v", step, d)
+		}
+	}
+	put := func(master int32) {
+		t.Helper()
+		if changed, _ := r.SetDevice(Device{Index: uplink, Name: "eth0", Kind: "device", Neighbors: true, Master: master}, false); !changed {
+			t.Error("nothing has changed")
+		}
+	}
+	decided("no VRF", pod2)
+	put(vrf.Index)
+	decided("in the VRF, which has no route: the main table comes next", pod2)
+	inVRF := message(target, dev(pod1))
+	inVRF.Table = red
+	if changed, _ := r.Apply(inVRF, 0, false); !slices.Contains(changed, netip.MustParsePrefix(target)) {
+		t.Errorf("changed %s", changed)
+	}
+	decided("the VRF has one", pod1)
+	unreachable := message("::/0", typed(unix.RTN_UNREACHABLE))
+	unreachable.Table = red
+	r.Apply(unreachable, 0, false)
+	r.Apply(inVRF, 0, true)
+	decided("the VRF refuses what it has no route for", lo)
+	if n := count(r); n != 1 {
+		t.Errorf("%d routes are seen", n)
+	}
+	put(0)
+	decided("out of the VRF", pod2)
+}

@@ -4,6 +4,7 @@ package rules_test
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -26,6 +27,9 @@ func TestIncremental(t *testing.T) {
 			for src := range w.entries {
 				w.entries[src] = make(map[netip.Prefix]rules.Entry)
 			}
+			for d := range w.routes {
+				w.routes[d] = make(map[netip.Prefix]rules.Entry)
+			}
 			w.store.Follow(func(c rules.Change) { w.follow(t, c) })
 			for range 300 {
 				w.step(t)
@@ -33,8 +37,11 @@ func TestIncremental(t *testing.T) {
 				fresh.ResolveDevices(resolve)
 				setRules(t, &fresh, w.rules...)
 				for _, src := range rules.Sources() {
-					fresh.Replace(src, maps.Values(w.entries[src]))
+					if src != rules.Kernel {
+						fresh.Replace(src, maps.Values(w.entries[src]))
+					}
 				}
+				fresh.ReplaceRoutes(w.domains, w.all)
 				fresh.SetGuards("eth0", w.guards)
 				fresh.SetOnLink("eth0", w.onLink)
 				for _, uplink := range []string{"", "eth0"} {
@@ -55,8 +62,13 @@ type world struct {
 	entries []map[netip.Prefix]rules.Entry // by source
 	guards  map[netip.Addr]rules.Silence
 	onLink  []netip.Prefix
-	seen    map[netip.Prefix]rules.Verdict // eth0's view by the deltas alone
+	domains rules.Domains
+	routes  [3]map[netip.Prefix]rules.Entry // of the source Kernel, by domain
+	seen    map[netip.Prefix]rules.Verdict  // eth0's view by the deltas alone
 }
+
+// all yields the routes of a domain.
+func (w *world) all(d rules.Domain) iter.Seq[rules.Entry] { return maps.Values(w.routes[d]) }
 
 // lists are the files that rules may name, and entries be in.
 var lists = []string{"/one", "/two"}
@@ -69,7 +81,7 @@ func (w *world) prefix() netip.Prefix {
 }
 
 func (w *world) step(t *testing.T) {
-	switch n := w.rng.IntN(21); {
+	switch n := w.rng.IntN(22); {
 	case n == 0 || len(w.rules) == 0:
 		w.rules = nil
 		known := make(map[netip.Prefix]bool)
@@ -82,6 +94,9 @@ func (w *world) step(t *testing.T) {
 			if r.Method == rules.Probe && w.rng.IntN(2) == 0 {
 				r.Devices = []string{"br0"}
 			}
+			if r.Method == rules.Probe || r.Method == rules.Route {
+				r.Table = []uint32{0, 0, 100, 200}[w.rng.IntN(4)]
+			}
 			if w.rng.IntN(4) == 0 {
 				r.Uplinks = []string{"eth0"}
 			}
@@ -91,6 +106,14 @@ func (w *world) step(t *testing.T) {
 			known[r.Prefix] = true
 		}
 		setRules(t, &w.store, w.rules...)
+	case n == 21:
+		n := 1 + w.rng.IntN(len(w.routes))
+		domain := func() rules.Domain { return rules.Domain(w.rng.IntN(n)) }
+		w.domains = rules.Domains{Uplinks: map[string]rules.Domain{"eth0": domain(), "eth1": domain()}, Tables: map[uint32]rules.Domain{100: domain()}, Count: n}
+		for d := n; d < len(w.routes); d++ {
+			clear(w.routes[d])
+		}
+		w.store.ReplaceRoutes(w.domains, w.all)
 	case n == 20:
 		w.onLink = nil
 		for range w.rng.IntN(3) {
@@ -111,7 +134,11 @@ func (w *world) step(t *testing.T) {
 	default:
 		var changes []rules.EntryChange
 		source := rules.Sources()[w.rng.IntN(len(rules.Sources()))]
-		entries := w.entries[source]
+		entries, domain := w.entries[source], rules.Domain(0)
+		if source == rules.Kernel {
+			domain = rules.Domain(w.rng.IntN(max(w.domains.Count, 1)))
+			entries = w.routes[domain]
+		}
 		for range 1 + w.rng.IntN(3) {
 			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Forwarded: w.rng.IntN(3) > 0, Host: w.rng.IntN(4) == 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
 			if source == rules.Listed {
@@ -124,7 +151,11 @@ func (w *world) step(t *testing.T) {
 			}
 			changes = append(changes, rules.EntryChange{Entry: e, Gone: gone})
 		}
-		w.store.Update(source, changes)
+		if source == rules.Kernel {
+			w.store.UpdateRoutes(domain, changes)
+		} else {
+			w.store.Update(source, changes)
+		}
 	}
 }
 

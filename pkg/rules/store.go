@@ -130,7 +130,7 @@ func (s *Store) rebuild(rules []Rule) error {
 		if b == common {
 			continue
 		}
-		if b.rules.Size() == common.rules.Size() { // the same ones: share what does not differ
+		if b.rules.Size() == common.rules.Size() && b.domain == common.domain { // the same ones: share what does not differ
 			b.view, b.probes = common.view, common.probes
 		}
 		b.update(s, b.all(s))
