@@ -30,6 +30,7 @@ type container struct {
 	log    *os.File
 	nspawn *exec.Cmd
 	leader int
+	groups []string // the control groups of this container
 }
 
 // newContainer prepares a root over that of a release of Debian, in which nothing
@@ -42,7 +43,7 @@ func newContainer(t *testing.T, release string, ns *lab.Namespace) *container {
 		t.Fatalf("%v: make test-full makes it", err)
 	}
 	dir := t.TempDir()
-	c := &container{t: t, root: filepath.Join(dir, "root"), ns: ns}
+	c := &container{t: t, root: filepath.Join(dir, "root"), ns: ns, groups: newCgroups(t)}
 	for _, d := range []string{"root", "upper", "work"} {
 		harness.Must(t, os.Mkdir(filepath.Join(dir, d), 0o755))
 	}
@@ -66,9 +67,10 @@ func newContainer(t *testing.T, release string, ns *lab.Namespace) *container {
 // boot starts systemd and waits until it takes commands.
 func (c *container) boot() {
 	c.t.Helper()
-	c.nspawn = exec.Command("systemd-nspawn", "-D", c.root, "--machine=ndproxyd-"+strings.ReplaceAll(strings.Trim(c.ns.Path(), "/"), "/", "-"), // no other has it
+	args := inCgroups(c.groups, "systemd-nspawn", "-D", c.root, "--machine=ndproxyd-"+strings.ReplaceAll(strings.Trim(c.ns.Path(), "/"), "/", "-"), // no other has it
 		"--register=no", "--keep-unit", "--network-namespace-path="+c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
 		"-b", "--console=pipe")
+	c.nspawn = exec.Command(args[0], args[1:]...)
 	c.nspawn.Stdout, c.nspawn.Stderr = c.log, c.log
 	c.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network")
 	harness.Must(c.t, c.nspawn.Start())
@@ -79,8 +81,11 @@ func (c *container) boot() {
 		}
 		_ = nspawn.Process.Kill()
 		_ = nspawn.Wait()
+		for _, pid := range inGroups(c.groups) { // what has outlived them
+			_ = unix.Kill(pid, unix.SIGKILL)
+		}
 	})
-	harness.Eventually(c.t, "systemd", func() bool {
+	c.eventually("systemd to run", func() bool {
 		started := children(nspawn.Process.Pid)
 		if len(started) == 0 {
 			return false
@@ -114,7 +119,7 @@ func (c *container) powerOff() {
 	go func() { done <- c.nspawn.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(patience):
 		c.t.Fatal("the host does not stop")
 	}
 }
@@ -153,10 +158,34 @@ func (c *container) property(name string) string {
 	return strings.TrimSpace(c.run("systemctl", "show", "-P", name, "ndproxyd"))
 }
 
-// wait waits for a property.
+// wait waits for a property that begins with a value.
 func (c *container) wait(name, value string) {
 	c.t.Helper()
-	harness.Eventually(c.t, name+" to be "+value, func() bool { return strings.Contains(c.property(name), value) })
+	c.eventually(name+" to be "+value, func() bool { return strings.HasPrefix(c.property(name), value) })
+}
+
+// waitJournal waits for words in the service's journal, which journald writes when it has
+// the time.
+func (c *container) waitJournal(words string) {
+	c.t.Helper()
+	c.eventually(fmt.Sprintf("%q in the journal", words), func() bool {
+		return strings.Contains(c.run("journalctl", "-u", "ndproxyd", "--no-pager"), words)
+	})
+}
+
+// patience bounds every wait for systemd: several containers share the processors.
+const patience = 2 * time.Minute
+
+// eventually waits until something holds. It looks seldom, because each look starts
+// programs.
+func (c *container) eventually(what string, f func() bool) {
+	c.t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
+		if f() {
+			return
+		}
+	}
+	c.t.Fatalf("no %s after %s", what, patience)
 }
 
 // copyIn puts a file into the container.

@@ -60,7 +60,7 @@ func TestTakeOver(t *testing.T) {
 			c.fails("systemctl", "is-active", "ndppd")
 			c.run("systemctl", "stop", "ndproxyd")
 			// ndppd's script fails while the one before it is on its way out.
-			harness.Eventually(t, "ndppd again", func() bool {
+			c.eventually("ndppd again", func() bool {
 				_, err := c.try("systemctl", "start", "ndppd")
 				return err == nil
 			})
@@ -119,7 +119,7 @@ func TestTakeOver(t *testing.T) {
 			}
 			c.run("dpkg", "-P", "ndproxyd")
 			c.run("dpkg", "-i", "/root/ndppd.deb")
-			harness.Eventually(t, "ndppd once more", func() bool {
+			c.eventually("ndppd once more", func() bool {
 				_, err := c.try("systemctl", "restart", "ndppd")
 				return err == nil
 			})
@@ -178,6 +178,14 @@ func (c *container) testPanel(t *testing.T, a *harness.Asker) {
 		a.WantSilence(conformance.Pod)
 		c.write("etc/ndppd.conf", ndppdConfig)
 		c.run(args...)
+		a.WantAnswer(conformance.Pod)
+	}
+	t.Log("so is one that root alone may read")
+	for _, verb := range []string{"restart", "reload"} {
+		c.write("root/new.conf", ndppdConfig)
+		c.run("chmod", "600", "/root/new.conf")
+		c.run("mv", "/root/new.conf", "/etc/ndppd.conf")
+		c.run("systemctl", verb, "ndppd")
 		a.WantAnswer(conformance.Pod)
 	}
 	c.write("etc/ndppd.conf", refusedConfig)
