@@ -23,6 +23,13 @@ parts=$*
 # debian is a version in the order of dpkg and rpm: a ~ sorts before the release.
 debian=${version/-/\~}
 
+# alpine is a version in the order of apk: it knows alpha, beta and rc, and pre for all else.
+alpine=${version%%-*}
+case $version in
+*-alpha.* | *-beta.* | *-rc.*) suffix=${version#*-} alpine+=_${suffix/./} ;;
+*-*) alpine+=_pre ;;
+esac
+
 rm -rf "$dist"
 mkdir -p "$dist"/{sbom,man,completion}
 
@@ -47,16 +54,20 @@ rm "$dist/native"
 
 # pack CONFIG PACKAGER ARCH: nfpm does not replace variables in paths.
 pack() {
-	local config out
+	local config out number=$debian
+	case $2 in
+	apk) number=$alpine ;;
+	archlinux) number=${version/-/} ;; # to pacman, 1.0rc comes before 1.0
+	esac
 	config=$(mktemp)
-	sed -e "s/\${ARCH}/$3/g; s/\${VERSION}/$debian/g; s#\${DIST}#$dist#g" "$1" >"$config"
+	sed -e "s/\${ARCH}/$3/g; s/\${VERSION}/$number/g; s#\${DIST}#$dist#g" "$1" >"$config"
 	out=$("$tools/nfpm" package --config "$config" --packager "$2" --target "$dist/" 2>&1) || { echo "$out" >&2; return 1; }
 	rm "$config"
 }
 
 if wants packages; then
 	for arch in $arches; do
-		for packager in deb rpm; do
+		for packager in deb rpm apk archlinux; do
 			say "packing ndproxyd $version for $arch as $packager"
 			pack deploy/package/nfpm.yaml $packager "$arch"
 		done

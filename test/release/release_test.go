@@ -75,7 +75,8 @@ func TestChecksums(t *testing.T) {
 	sums, err := os.ReadFile(root + "dist/SHA256SUMS")
 	harness.Must(t, err)
 	for _, wanted := range []string{
-		"_amd64.deb", "_arm64.deb", "_all.deb", ".x86_64.rpm", ".aarch64.rpm", ".noarch.rpm", "_image.tar", "_manifests.yaml",
+		"_amd64.deb", "_arm64.deb", "_all.deb", ".x86_64.rpm", ".aarch64.rpm", ".noarch.rpm",
+		"_x86_64.apk", "_aarch64.apk", "-x86_64.pkg.tar.zst", "-aarch64.pkg.tar.zst", "_image.tar", "_manifests.yaml",
 		"_linux_amd64.tar.gz", "_linux_arm64.tar.gz", "_amd64.cdx.json", "_arm64.cdx.json", ".tgz",
 	} {
 		if !strings.Contains(string(sums), wanted+"\n") {
