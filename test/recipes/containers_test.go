@@ -2,7 +2,10 @@
 
 package recipes
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // bridge makes a bridge as programs do that keep a network for their guests: it has an
 // address of the guests' prefix, which the kernel makes a route of.
@@ -47,6 +50,15 @@ func TestDocker(t *testing.T) {
 	}}
 	p.play("docker.md")
 	p.reached("2001:db8:1:0:d::2")
+
+	t.Log("the rule of Docker 28 for a container of a network in the mode nat")
+	p.node.run("ip6tables-nft -t raw -A PREROUTING -d 2001:db8:1:0:d::2/128 ! -i br-web -j DROP")
+	if out, err := p.elsewhere.try("ping -c 1 -W 1 2001:db8:1:0:d::2"); err == nil {
+		t.Errorf("the container is reached: %s", out)
+	}
+	if out := p.node.run("ndproxyd check"); !strings.Contains(out, "docker_direct_routing") {
+		t.Errorf("check does not find the rule: %s", out)
+	}
 }
 
 // TestPodman stands in for Podman with the bridge and a container, as netavark makes them.
