@@ -3,6 +3,7 @@
 package recipes
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/test/conformance"
@@ -17,6 +18,9 @@ func TestProxmox(t *testing.T) {
 	p := &page{network: n}
 	p.products = []func(){func() {
 		p.bridge("vmbr0", "2001:db8:1::2/64")
+		if out := p.node.run("ndproxyd check"); !strings.Contains(out, "prefix: \"2001:db8:1::/64\"\n") || !strings.Contains(out, "method: probe\n") {
+			t.Errorf("check proposes another configuration: %s", out)
+		}
 		p.guest("tap1", "vmbr0", "2001:db8:1::64/64", "2001:db8:1::2")
 	}}
 	p.play("proxmox.md")
