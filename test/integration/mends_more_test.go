@@ -47,7 +47,7 @@ func TestNoAlarm(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			behindRouter(t, n)
-			container(t, n, "br-1", addr(pod))
+			station(t, n, "br-1", addr(pod))
 			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
 			if tt.spoil != "" {
 				shell(t, n.Node, tt.spoil)
@@ -71,7 +71,7 @@ func TestWithoutPrivilege(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
 	behindRouter(t, n)
-	container(t, n, "br-1", conformance.Pod)
+	station(t, n, "br-1", conformance.Pod)
 	harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
 	shell(t, n.Node, "ip6tables -P FORWARD DROP")
 	for uid, want := range map[uint32]bool{0: true, 65534: false} {
@@ -128,7 +128,7 @@ func TestMendForwardingAndAdvertisements(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			harness.Must(t, n.Router.Address("lo", outsider+"/128"))
-			container(t, n, "br-1", conformance.Pod)
+			station(t, n, "br-1", conformance.Pod)
 			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
 			shell(t, n.Node, "sysctl -w net.ipv6.conf.all.forwarding=0 net.ipv6.conf.uplink.accept_ra=1")
 			advertise(t, n)
@@ -175,7 +175,7 @@ func TestMendSettings(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
 			behindRouter(t, n)
-			container(t, n, "br-1", conformance.Pod)
+			station(t, n, "br-1", conformance.Pod)
 			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
 			shell(t, n.Node, tt.spoil)
 			config := func(uplink string) string {
