@@ -55,6 +55,7 @@ const (
 	reasonFirewall   = "firewall"
 	reasonReverse    = "reverse_path"
 	reasonDocker     = "docker_direct_routing"
+	reasonShared     = "shared_prefix"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
@@ -65,6 +66,6 @@ func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonSuppress, reasonReturn, reasonFirewall,
-		reasonReverse, reasonDocker,
+		reasonReverse, reasonDocker, reasonShared,
 	}
 }

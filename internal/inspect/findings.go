@@ -19,6 +19,7 @@ func Findings(at Uplink) []Finding {
 	c.forwarding()
 	c.link()
 	c.rules()
+	c.shared()
 	c.templates()
 	c.ingress()
 	c.bridge()

@@ -79,7 +79,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	rs := discover.Rules(c, uplinks, nil)
 	result.Rules = len(rs)
 	result.RuleStates = RuleStates(c, uplinks)
-	store, err := evidence(rs, s)
+	store, err := evidence(rs, s, uplinks)
 	if err != nil {
 		return Inspection{}, err
 	}
@@ -122,14 +122,18 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	return result, nil
 }
 
-// evidence returns a store of the rules with what the kernel's routes say.
-func evidence(rs []rules.Rule, s system) (*rules.Store, error) {
+// evidence returns a store of the rules with what the kernel's routes say, and with the
+// on-link prefixes of the uplinks.
+func evidence(rs []rules.Rule, s system, uplinks []discover.Uplink) (*rules.Store, error) {
 	store := new(rules.Store)
 	store.ResolveDevices(s.Device)
 	if err := store.SetRules(rs); err != nil {
 		return nil, err
 	}
 	store.Replace(rules.Kernel, s.Entries())
+	for _, u := range uplinks {
+		store.SetOnLink(u.Interface, discover.OnLink(u.Link, u.OnLinkRoutes))
+	}
 	return store, nil
 }
 

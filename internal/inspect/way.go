@@ -45,6 +45,8 @@ type Device struct {
 	Name string
 	// Kind is the driver's name, as "ip -d link" shows it.
 	Kind string
+	// Neighbors is true where neighbor discovery runs on the device.
+	Neighbors bool
 	// Addresses are the device's, with the lengths of their prefixes.
 	Addresses []netip.Prefix
 }

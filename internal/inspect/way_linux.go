@@ -7,6 +7,7 @@ import (
 	"net/netip"
 
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/internal/firewall"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -73,7 +74,7 @@ func devicesBehind(judge Evidence, uplink rules.Link) []Device {
 		if a.Index == uplink.Index || a.MasterIndex != 0 || l.Type() == "dummy" || judge.WhyNotDevice(int32(a.Index)) != "" { //nolint:gosec // the kernel's int
 			continue
 		}
-		out = append(out, Device{Name: a.Name, Kind: l.Type(), Addresses: addresses[a.Index]})
+		out = append(out, Device{Name: a.Name, Kind: l.Type(), Neighbors: a.EncapType == "ether" && a.RawFlags&unix.IFF_NOARP == 0, Addresses: addresses[a.Index]})
 	}
 	return out
 }

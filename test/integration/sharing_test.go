@@ -9,6 +9,7 @@ import (
 
 	"github.com/vishvananda/netlink"
 
+	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
@@ -193,6 +194,52 @@ func TestAnyIP(t *testing.T) {
 				t.Error("the node keeps a newcomer from an address that it has answered for")
 			}
 			l.keepsOut(t, free)
+		})
+	}
+}
+
+// TestSharedPrefixFinding follows what check says of a shared prefix, whichever device
+// the kernel prefers: the finding goes, and the container is reached.
+func TestSharedPrefixFinding(t *testing.T) {
+	t.Parallel()
+	const container = "2001:db8:1::d:5"
+	for name, c := range map[string]struct {
+		args   []string
+		better string
+	}{
+		"discovery, the bridge is preferred":   {nil, "docker0"},
+		"discovery, the uplink is preferred":   {nil, "eth0"},
+		"discovery, neither is":                {nil, ""},
+		"static, the uplink is preferred":      {[]string{"--interface", "eth0", "--rule", sharedPrefix + "=static"}, "eth0"},
+		"a rule that draws packets for naught": {[]string{"--config"}, "eth0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := shared(t)
+			l.docker(t, container)
+			for _, device := range []string{"eth0", "docker0"} {
+				if c.better != "" && c.better != device {
+					l.metric(t, device, 1024)
+				}
+			}
+			n := &harness.Network{Router: l.router, Node: l.node}
+			args := c.args
+			if len(args) == 1 {
+				args = append(args, harness.WriteConfig(t, "version: 1\nuplinks: [{interface: eth0}]\nrules:\n  - {prefix: '2001:db8:1::/64', method: probe, devices: [docker0]}\n"))
+			}
+			found := named(check(t, n, args...), "shared_prefix", inspect.Warning)
+			if len(found) != 1 || found[0].Config == "" {
+				t.Fatalf("findings are %+v", check(t, n, args...))
+			}
+			t.Logf("%s; %s; %s\n%s", found[0].Problem, found[0].Effect, found[0].Remedy, found[0].Config)
+			config := harness.WriteConfig(t, found[0].Config)
+			harness.Run(t, l.node, "--config", config)
+			if left := named(check(t, n, "--config", config), "shared_prefix", inspect.Warning); len(left) > 0 {
+				t.Errorf("the finding stays: %+v", left)
+			}
+			harness.NewAsker(t, l.router, "eth0").WantAnswer(addr(container))
+			l.pings(t, container)
+			l.keepsOut(t, "2001:db8:1::d:6")
 		})
 	}
 }
