@@ -48,28 +48,28 @@ func (p *Prober) query(q ndp.Query, out *ndp.Outcome) {
 // plan says how the target of a query is looked for.
 func (p *Prober) plan(r *rules.Rule, q ndp.Query) ndp.Plan {
 	plan := ndp.Plan{Timing: r.Timing}
-	if q.Verdict.Contested {
-		plan.Links = p.links(q.Target)
-	}
 	switch {
 	case q.Verdict.Host:
 		plan.Host, plan.Timing = true, hostTiming()
-		return plan
 	case named(r):
-		plan.Devices, plan.Named = p.indices(r.Devices), true
+		plan.Devices, plan.Named = p.askable(p.indices(r.Devices)), true
 	default:
-		plan.Devices = []int32{q.Verdict.Device}
+		plan.Devices = p.askable([]int32{q.Verdict.Device})
 	}
-	plan.Devices = p.askable(plan.Devices)
+	if q.Verdict.Contested {
+		plan.Links = p.links(q.Target, plan.Devices)
+	}
 	return plan
 }
 
 // named reports whether the rule says where its targets are looked for.
 func named(r *rules.Rule) bool { return r.Method == rules.Probe && len(r.Devices) > 0 }
 
-// links returns the uplinks on whose links another station may have a target.
-func (p *Prober) links(target netip.Addr) []int32 {
-	return p.askable(p.indices(p.config.Store.Load().Links(target)))
+// links returns the uplinks on whose links another station may have a target. An uplink
+// that a rule names as a device, to be asked for another uplink, is none of them.
+func (p *Prober) links(target netip.Addr, devices []int32) []int32 {
+	all := p.askable(p.indices(p.config.Store.Load().Links(target)))
+	return slices.DeleteFunc(all, func(index int32) bool { return slices.Contains(devices, index) })
 }
 
 // kept reports whether a target is still to be asked for in the same way.
@@ -82,7 +82,7 @@ func (p *Prober) kept(target netip.Addr, plan ndp.Plan) bool {
 	if plan.Host {
 		timing = hostTiming()
 	}
-	if timing != plan.Timing || plan.Named != named(best) && !plan.Host || contested && !slices.Equal(p.links(target), plan.Links) {
+	if timing != plan.Timing || plan.Named != named(best) && !plan.Host || contested && !slices.Equal(p.links(target, plan.Devices), plan.Links) {
 		return false
 	}
 	return !plan.Named || slices.Equal(p.askable(p.indices(best.Devices)), plan.Devices)

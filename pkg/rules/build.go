@@ -69,8 +69,8 @@ func outermost(prefixes []netip.Prefix) []netip.Prefix {
 
 // affected appends the prefixes whose verdict may change with an entry: its own,
 // and those of the rules, of the on-link prefixes and of other sources' entries inside
-// it, for which it may be the most specific entry of its source. Sources whose entries are never
-// combined with others are skipped.
+// it, for which it may be the most specific entry of its source. Sources whose entries
+// are never combined with others are skipped.
 func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip.Prefix) []netip.Prefix {
 	into = append(into, p)
 	if p.Bits() == p.Addr().BitLen() {
