@@ -206,6 +206,7 @@ func (f *fileReader) rules(v value) {
 					v.fail("%s is outside 0s to %s (MAX_ANYCAST_DELAY_TIME, RFC 4861 §10)", r.Delay, rules.MaxDelay)
 				}
 			}},
+			field{"while", func(v value) { readWhile(v, &r.While) }},
 			field{"dad", func(v value) {
 				switch s, ok := v.text(); {
 				case !ok:

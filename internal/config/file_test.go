@@ -117,7 +117,7 @@ func TestParseErrors(t *testing.T) {
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, while, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health`}},
@@ -177,6 +177,13 @@ func TestParseErrors(t *testing.T) {
 		{"long deadtime", head + "  - {prefix: 2001:db8::/64, method: probe, deadtime: 30s}\n", []string{`rules[0]: deadtime 30s is outside 0s to 3s`}},
 		{"retries", head + "  - {prefix: 2001:db8::/64, method: probe, retries: many}\n", []string{`rules[0].retries: "many" is not a number of retries, 0 to 10`}},
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
+		{"while without a condition", head + "  - {prefix: 2001:db8::/64, method: static, while: {}}\n", []string{`c.yaml:5:52: rules[0].while: the conditions are missing`}},
+		{"while as a word", head + "  - {prefix: 2001:db8::/64, method: static, while: 2001:db8::5}\n", []string{`c.yaml:5:52: rules[0].while: is "2001:db8::5", want a mapping with keys like "address:"`}},
+		{"while with another key", head + "  - {prefix: 2001:db8::/64, method: static, while: {adress: '2001:db8::5'}}\n", []string{`rules[0].while: unknown key "adress" (did you mean "address"?); known keys: address, interface`}},
+		{"while with a prefix", head + "  - {prefix: 2001:db8::/64, method: static, while: {address: '2001:db8::5/64'}}\n", []string{`c.yaml:5:62: rules[0].while.address: "2001:db8::5/64" has a length: the condition is one address (did you mean "2001:db8::5"?)`}},
+		{"while with IPv4", head + "  - {prefix: 2001:db8::/64, method: static, while: {address: 192.0.2.5}}\n", []string{`rules[0].while.address: "192.0.2.5" is IPv4`}},
+		{"while with the loopback interface", head + "  - {prefix: 2001:db8::/64, method: static, while: {interface: lo}}\n", []string{`rules[0].while.interface: "lo" is up on every host`}},
+		{"while of a deny rule", head + "  - {prefix: 2001:db8::/64, method: deny, while: {interface: wg0}}\n", []string{`c.yaml:5:5: rules[0]: while goes with a method that answers`}},
 		{"template", head + "  - {prefix: uplink/64:f::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "uplink/64:f::1/80": it has host bits set (did you mean "uplink/64:f::/80"?)`}},
 		{"template without a length", head + "  - prefix: uplink:f::/80\n    method: static\n", []string{`c.yaml:5:13: rules[0].prefix: "uplink:f::/80" does not say how many bits of the uplink's prefix come first (did you mean "uplink/64:f::/80"?)`}},
 		{"misspelled template", head + "  - {prefix: uplnik/64:f::/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "uplnik/64:f::/80" is not an IPv6 prefix (example: "2001:db8:1::/64") (did you mean "uplink/64:f::/80"?)`}},
@@ -209,6 +216,20 @@ func TestParseErrors(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestWhile reads the conditions of rules.
+func TestWhile(t *testing.T) {
+	t.Parallel()
+	c, err := config.Parse("c.yaml", []byte(head+"  - {prefix: 2001:db8::/64, method: static, while: {address: '2001:db8::5', interface: wg0}}\n  - {prefix: 2001:db8:1::/64, method: route, while: {address: 'fe80::5'}}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"the host has 2001:db8::5 and wg0 is up", "the host has fe80::5"} {
+		if got := c.Rules[i].While.String(); got != want {
+			t.Errorf("rule %d holds while %s, want %s", i, got, want)
+		}
 	}
 }
 

@@ -100,6 +100,10 @@ func RuleKeys() []Key {
 			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own. By default a host route behind the node, a probed target, a pod and a service address are defended in either case, see [sharing a prefix with the link](sharing.md)",
 		},
 		{
+			Name: `while`, Values: "`address`, `interface`", Default: `always`, Example: `{address: "2001:db8:1::5"}`,
+			Meaning: "the rule holds only while a device of the host has the `address`, and while the `interface` is up; of both, all have to be met. For pairs of hosts of which one is in charge, see below",
+		},
+		{
 			Name: `devices`, Values: `interfaces`, Default: `none`, Example: `[]`,
 			Meaning: "only these devices count. With `route`: answer for what the kernel routes to them, whatever their kind, and for nothing else. With `probe`: ask on them, whatever the kernel's routes say; on a device without neighbor discovery, such as `wg0` or `tun0`, targets cannot be asked, and what is routed to it is answered for as with `route`. A device that is missing has no targets",
 		},

@@ -36,7 +36,7 @@ func consumed(facts []*uplink.Facts, table *rules.Table) []consume.Uplink {
 func loops(uplink string, rs []rules.Rule) []netip.Prefix {
 	var ps []netip.Prefix
 	for _, r := range rs {
-		if (r.Method == rules.Services || r.Method == rules.Static) && r.Covers(uplink) {
+		if (r.Method == rules.Services || r.Method == rules.Static) && !r.Waiting && r.Covers(uplink) {
 			ps = append(ps, r.Prefix)
 		}
 	}

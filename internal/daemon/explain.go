@@ -70,6 +70,8 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	case f.State != uplink.Ready && (reason == ndp.Answered || reason == ndp.Probing || reason == ndp.NoSourceAddress):
 		e.Reason, e.Why = f.State.String(), f.Why
 		return e
+	case verdict.Silence == rules.Standby:
+		e.Why = d.standby(r)
 	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
 	case (verdict.Silence == rules.NoRoute || verdict.Silence == rules.OwnAddress) && e.Entry != nil:

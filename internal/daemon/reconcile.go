@@ -102,14 +102,15 @@ func (r *reconciler) reconcile(renew bool) error {
 	}
 	r.tellHops()
 	found := d.discoverable()
-	rs := discover.Rules(cfg, found, d.cluster.ServiceCIDRs())
+	conditions := d.conditions(cfg)
+	rs := discover.Hold(discover.Rules(cfg, found, d.cluster.ServiceCIDRs()), conditions)
 	var err error
 	if renew || !slices.EqualFunc(rs, d.store.Load().Rules(), discover.SameRule) {
 		if err = d.store.SetRules(rs); err == nil {
 			d.prober.RulesChanged()
 		}
 	}
-	r.logRules(inspect.RuleStates(cfg, found))
+	r.logRules(inspect.RuleStates(cfg, found, conditions))
 	d.keeper.Want(consumed(d.uplinks.Facts(), d.store.Load()))
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/internal/status"
@@ -14,7 +15,22 @@ import (
 
 // ruleStates returns what the rules that follow the uplinks come to at present.
 func (d *daemon) ruleStates() []status.RuleState {
-	return inspect.RuleStates(d.reconciler.config.Load(), d.discoverable())
+	cfg := d.reconciler.config.Load()
+	return inspect.RuleStates(cfg, d.discoverable(), d.conditions(cfg))
+}
+
+// conditions returns the facts that the conditions of rules are about. A fact that
+// cannot be read counts as absent: two hosts that answer for one address are worse
+// than none for a moment.
+func (d *daemon) conditions(cfg *config.Config) discover.Conditions {
+	c, err := inspect.Conditions(d.routes, cfg.Rules)
+	d.trouble.Report("conditions of rules", err)
+	return c
+}
+
+// standby says what the rule that decides for an address waits for.
+func (d *daemon) standby(r rules.Rule) string {
+	return "the rule holds only while " + r.While.String() + ": " + d.conditions(d.reconciler.config.Load()).Unmet(r.While)
 }
 
 // rule shows a rule in force with its place in the configuration. index is the one in

@@ -249,6 +249,8 @@ func TestSameRule(t *testing.T) {
 		"timing":   func(r *rules.Rule) { r.Timing.Retries = 1 },
 		"autowire": func(r *rules.Rule) { r.Autowire = true },
 		"dad":      func(r *rules.Rule) { r.DAD = rules.DADIgnore },
+		"while":    func(r *rules.Rule) { r.While.Interface = "wg0" },
+		"waiting":  func(r *rules.Rule) { r.Waiting = true },
 		"template": func(r *rules.Rule) { r.Template, _ = rules.ParseTemplate("uplink") },
 	}
 	if same := base; !discover.SameRule(base, same) {

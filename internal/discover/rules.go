@@ -125,7 +125,7 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 // SameRule reports whether two rules are the same in everything that a rule can
 // say. Publishing rules that are the same changes nothing.
 func SameRule(a, b rules.Rule) bool {
-	return a.Prefix == b.Prefix && a.Template == b.Template && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
+	return a.Prefix == b.Prefix && a.Template == b.Template && a.While == b.While && a.Waiting == b.Waiting && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
 		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn
 }

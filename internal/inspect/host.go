@@ -29,6 +29,8 @@ type system interface {
 	Defaults() []discover.DefaultDevice
 	// Overview returns what discovery sees of the host, whose uplinks these are.
 	Overview([]discover.Uplink) discover.Overview
+	// Conditions returns the facts that the conditions of rules are about.
+	Conditions([]rules.Rule) (discover.Conditions, error)
 	// Link returns the zero Link where no interface has the name.
 	Link(name string) (rules.Link, error)
 	// Forwards reports whether the node forwards what arrives on the interface.
@@ -76,9 +78,13 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		}
 	}
 	s.SetUplinks(indices, rules.TablesOf(c.Rules))
-	rs := discover.Rules(c, uplinks, nil)
+	conditions, err := s.Conditions(c.Rules)
+	if err != nil {
+		return Inspection{}, err
+	}
+	rs := discover.Hold(discover.Rules(c, uplinks, nil), conditions)
 	result.Rules = len(rs)
-	result.RuleStates = RuleStates(c, uplinks)
+	result.RuleStates = RuleStates(c, uplinks, conditions)
 	store, err := evidence(rs, s, uplinks)
 	if err != nil {
 		return Inspection{}, err

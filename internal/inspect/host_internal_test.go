@@ -41,6 +41,9 @@ func (s *fakeSystem) Defaults() []discover.DefaultDevice { return s.defaults }
 func (s *fakeSystem) Overview(uplinks []discover.Uplink) discover.Overview {
 	return discover.Overview{Defaults: s.defaults, Uplinks: uplinks}
 }
+func (*fakeSystem) Conditions([]rules.Rule) (discover.Conditions, error) {
+	return discover.Conditions{}, nil
+}
 func (s *fakeSystem) Link(name string) (rules.Link, error)     { return s.links[name], nil }
 func (s *fakeSystem) Forwards(string) bool                     { return !s.host }
 func (*fakeSystem) Way(rules.Link, []rules.Rule) (Way, func()) { return Way{}, func() {} }

@@ -61,6 +61,11 @@ func (k kernel) Overview(uplinks []discover.Uplink) discover.Overview {
 	return Overview(k.Routes, k.judge, uplinks)
 }
 
+// Conditions implements system.
+func (k kernel) Conditions(rs []rules.Rule) (discover.Conditions, error) {
+	return Conditions(k.Routes, rs)
+}
+
 // Link implements system.
 func (kernel) Link(name string) (rules.Link, error) {
 	link, err := hostwatch.ReadLink(name, 0)

@@ -56,7 +56,7 @@ func findResponder(at Uplink, open func(index int) (packetLink, error)) ([]Findi
 }
 
 func ask(at Uplink, link packetLink) ([]Finding, error) {
-	table, err := rules.Compile(asStatic(at.Rules))
+	table, err := rules.Compile(asStatic(inForce(at.Rules)))
 	if err != nil {
 		return nil, err
 	}

@@ -11,8 +11,8 @@ import (
 )
 
 // RuleStates returns what the rules of a configuration come to that depend on the
-// uplinks.
-func RuleStates(c *config.Config, uplinks []discover.Uplink) []status.RuleState {
+// uplinks, or have conditions.
+func RuleStates(c *config.Config, uplinks []discover.Uplink, conditions discover.Conditions) []status.RuleState {
 	states := make([]status.RuleState, len(c.Rules))
 	for _, x := range discover.Expand(c, uplinks) {
 		s := &states[x.Rule]
@@ -24,8 +24,11 @@ func RuleStates(c *config.Config, uplinks []discover.Uplink) []status.RuleState 
 		}
 	}
 	for i, r := range c.Rules {
-		states[i].Index, states[i].Rule = i, r.String()
-		if !r.Template.IsZero() && len(states[i].Lines()) == 0 {
+		states[i].Index, states[i].Rule, states[i].While = i, r.String(), r.While.String()
+		if unmet := conditions.Unmet(r.While); unmet != "" {
+			states[i].Waits = append(states[i].Waits, unmet)
+		}
+		if !r.Template.IsZero() && len(states[i].Prefixes) == 0 && len(states[i].Waits) == 0 {
 			states[i].Waits = []string{"there is no uplink yet that the rule holds on"}
 		}
 	}

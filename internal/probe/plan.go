@@ -20,7 +20,7 @@ func hostTiming() rules.Timing { return rules.Timing{Retries: 1}.WithDefaults() 
 func (p *Prober) query(q ndp.Query, out *ndp.Outcome) {
 	rs := p.rules()
 	i := int(q.Verdict.Rule)
-	if i >= len(rs) || !rs[i].Prefix.Contains(q.Target) || rs[i].Method != rules.Probe && !q.Verdict.Contested { // reloaded meanwhile
+	if i >= len(rs) || rs[i].Waiting || !rs[i].Prefix.Contains(q.Target) || rs[i].Method != rules.Probe && !q.Verdict.Contested { // reloaded meanwhile
 		out.Settled = append(out.Settled, q)
 		return
 	}
@@ -88,7 +88,8 @@ func (p *Prober) kept(target netip.Addr, plan ndp.Plan) bool {
 	return !plan.Named || slices.Equal(p.askable(p.indices(best.Devices)), plan.Devices)
 }
 
-// ruleFor returns the rule that decides for a target, nil when that rule asks nobody.
+// ruleFor returns the rule that decides for a target, nil when that rule asks nobody,
+// or waits for its conditions.
 func (p *Prober) ruleFor(target netip.Addr) *rules.Rule {
 	var best *rules.Rule
 	rs := p.rules()
@@ -97,7 +98,7 @@ func (p *Prober) ruleFor(target netip.Addr) *rules.Rule {
 			best = &rs[i]
 		}
 	}
-	if best == nil || best.Method != rules.Probe && best.Method != rules.Route {
+	if best == nil || best.Waiting || best.Method != rules.Probe && best.Method != rules.Route {
 		return nil
 	}
 	return best

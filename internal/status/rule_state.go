@@ -15,6 +15,8 @@ type RuleState struct {
 	Rule  string `json:"rule"`
 	// Prefixes are what the template of the rule stands for.
 	Prefixes []RulePrefix `json:"prefixes,omitempty"`
+	// While are the conditions under which the rule holds, "" for none.
+	While string `json:"while,omitempty"`
 	// Waits tells what the rule waits for, in sentences without a full stop.
 	Waits []string `json:"waits,omitempty"`
 }
@@ -50,6 +52,9 @@ func (s RuleState) Lines() []string {
 	var lines []string
 	for _, p := range s.Prefixes {
 		lines = append(lines, p.String())
+	}
+	if s.While != "" {
+		lines = append(lines, "holds only while "+s.While)
 	}
 	for _, w := range s.Waits {
 		lines = append(lines, "waits: "+w)

@@ -32,7 +32,7 @@ func (a *announcements) follow(u *Uplink, deltas []rules.Delta) {
 	for _, d := range deltas {
 		switch {
 		case !d.Prefix.IsSingleIP():
-		case d.After.Announced() && d.Before.Silence == rules.NotOwner:
+		case d.After.Announced() && (d.Before.Silence == rules.NotOwner || d.Before.Silence == rules.Standby):
 			a.announcer.TakeOver(d.Prefix.Addr(), d.After.Delay == 0, now)
 		case d.After.Announced() && !d.Before.Announced():
 			a.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)

@@ -37,6 +37,22 @@ func (c *conflicts) drop(u *Uplink, appeared map[netip.Addr]bool) {
 	}
 }
 
+// dropAll forgets what stations claim of some addresses.
+func (c *conflicts) dropAll(u *Uplink, covered func(netip.Addr) bool) {
+	var claimed []netip.Addr
+	for a := range c.claims.All {
+		if covered(a) {
+			claimed = append(claimed, a)
+		}
+	}
+	for _, a := range claimed {
+		c.claims.Drop(a)
+	}
+	if len(claimed) > 0 {
+		c.guard(u)
+	}
+}
+
 // readHops reads who the routes through the uplink's device lead to. The kernel
 // drops the routes of a device that is replaced or goes down, but the router is
 // still on the link when the device comes back. So the former next hops count

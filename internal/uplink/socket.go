@@ -132,6 +132,7 @@ func (u *Uplink) follow(after *rules.View, deltas []rules.Delta) {
 		u.join()
 	}
 	u.announcements.follow(u, deltas)
+	u.handOver(deltas)
 }
 
 // join brings the memberships into line with the view. What failed is tried

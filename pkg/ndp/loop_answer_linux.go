@@ -128,7 +128,7 @@ func (lp *loop) finish(d *delayed, iface *Interface, view *rules.View) {
 		lp.batch.add(d.kind, at)
 	case Probing:
 		reason = lp.query(&d.s, d.kind, verdict, at)
-	case NoRule, Silent(rules.Denied), Silent(rules.NoRoute), Silent(rules.OwnAddress), Silent(rules.SameLink), Silent(rules.Shared):
+	case NoRule, Silent(rules.Denied), Silent(rules.NoRoute), Silent(rules.OwnAddress), Silent(rules.SameLink), Silent(rules.Shared), Silent(rules.Standby):
 		reason = Withdrawn
 		fallthrough
 	default:

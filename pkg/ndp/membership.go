@@ -111,7 +111,11 @@ func (m *Membership) Apply(view *rules.View, deltas []rules.Delta) error {
 
 // needsGroups reports whether the addresses of a verdict need memberships of
 // their own.
-func needsGroups(v rules.Verdict) bool { return v.Hears() && !v.Part }
+func needsGroups(v rules.Verdict) bool {
+	// A rule that waits keeps its groups: when it holds again, nothing is missed
+	// while switches learn of them.
+	return (v.Hears() || v.Silence == rules.Standby) && !v.Part
+}
 
 // promote joins the groups of prefixes for which there was no room before.
 func (m *Membership) promote() error {

@@ -194,6 +194,9 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	}
 	v.IgnoreDAD = v.Hears() && q.ignoresDAD
 	needed := at == p || f.line
+	if r.Waiting { // and no wider rule takes its place
+		return Verdict{Rule: i, Silence: Standby, Part: v.Part}, needed
+	}
 	if !needed && p == q.onLink && slices.Contains(m.sources, Kernel) {
 		needed, v.Part = true, true
 	}

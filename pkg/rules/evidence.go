@@ -81,6 +81,8 @@ const (
 	// Shared: the route to a device behind us is no more specific than the uplink's
 	// on-link prefix, and the target cannot be asked for on that device.
 	Shared
+	// Standby: the rule waits for its conditions, see [Rule.While].
+	Standby
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -106,6 +108,7 @@ func silences() [SilenceCount]silence {
 		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
 		NotListed:    {"not_listed", "the file of targets that the rule names does not list the address"},
 		Shared:       {"shared_prefix", "the uplink has the same prefix on-link as the device behind this node or a more specific one, so the route does not tell where the address is, and it cannot be asked for on the device. A more specific route, or a rule for a part of the prefix, answers for it"},
+		Standby:      {"standby", "the rule holds only under a condition (while) that is not met at present"},
 	}
 }
 

@@ -56,6 +56,11 @@ type Rule struct {
 	// asks, without the policy rules; 0 means those that the kernel asks for packets
 	// from the uplink.
 	Table uint32
+	// While are the conditions under which the rule holds.
+	While While
+	// Waiting is true while they are not met. The rule then answers for nothing, and no
+	// wider rule takes its place.
+	Waiting bool
 }
 
 // String returns the rule in the form that the command line takes.
@@ -97,6 +102,13 @@ func (r Rule) Validate() error {
 	}
 	if err := r.validateTargets(); err != nil {
 		errs = append(errs, err)
+	}
+	switch {
+	case r.While.IsZero():
+	case r.Method == Deny:
+		errs = append(errs, fmt.Errorf("while goes with a method that answers: a rule with the method %s never does", Deny))
+	case r.Method == Services:
+		errs = append(errs, fmt.Errorf("while does not go with the method %s: the nodes agree on who answers, and a node that waits would keep its addresses", Services))
 	}
 	if err := r.Timing.validate(); err != nil {
 		errs = append(errs, err)

@@ -251,7 +251,7 @@ func Clustered() []ndp.Reason {
 // meet each of them.
 func Stateful() []ndp.Reason {
 	return []ndp.Reason{
-		ndp.Silent(rules.NextHop), ndp.Silent(rules.Claimed), ndp.Silent(rules.OwnAddress), ndp.Silent(rules.SameLink), ndp.Silent(rules.Shared), ndp.NoNeighbor, ndp.ProbeLimited,
+		ndp.Silent(rules.NextHop), ndp.Silent(rules.Claimed), ndp.Silent(rules.OwnAddress), ndp.Silent(rules.SameLink), ndp.Silent(rules.Shared), ndp.Silent(rules.Standby), ndp.NoNeighbor, ndp.ProbeLimited,
 		ndp.RateLimited, ndp.Displaced, ndp.Withdrawn, ndp.SendFailed,
 	}
 }

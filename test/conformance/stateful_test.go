@@ -92,6 +92,11 @@ func TestStateful(t *testing.T) {
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
 			count(d, ndp.Silent(rules.Shared), 1)
 		},
+		ndp.Silent(rules.Standby): func(t *testing.T, net *harness.Network, p *harness.Port) {
+			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, header+"  - {prefix: \"2001:db8:1:0:f::/80\", method: static, while: {interface: wg0}}\n"))
+			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
+			count(d, ndp.Silent(rules.Standby), 1)
+		},
 		ndp.NoNeighbor: func(t *testing.T, net *harness.Network, p *harness.Port) {
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, probing(t, net)))
 			p.Send(conformance.Solicitation(conformance.Pod).Bytes())
