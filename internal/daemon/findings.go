@@ -64,7 +64,7 @@ func (i *inspector) Findings() []inspect.Finding {
 		})...)
 		done()
 	}
-	return all
+	return append(all, inspect.Targets(d.targets.Files())...)
 }
 
 // logNothing logs what is there, and which configuration would answer, where no rule

@@ -125,6 +125,9 @@ func (p pages) Updates() uint64 { return p.d.store.Updates() }
 // Cluster implements [web.Daemon].
 func (p pages) Cluster() *status.Cluster { return p.d.cluster.Status() }
 
+// Files implements [web.Daemon].
+func (p pages) Files() []status.TargetFile { return p.d.files() }
+
 // Findings implements [web.Daemon].
 func (p pages) Findings() map[string][]string {
 	found := make(map[string][]string)

@@ -108,6 +108,7 @@ func (r *reconciler) reconcile(renew bool) error {
 	if renew || !slices.EqualFunc(rs, d.store.Load().Rules(), discover.SameRule) {
 		if err = d.store.SetRules(rs); err == nil {
 			d.prober.RulesChanged()
+			d.targets.SetRules(rs)
 		}
 	}
 	r.logRules(inspect.RuleStates(cfg, found, conditions))

@@ -69,6 +69,7 @@ func (r *reloader) Run(ctx context.Context) error {
 func (r *reloader) reload(ctx context.Context) bool {
 	l, err := r.d.read()
 	if err == nil {
+		defer r.preload(ctx, l)()
 		select {
 		case r.loaded <- l:
 			err = <-l.done
@@ -81,6 +82,14 @@ func (r *reloader) reload(ctx context.Context) bool {
 		r.d.log.Error("reload failed, the old configuration stays in force", "config", r.d.options.Origin(), "err", err)
 	}
 	return err == nil
+}
+
+// preload reads the files that the rules of a configuration name before it holds, so
+// that no target is missing when it does. It returns a function to call after that.
+func (r *reloader) preload(ctx context.Context, l load) (done func()) {
+	ctx, cancel := context.WithTimeout(ctx, syncWait)
+	defer cancel()
+	return r.d.targets.Preload(ctx, l.config.Rules)
 }
 
 // read reads the configuration, and makes what needs files or can fail.

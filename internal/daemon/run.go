@@ -19,6 +19,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/kernel"
 	"github.com/ndproxyd/ndproxyd/internal/probe"
 	"github.com/ndproxyd/ndproxyd/internal/process"
+	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/internal/task"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/internal/web"
@@ -44,6 +45,7 @@ type daemon struct {
 	evidence *kernel.Evidence
 	uplinks  *uplink.Set
 	prober   *probe.Prober
+	targets  *targets.Follower
 	cluster  *cluster.Manager
 	keeper   *consume.Keeper
 
@@ -123,6 +125,7 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 		Open:      func() (probe.Socket, error) { return ndp.OpenProbeSocket() },
 		Neighbors: hostwatch.ReadNeighbors,
 	})
+	d.targets = targets.New(targets.Options{Store: d.store, Log: o.Log, Observe: d.figures.Updated})
 	d.cluster = cluster.New(cluster.Options{
 		Store: d.store, Uplinks: clusterUplinks{d}, Log: o.Log,
 		Holder: k8swatch.NewHolder(fmt.Sprint(os.Getpid())), Observe: d.figures.Updated, Changed: d.reconciler.changed,
@@ -137,7 +140,7 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 	// Who needs others ends before them: service addresses are handed over while
 	// the uplinks still answer, and the pages go first.
 	tasks := []task.Task{
-		d.uplinks, d.keeper, d.prober, &follower{d, watcher}, d.reconciler, d.cluster,
+		d.uplinks, d.keeper, d.prober, d.targets, &follower{d, watcher}, d.reconciler, d.cluster,
 		control.New(control.Options{Address: o.Control, Daemon: d, Log: o.Log}),
 	}
 	tasks = append(tasks, d.web.Tasks()...)

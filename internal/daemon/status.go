@@ -29,6 +29,7 @@ func (d *daemon) Status(ctx context.Context) status.Status {
 		}
 	}
 	s.RuleStates = d.ruleStates()
+	s.Files = d.files()
 	for _, w := range d.group.Waiting() {
 		s.Waiting = append(s.Waiting, status.Waiting{Task: w.Task, For: w.For})
 	}
@@ -38,13 +39,26 @@ func (d *daemon) Status(ctx context.Context) status.Status {
 	return s
 }
 
+// files returns what is known of the files of targets.
+func (d *daemon) files() []status.TargetFile {
+	var files []status.TargetFile
+	for _, f := range d.targets.Files() {
+		files = append(files, status.TargetFile{
+			Path: f.Path, Targets: f.Targets, Held: f.Held, Faults: f.Wrong + f.Outside, Readable: f.Err == nil, Problem: f.Summary(),
+		})
+	}
+	return files
+}
+
 // ready reports whether an uplink answers. After the start the nftables table has to
-// be there as well, where one is wanted and can be made.
+// be there as well, where one is wanted and can be made, and the files of targets have
+// to be read.
 func (d *daemon) ready() bool {
 	switch {
 	case d.uplinks.Ready() != nil:
 		return false
-	case !d.complete.Load() && !d.keeper.Tried(consumed(d.uplinks.Facts(), d.store.Load())):
+	case d.complete.Load():
+	case d.targets.Ready() != nil, !d.keeper.Tried(consumed(d.uplinks.Facts(), d.store.Load())):
 		return false
 	}
 	d.complete.Store(true)

@@ -56,12 +56,13 @@ const (
 	reasonReverse    = "reverse_path"
 	reasonDocker     = "docker_direct_routing"
 	reasonShared     = "shared_prefix"
+	reasonTargets    = "targets"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
 // the label values of the misconfiguration metric. Of the others unicast_errors,
-// not_covered and policy_rules are information only, and no_uplink is about the
-// host.
+// not_covered and policy_rules are information only, no_uplink is about the host, and
+// targets is about a file, which has metrics of its own.
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,

@@ -9,6 +9,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -49,6 +50,8 @@ type system interface {
 	// the device with a name, 0 for none.
 	Entries() iter.Seq[rules.Entry]
 	Device(name string) int32
+	// Targets returns what is known of the files that rules name.
+	Targets([]rules.Rule) []targets.File
 	// Open opens a packet socket on the link.
 	Open(index int) (packetLink, error)
 }
@@ -119,6 +122,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		}
 		result.Findings = append(result.Findings, found...)
 	}
+	result.Findings = append(result.Findings, Targets(s.Targets(rs))...)
 	result.Findings = append(result.Findings, nothing(c, result, overview, suggested)...)
 	left := notCovered(c, result, suggested)
 	result.Findings = append(result.Findings, left...)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -25,6 +26,7 @@ import (
 
 // fakeSystem is a host on which nothing leads behind the node.
 type fakeSystem struct {
+	targets  []targets.File
 	defaults []discover.DefaultDevice
 	links    map[string]rules.Link
 	host     bool // it does not forward
@@ -55,6 +57,7 @@ func (s *fakeSystem) SetUplinks(uplinks map[string]int, _ []uint32) {
 	s.uplinks = slices.Sorted(maps.Values(uplinks))
 }
 func (*fakeSystem) State(rules.Link) hostwatch.UplinkState { return hostwatch.UplinkState{} }
+func (s *fakeSystem) Targets([]rules.Rule) []targets.File  { return s.targets }
 func (s *fakeSystem) Open(int) (packetLink, error) {
 	if s.link == nil {
 		return nil, os.ErrPermission

@@ -19,6 +19,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -106,6 +107,9 @@ func (kernel) State(link rules.Link) hostwatch.UplinkState {
 	}
 	return s
 }
+
+// Targets implements system.
+func (kernel) Targets(rs []rules.Rule) []targets.File { return targets.Check(rs) }
 
 // Open implements system.
 func (kernel) Open(index int) (packetLink, error) {

@@ -25,7 +25,7 @@ func (c *collector) nowhere() {
 		}
 		takenBy, known := c.taken(r.Prefix)
 		switch {
-		case r.Method == rules.Static:
+		case r.Method == rules.Static, r.Method == rules.File:
 			// It may be for a tunnel, for this node itself, or for what takes the
 			// packets before they are routed.
 			if takenBy == "" && c.judge(&r).LeadsBack(r.Prefix) {

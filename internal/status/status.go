@@ -22,6 +22,8 @@ type Status struct {
 	// NotFollowed are policy rules of the kernel that are not followed.
 	NotFollowed []string `json:"not_followed,omitempty"`
 	Reload      Reload   `json:"reload"`
+	// Files are the files of targets that rules name.
+	Files []TargetFile `json:"files,omitempty"`
 	// Cluster is nil without Kubernetes.
 	Cluster *Cluster `json:"kubernetes,omitempty"`
 	Uplinks []Uplink `json:"uplinks"`
@@ -33,6 +35,20 @@ type Status struct {
 type Reload struct {
 	Successful  bool      `json:"successful"`
 	LastSuccess time.Time `json:"last_success"`
+}
+
+// TargetFile is a file of targets.
+type TargetFile struct {
+	Path string `json:"path"`
+	// Targets are how many are in force. Held are those of them that the file does
+	// not list any more, and that go if it stays so.
+	Targets int `json:"targets"`
+	Held    int `json:"held,omitempty"`
+	// Faults are how many lines do not count, and Problem is the first of them, or
+	// why the file cannot be read.
+	Faults   int    `json:"faults"`
+	Readable bool   `json:"readable"`
+	Problem  string `json:"problem,omitempty"`
 }
 
 // Waiting is a part of the daemon that is not ready, and what it waits for.

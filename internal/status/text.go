@@ -114,6 +114,21 @@ func (r *Solicitation) asker() string {
 	return r.MAC
 }
 
+// text is the state of a file of targets in one line.
+func (f TargetFile) text() string {
+	text := fmt.Sprintf("%d targets", f.Targets)
+	if f.Held > 0 {
+		text += fmt.Sprintf(", %d of them held although the file does not list them any more", f.Held)
+	}
+	if f.Faults > 0 {
+		text += fmt.Sprintf(", %d lines do not count", f.Faults)
+	}
+	if f.Problem != "" {
+		text += ": " + f.Problem
+	}
+	return text
+}
+
 // WriteText writes the status for people.
 func (s Status) WriteText(w io.Writer) error {
 	var b strings.Builder
@@ -137,6 +152,9 @@ func (s Status) WriteText(w io.Writer) error {
 	row("evidence", "%d kernel routes, %d probed addresses", s.Entries[rules.Kernel.String()], s.Entries[rules.Probed.String()])
 	for _, r := range s.NotFollowed {
 		row("  not followed", "policy rule %s", r)
+	}
+	for _, f := range s.Files {
+		row("file "+f.Path, "%s", f.text())
 	}
 	if s.Cluster != nil {
 		s.Cluster.write(row)

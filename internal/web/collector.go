@@ -40,6 +40,11 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	c.findings(out, uplinks)
 	c.table(out)
+	for _, f := range c.options.Daemon.Files() {
+		out.gauge(c.descriptions.fileTargets, float64(f.Targets), f.Path)
+		out.gauge(c.descriptions.fileFaults, float64(f.Faults), f.Path)
+		out.gauge(c.descriptions.fileReadable, number(f.Readable), f.Path)
+	}
 	if s := c.options.Daemon.Cluster(); s != nil {
 		c.cluster(out, s)
 	}

@@ -12,6 +12,7 @@ type descriptions struct {
 	received, answered, ignored, sent, sendErrors                      *prometheus.Desc
 	drops, redirected, conflicts, duration, probes, wrong              *prometheus.Desc
 	entries, updates, groups, ready                                    *prometheus.Desc
+	fileTargets, fileFaults, fileReadable                              *prometheus.Desc
 	reloadOK, reloadTime, build                                        *prometheus.Desc
 	synced, lastEvent, held, requests, prefixSource                    *prometheus.Desc
 	ownerChanges, serviceAddresses, owned, announcers, frozen, standby *prometheus.Desc
@@ -61,7 +62,10 @@ func newDescriptions() *descriptions {
 		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer.", "interface"),
 		probes:           desc("probes_total", "Solicitations whose target had to be probed first. The result is answered, unanswered or refused.", "interface", "result"),
 		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),
-		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, and the pods, node prefixes and services of Kubernetes.", "source", "method"),
+		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, the pods, node prefixes and services of Kubernetes, and files of targets.", "source", "method"),
+		fileTargets:      desc("target_file_targets", "Addresses and prefixes of a file of targets that are in force.", "file"),
+		fileFaults:       desc("target_file_faults", "Lines of a file of targets that do not count: what is no address or prefix, and what no rule with the file covers. ndproxyd check shows them.", "file"),
+		fileReadable:     desc("target_file_readable", "1 if a file of targets could be read last, otherwise 0.", "file"),
 		updates:          desc("table_updates_total", "Tables that were published."),
 		groups:           desc("multicast_groups", "Multicast groups that were joined (mode join), and 1 while all-multicast is on (mode allmulti).", "interface", "mode"),
 		ready:            desc("interface_ready", "1 while solicitations on the uplink are answered, otherwise 0.", "interface"),

@@ -48,6 +48,10 @@ func (d *fakeDaemon) Uplinks() []*uplink.Facts    { return d.uplinks }
 func (d *fakeDaemon) Table() *rules.Table         { return d.table }
 func (d *fakeDaemon) Updates() uint64             { return 3 }
 func (d *fakeDaemon) Cluster() *status.Cluster    { return d.cluster }
+func (d *fakeDaemon) Files() []status.TargetFile {
+	return []status.TargetFile{{Path: "/etc/ndproxyd/targets", Targets: 3, Faults: 1, Readable: true}}
+}
+
 func (d *fakeDaemon) Findings() map[string][]string {
 	d.wait()
 	return d.findings

@@ -35,6 +35,8 @@ type Daemon interface {
 	Updates() uint64
 	// Cluster returns nil without Kubernetes.
 	Cluster() *status.Cluster
+	// Files returns what is known of the files of targets.
+	Files() []status.TargetFile
 	// Findings returns the reasons of the findings that hold, by interface. It
 	// reads the host's settings, which may take some milliseconds.
 	Findings() map[string][]string

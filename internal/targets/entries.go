@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package targets
+
+import (
+	"sync"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// batch is how many entries change in one publication. The store's lock is free
+// between two of them.
+const batch = 10_000
+
+// entries are what the files list, all together, as the store has it. The files'
+// goroutines share it; its mutex is taken before the store's.
+type entries struct {
+	store *rules.Store
+
+	mu    sync.Mutex
+	files map[string]list // by path
+}
+
+// set makes targets what a file lists, and returns how many are new in it and how
+// many are gone from it.
+func (e *entries) set(path string, next list) (added, removed int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var (
+		changes []rules.EntryChange
+		now     = time.Now()
+		alone   = rules.ListsOf(path)
+	)
+	change := func(t target, listed bool) {
+		lists := rules.Lists{}
+		if listed {
+			lists = alone
+		}
+		if others := e.others(path, t); len(others) > 0 {
+			if listed {
+				others = append(others, path)
+			}
+			lists = rules.ListsOf(others...)
+		}
+		changes = append(changes, rules.EntryChange{
+			Entry: rules.Entry{Prefix: t.prefix(), Behind: true, Lists: lists, Since: now}, Gone: lists == rules.Lists{},
+		})
+	}
+	compare(e.files[path], next,
+		func(t target) { removed++; change(t, false) },
+		func(t target) { added++; change(t, true) },
+		func(target) {})
+	if e.files[path] = next; len(next) == 0 {
+		delete(e.files, path)
+	}
+	for len(changes) > 0 {
+		n := min(len(changes), batch)
+		e.store.Update(rules.Listed, changes[:n])
+		changes = changes[n:]
+	}
+	return added, removed
+}
+
+// others returns the other files that list a target.
+func (e *entries) others(path string, t target) []string {
+	var paths []string
+	for other, l := range e.files {
+		if other != path && l.has(t) {
+			paths = append(paths, other)
+		}
+	}
+	return paths
+}
