@@ -3,15 +3,19 @@
 package targets
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// batch is how many entries change in one publication. The store's lock is free
-// between two of them.
-const batch = 10_000
+// Changes are published in parts, between which the store's lock is free: of minBatch,
+// and at most maxBatches of them, because each copies the table.
+const (
+	minBatch   = 10_000
+	maxBatches = 16
+)
 
 // entries are what the files list, all together, as the store has it. The files'
 // goroutines share it; its mutex is taken before the store's.
@@ -54,10 +58,8 @@ func (e *entries) set(path string, next list) (added, removed int) {
 	if e.files[path] = next; len(next) == 0 {
 		delete(e.files, path)
 	}
-	for len(changes) > 0 {
-		n := min(len(changes), batch)
-		e.store.Update(rules.Listed, changes[:n])
-		changes = changes[n:]
+	for part := range slices.Chunk(changes, max(minBatch, (len(changes)+maxBatches-1)/maxBatches)) {
+		e.store.Update(rules.Listed, part)
 	}
 	return added, removed
 }

@@ -152,22 +152,21 @@ func parseLine(line []byte) (netip.Prefix, string) {
 		return netip.Prefix{}, fmt.Sprintf("the line is longer than %d octets: write one address or prefix a line", maxLine)
 	}
 	s := string(content)
-	quoted := quote(s)
 	if strings.ContainsAny(s, " \t,;") {
-		return netip.Prefix{}, quoted + " is more than one word: write one address or prefix a line, and begin comments with #"
+		return netip.Prefix{}, quote(s) + " is more than one word: write one address or prefix a line, and begin comments with #"
 	}
 	p, err := rules.ParsePrefix(s)
 	switch {
 	case err == nil:
 		return p, ""
 	case !p.IsValid() && len(s) > maxQuoted:
-		return netip.Prefix{}, quoted + " is not an IPv6 address or prefix: correct the line or remove it"
+		return netip.Prefix{}, quote(s) + " is not an IPv6 address or prefix: correct the line or remove it"
 	case !p.IsValid():
 		return netip.Prefix{}, err.Error() + ": correct the line or remove it"
 	case p.Addr().Is4():
 		return netip.Prefix{}, err.Error() + ": remove the line"
 	case p != p.Masked():
-		return netip.Prefix{}, fmt.Sprintf("%s has host bits set: write %q for the address, or %q for all of the prefix", quoted, p.Addr(), p.Masked())
+		return netip.Prefix{}, fmt.Sprintf("%s has host bits set: write %q for the address, or %q for all of the prefix", quote(s), p.Addr(), p.Masked())
 	}
 	return netip.Prefix{}, err.Error() + ": remove the line"
 }
