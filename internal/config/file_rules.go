@@ -27,6 +27,7 @@ func (f *fileReader) uplinks(v value) {
 	v.list(func(v value) {
 		var u rules.Uplink
 		named := false
+		var reannounce value
 		v.mapping(
 			field{"interface", func(v value) {
 				named = true
@@ -42,6 +43,12 @@ func (f *fileReader) uplinks(v value) {
 			field{"membership", func(v value) { readName(v, &u.Membership, rules.MembershipModeNames()) }},
 			field{"router", func(v value) { readName(v, &u.Router, rules.RouterFlagNames()) }},
 			field{"gratuitous", func(v value) { readName(v, &u.Gratuitous, rules.GratuitousModeNames()) }},
+			field{"reannounce", func(v value) {
+				reannounce = v
+				if v.duration(&u.Reannounce); u.Reannounce != 0 && (u.Reannounce < rules.MinReannounce || u.Reannounce > rules.MaxReannounce) {
+					v.fail("%s is outside %s to %s, and not 0s, which turns it off", u.Reannounce, rules.MinReannounce, rules.MaxReannounce)
+				}
+			}},
 			field{"prime", func(v value) { readName(v, &u.Prime, rules.PrimeModeNames()) }},
 			field{"consume_unicast", func(v value) { v.boolean(&u.ConsumeUnicast) }},
 			field{"drop_loops", func(v value) { v.boolean(&u.DropLoops) }},
@@ -82,6 +89,9 @@ func (f *fileReader) uplinks(v value) {
 		)
 		if !named {
 			v.fail(`the key "interface" is missing`)
+		}
+		if u.Reannounce != 0 && u.Gratuitous == rules.GratuitousNone {
+			reannounce.fail(`"gratuitous: none" announces nothing: remove one of the two keys`)
 		}
 		f.config.Uplinks = append(f.config.Uplinks, u)
 	})

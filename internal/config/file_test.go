@@ -41,6 +41,7 @@ uplinks:
     ignore_sources: [2001:db8:bad::/48, 2001:db8::bad, "02:00:00:00:00:99"]
     limit_per_asker: 2000
     gratuitous: routers
+    reannounce: 2m
     prime: dad
 rules:
   - prefix: 2001:db8:1::/64
@@ -69,7 +70,7 @@ metrics:
 			{
 				Interface: "eth1", Source: rules.SourceTarget, Membership: rules.MembershipJoin,
 				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true, LimitPerAsker: 2000,
-				Gratuitous: rules.GratuitousRouters, Prime: rules.PrimeDAD,
+				Gratuitous: rules.GratuitousRouters, Prime: rules.PrimeDAD, Reannounce: 2 * time.Minute,
 				IgnoreSources: []rules.Asker{
 					{Prefix: netip.MustParsePrefix("2001:db8:bad::/48")}, {Prefix: netip.MustParsePrefix("2001:db8::bad/128")},
 					{MAC: [6]byte{2, 0, 0, 0, 0, 0x99}},
@@ -140,6 +141,11 @@ func TestParseErrors(t *testing.T) {
 		{"membership", "version: 1\nuplinks: [{interface: eth0, membership: mld}]\nrules: []\n", []string{`uplinks[0].membership: "mld" is not one of auto, join, allmulti, none`}},
 		{"router", "version: 1\nuplinks: [{interface: eth0, router: yes}]\nrules: []\n", []string{`uplinks[0].router: "yes" is not one of auto, true, false`}},
 		{"socket", "version: 1\nuplinks: [{interface: eth0, socket: erly}]\nrules: []\n", []string{`uplinks[0].socket: "erly" is not one of normal, early (did you mean "early"?)`}},
+		{"short reannounce", "version: 1\nuplinks: [{interface: eth0, reannounce: 9s}]\nrules: []\n", []string{`c.yaml:2:41: uplinks[0].reannounce: 9s is outside 10s to 24h0m0s, and not 0s, which turns it off`}},
+		{"long reannounce", "version: 1\nuplinks: [{interface: eth0, reannounce: 25h}]\nrules: []\n", []string{`uplinks[0].reannounce: 25h0m0s is outside 10s to 24h0m0s`}},
+		{"negative reannounce", "version: 1\nuplinks: [{interface: eth0, reannounce: -1m}]\nrules: []\n", []string{`uplinks[0].reannounce: -1m0s is outside 10s to 24h0m0s`}},
+		{"reannounce without unit", "version: 1\nuplinks: [{interface: eth0, reannounce: 120}]\nrules: []\n", []string{`uplinks[0].reannounce: "120" is not a duration`}},
+		{"reannounce without announcements", "version: 1\nuplinks: [{reannounce: 1m, interface: eth0, gratuitous: none}]\nrules: []\n", []string{`c.yaml:2:24: uplinks[0].reannounce: "gratuitous: none" announces nothing: remove one of the two keys`}},
 		{"ignored source", "version: 1\nuplinks: [{interface: eth0, ignore_sources: [x, 192.0.2.1, 2001:db8::1/64]}]\nrules: []\n", []string{
 			`uplinks[0].ignore_sources[0]: "x" is neither an IPv6 prefix nor a MAC address`,
 			`uplinks[0].ignore_sources[1]: "192.0.2.1" is neither`,

@@ -46,6 +46,10 @@ func UplinkKeys() []Key {
 			Meaning: "who is told that an address has appeared behind this node. `nodes`: all nodes. `routers`: all nodes, and all routers by a copy (RFC 9131). `none`: nobody",
 		},
 		{
+			Name: `reannounce`, Values: "`10s` to `24h`, `0s`", Default: "`0s`, never", Example: `0s`,
+			Meaning: "how often the addresses that are announced are announced again, for switches and routers that lose the first announcements, see below",
+		},
+		{
 			Name: `prime`, Values: "`none`, `solicit`, `dad`", Default: "`none`", Example: `none`,
 			Meaning: "what else is sent for such an address, in its name, on links that keep unsolicited advertisements from the router. `solicit`: a solicitation of the default router. `dad`: what duplicate address detection would send",
 		},

@@ -4,6 +4,7 @@ package uplink
 
 import (
 	"errors"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -14,7 +15,9 @@ import (
 // announcements are the unsolicited advertisements of an uplink.
 type announcements struct {
 	announcer ndp.Announcer
-	routers   []netip.Addr // next hops of the default route, which are primed
+	rounds    ndp.Rounds
+	interval  time.Duration // that the rounds were started with; 0 while they stand still
+	routers   []netip.Addr  // next hops of the default route, which are primed
 }
 
 // question is one for a station, about a target.
@@ -54,8 +57,61 @@ func (a *announcements) all(u *Uplink, at time.Time) {
 	}
 }
 
+// schedule starts the rounds in which all is announced again where they are wanted and
+// do not run, and stops them where they are not. While the uplink is not ready they
+// stand still; what comes after that announces all addresses anyhow. The first round
+// begins at a random time within the interval, so that hosts that start together do not
+// announce together.
+func (a *announcements) schedule(u *Uplink, now time.Time) {
+	interval := u.config.Reannounce
+	if u.responder == nil || u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
+		interval = 0
+	}
+	if interval == a.interval {
+		return
+	}
+	if a.interval = interval; interval == 0 {
+		a.rounds.Stop()
+		return
+	}
+	a.rounds.Start(interval, now.Add(interval/2+rand.N(interval/2)))
+}
+
+// repeat announces addresses again whose turn it is, if they are still announced.
+func (a *announcements) repeat(u *Uplink, now time.Time) {
+	a.schedule(u, now)
+	for {
+		address, ok := a.rounds.Pop(now, func() []netip.Addr { return a.announced(u) })
+		if !ok {
+			return
+		}
+		if v := u.view.Find(address); v != nil && a.repeated(u, address, *v) {
+			a.announcer.Repeat(address, v.Delay == 0, now)
+		}
+	}
+}
+
+// announced returns the exact addresses that are announced.
+func (a *announcements) announced(u *Uplink) []netip.Addr {
+	var all []netip.Addr
+	for p, v := range u.view.Decisions() {
+		if p.IsSingleIP() && a.repeated(u, p.Addr(), v) {
+			all = append(all, p.Addr())
+		}
+	}
+	return all
+}
+
+// repeated reports whether an address with that verdict is announced again. One that
+// another station claims is not, even where we have evidence of our own and go on
+// answering: to override the station again and again settles nothing.
+func (a *announcements) repeated(u *Uplink, address netip.Addr, v rules.Verdict) bool {
+	return v.Announced() && !u.iface.Owns(address) && !u.conflicts.stands(address)
+}
+
 // sendDue sends what is due. While the device has no room, everything rests.
 func (a *announcements) sendDue(u *Uplink, now time.Time) {
+	a.repeat(u, now)
 	if u.responder == nil || u.state != Ready {
 		a.announcer.Stop()
 	}
@@ -95,7 +151,7 @@ func (a *announcements) send(u *Uplink, next ndp.Announcement) (sent int, err er
 		}
 		sent++
 	}
-	if !next.First || u.config.Prime == rules.PrimeNone {
+	if !next.First && !next.Repeat || u.config.Prime == rules.PrimeNone {
 		return sent, nil
 	}
 	routers := a.routers

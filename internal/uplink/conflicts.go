@@ -73,6 +73,12 @@ func (c *conflicts) readHops(u *Uplink) {
 	c.guard(u)
 }
 
+// stands reports whether another station claims an address.
+func (c *conflicts) stands(a netip.Addr) bool {
+	_, found := slices.BinarySearchFunc(c.list, a, func(c Conflict, a netip.Addr) int { return c.Address.Compare(a) })
+	return found
+}
+
 // guard keeps the uplink silent for next hops, and for what other stations have,
 // whatever the rules say.
 func (c *conflicts) guard(u *Uplink) {

@@ -99,6 +99,7 @@ func (u *Uplink) Run(ctx context.Context) error {
 		case <-timer.C:
 			u.handleDeadlines(time.Now())
 		}
+		u.announcements.schedule(u, time.Now())
 		u.publish()
 	}
 }
@@ -146,6 +147,7 @@ func (u *Uplink) nextDeadline() (first time.Time, ok bool) {
 	}
 	consider(u.again, !u.again.IsZero())
 	consider(u.announcements.announcer.Next())
+	consider(u.announcements.rounds.Next())
 	consider(u.conflicts.claims.Next())
 	return first, ok
 }

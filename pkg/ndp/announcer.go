@@ -56,6 +56,7 @@ type series struct {
 	due      time.Time
 	begun    time.Time
 	again    bool // another series follows the rest
+	repeat   bool // it is one announcement, after which there is no rest
 	lane     int
 	place    int // in the lane's queue
 }
@@ -69,6 +70,8 @@ type Announcement struct {
 	Override bool
 	// First and Last are true for the first and the last one of a series.
 	First, Last bool
+	// Repeat is true for one that is no part of a series, see [Announcer.Repeat].
+	Repeat bool
 }
 
 // TakeOver is Announce for an address that another node had: routers have to hear
@@ -93,11 +96,11 @@ func (a *Announcer) Announce(address netip.Addr, override bool, at time.Time) {
 }
 
 func (a *Announcer) begin(address netip.Addr, override bool, at time.Time, most int) {
-	if a.series == nil {
-		a.series = make(map[netip.Addr]*series)
-	}
 	s := a.series[address]
-	if s != nil {
+	switch {
+	case s != nil && s.repeat:
+		a.remove(s)
+	case s != nil:
 		s.override, s.again = override, true
 		return
 	}
@@ -105,9 +108,32 @@ func (a *Announcer) begin(address netip.Addr, override bool, at time.Time, most 
 		a.Dropped++
 		return
 	}
-	s = &series{address: address, override: override, left: announcements, due: at, begun: at, lane: commonLane}
-	a.series[address] = s
+	a.add(&series{address: address, override: override, left: announcements, due: at, begun: at})
+}
+
+// Repeat announces an address once, unless it is being announced or rests. Such an
+// announcement waits for those of series that are due before it, and never keeps one
+// from beginning.
+func (a *Announcer) Repeat(address netip.Addr, override bool, at time.Time) {
+	if a.series[address] == nil && len(a.series) < maxAnnounced {
+		a.add(&series{address: address, override: override, left: 1, due: at, begun: at, repeat: true})
+	}
+}
+
+// add puts a series into the common lane.
+func (a *Announcer) add(s *series) {
+	if a.series == nil {
+		a.series = make(map[netip.Addr]*series)
+	}
+	s.lane = commonLane
+	a.series[s.address] = s
 	heap.Push(&a.lanes[commonLane].queue, s)
+}
+
+// remove forgets a series.
+func (a *Announcer) remove(s *series) {
+	heap.Remove(&a.lanes[s.lane].queue, s.place)
+	delete(a.series, s.address)
 }
 
 // move sets the time at which a series goes on, and puts it into its lane.
@@ -123,7 +149,11 @@ func (a *Announcer) move(s *series, due time.Time) {
 // Withdraw ends the series of an address that is no longer ours. The address
 // still rests.
 func (a *Announcer) Withdraw(address netip.Addr) {
-	if s := a.series[address]; s != nil {
+	switch s := a.series[address]; {
+	case s == nil:
+	case s.repeat:
+		a.remove(s)
+	default:
 		s.left, s.again = 0, false
 		a.move(s, s.begun.Add(announceRest))
 	}
@@ -157,6 +187,10 @@ func (a *Announcer) Charge(frames int) {
 // Retry takes back an announcement that Pop returned and the device had no room
 // for ([ErrBusy]): it comes again a little later.
 func (a *Announcer) Retry(n Announcement, now time.Time) {
+	if n.Repeat {
+		a.Repeat(n.Address, n.Override, now.Add(announceRetry))
+		return
+	}
 	s := a.series[n.Address]
 	if s == nil || s.left == 0 && !n.Last { // withdrawn meanwhile
 		return
@@ -210,11 +244,15 @@ func (a *Announcer) Pop(now time.Time) (Announcement, bool) {
 
 // pop returns the next announcement of a series.
 func (a *Announcer) pop(s *series, now time.Time) Announcement {
+	a.popped = now
+	if s.repeat {
+		a.remove(s)
+		return Announcement{Address: s.address, Override: s.override, Repeat: true}
+	}
 	first := s.left == announcements
 	if first {
 		s.begun = now
 	}
-	a.popped = now
 	s.left--
 	due := now.Add(announceAgain)
 	if s.left == 0 {
@@ -228,8 +266,7 @@ func (a *Announcer) pop(s *series, now time.Time) Announcement {
 // address.
 func (a *Announcer) endRest(s *series, now time.Time) {
 	if !s.again {
-		heap.Remove(&a.lanes[s.lane].queue, s.place)
-		delete(a.series, s.address)
+		a.remove(s)
 		return
 	}
 	s.left, s.again, s.urgent, s.begun = announcements, false, false, now

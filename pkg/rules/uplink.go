@@ -8,6 +8,16 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
+)
+
+// The bounds of [Uplink.Reannounce].
+const (
+	// MinReannounce is as long as an address rests between two series of
+	// announcements.
+	MinReannounce = 10 * time.Second
+	// MaxReannounce is longer than switches and routers remember an address.
+	MaxReannounce = 24 * time.Hour
 )
 
 // Uplink is what the operator chooses for one interface that solicitations
@@ -23,6 +33,9 @@ type Uplink struct {
 	Router RouterFlag
 	// Gratuitous is who hears when an address appears behind us.
 	Gratuitous GratuitousMode
+	// Reannounce is how often addresses that are announced are announced again; 0
+	// for never.
+	Reannounce time.Duration
 	// Prime is how the router is told, too, for links that keep unsolicited
 	// advertisements from it.
 	Prime PrimeMode
