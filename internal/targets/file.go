@@ -28,7 +28,7 @@ const (
 	unknown writing = iota
 	// open: it was written to and is not closed yet.
 	open
-	// closed by its writer.
+	// closed by its writer, or made anew.
 	closed
 	// renamed into its place, whole.
 	renamed

@@ -56,11 +56,7 @@ func New(o Options) *Follower {
 		options: o, source: disk{}, entries: entries{store: o.Store, files: make(map[string]list)},
 		changed: make(chan struct{}, 1), files: make(map[string]*followed),
 	}
-	watches, err := newWatches(f.fileChanged)
-	if err != nil {
-		o.Log.Warn("files of targets are looked at every "+poll.String()+" only, and not followed as they change", "err", err)
-	}
-	f.watcher = watches
+	f.watcher = newWatches(f.fileChanged)
 	return f
 }
 

@@ -70,6 +70,29 @@ func (d *fakeDisk) drop(path string) {
 	delete(d.watched, path)
 }
 
+// readings returns how often files were read.
+func (d *fakeDisk) readings() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.reads
+}
+
+// fail makes a file one that cannot be read, or one that can where err is nil.
+func (d *fakeDisk) fail(path string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.errs[path] = err; err == nil {
+		delete(d.errs, path)
+	}
+}
+
+// watches reports whether a file is watched.
+func (d *fakeDisk) watches(path string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.watched[path]
+}
+
 // put writes a file; "" deletes it. Without a word nobody tells.
 func (d *fakeDisk) put(path, content string, told bool, w writing) {
 	d.mu.Lock()
@@ -89,7 +112,25 @@ type bench struct {
 	*fakeDisk
 	t     *testing.T
 	store *rules.Store
-	log   strings.Builder
+	log   diary
+}
+
+// diary is a log that may be read while it is written.
+type diary struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (d *diary) Write(b []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.b.Write(b)
+}
+
+func (d *diary) String() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Clone(d.b.String())
 }
 
 // with runs a test in a bubble.
@@ -154,6 +195,12 @@ func letters(s string) string {
 	return out.String()
 }
 
+// logged returns the log so far.
+func (b *bench) logged() string {
+	synctest.Wait()
+	return b.log.String()
+}
+
 const rule = "2001:db8::/64=/t"
 
 func TestFollower(t *testing.T) {
@@ -179,7 +226,7 @@ func TestFollower(t *testing.T) {
 			time.Sleep(time.Minute)
 			b.put("/t", letters("b"), false, unknown)
 			b.want(poll+holdClosed+2*debounce, "b")
-			if n := strings.Count(b.log.String(), "can be watched"); n != 1 {
+			if n := strings.Count(b.logged(), "can be watched"); n != 1 {
 				b.t.Errorf("%d lines about it in the log", n)
 			}
 		}},
@@ -187,22 +234,22 @@ func TestFollower(t *testing.T) {
 			b.put("/t", letters("a"), false, unknown)
 			b.rules(rule)
 			b.want(time.Minute, "a")
-			before := b.reads
+			before := b.readings()
 			b.want(time.Hour, "a")
-			if b.reads != before {
-				b.t.Errorf("read %d times", b.reads-before)
+			if n := b.readings() - before; n != 0 {
+				b.t.Errorf("read %d times", n)
 			}
 		}},
 		{"many events", func(b *bench) {
 			b.rules(rule)
 			b.want(time.Second, "")
-			before := b.reads
+			before := b.readings()
 			for range 1000 {
 				b.put("/t", letters("ab"), true, open)
 				time.Sleep(time.Millisecond)
 			}
 			b.want(debounce, "ab")
-			if n := b.reads - before; n > 25 {
+			if n := b.readings() - before; n > 25 {
 				b.t.Errorf("read %d times in a second", n)
 			}
 		}},
@@ -255,7 +302,7 @@ func TestFollower(t *testing.T) {
 			b.want(0, "ab")
 			b.rules("2001:db8::/64=/u")
 			b.want(0, "bc")
-			if b.watched["/t"] || b.store.Load().Entries(rules.Listed) != 2 {
+			if b.watches("/t") || b.store.Load().Entries(rules.Listed) != 2 {
 				b.t.Error("the file before is still followed")
 			}
 			b.rules()
@@ -287,7 +334,7 @@ func TestFollower(t *testing.T) {
 			b.rules(rule)
 			b.follower.Preload(b.t.Context(), []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/64"), Method: rules.File, Targets: "/u"}})()
 			b.want(0, "ab")
-			if b.watched["/u"] || len(b.follower.Files()) != 1 {
+			if b.watches("/u") || len(b.follower.Files()) != 1 {
 				b.t.Error("it is still followed")
 			}
 		}},
@@ -314,19 +361,19 @@ func TestFollower(t *testing.T) {
 			b.put("/t", letters("a"), false, unknown)
 			b.rules(rule)
 			b.want(0, "a")
-			b.errs["/t"] = fs.ErrPermission
+			b.fail("/t", fs.ErrPermission)
 			b.follower.fileChanged("/t", unknown)
 			b.want(time.Hour, "a")
 			if f := b.follower.Files()[0]; f.Err == nil || !strings.Contains(f.Remedy, "chmod") {
 				b.t.Errorf("got %+v", f)
 			}
-			if n := strings.Count(b.log.String(), "does not count"); n != 1 {
+			if n := strings.Count(b.logged(), "does not count"); n != 1 {
 				b.t.Errorf("%d lines about it in the log", n)
 			}
-			delete(b.errs, "/t")
+			b.fail("/t", nil)
 			b.put("/t", letters("b"), true, renamed)
 			b.want(debounce, "b")
-			if !strings.Contains(b.log.String(), "count again") {
+			if !strings.Contains(b.logged(), "count again") {
 				b.t.Error("the log does not tell of the end")
 			}
 		}},
@@ -336,11 +383,11 @@ func TestFollower(t *testing.T) {
 				b.put("/t", fmt.Sprintf("%sx%d\n", letters("a"), i), true, renamed)
 				time.Sleep(100 * time.Millisecond)
 			}
-			if n := strings.Count(b.log.String(), "does not count"); n < 2 || n > 10 {
+			if n := strings.Count(b.logged(), "does not count"); n < 2 || n > 10 {
 				b.t.Errorf("%d lines in the log", n)
 			}
 			b.want(2*logEvery, "a")
-			if !strings.Contains(b.log.String(), "x999") {
+			if !strings.Contains(b.logged(), "x999") {
 				b.t.Error("the last fault is not in the log")
 			}
 		}},

@@ -14,21 +14,26 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// watched are the events that may change what a file lists, or tell whether somebody
-// is writing to it.
-const watched = unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB |
-	unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO |
-	unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+// Of a directory, those events count that change what a path leads to. What is written
+// to other files in it is none of our business, and may be a lot. Of the file itself
+// those count that tell what its writer does.
+const (
+	watchedInDirectory = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_ATTRIB |
+		unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+	watchedOfFile = unix.IN_MODIFY | unix.IN_CLOSE_WRITE | unix.IN_ATTRIB | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
+)
 
-// watches are what inotify watches for the files, in one instance. [watches.follow]
-// may be called from any goroutine. Without an instance, or where a directory cannot
-// be watched, files are looked at now and then, which the callers do anyhow: nothing
-// tells of what happens on another host of a network file system.
+// watches are what inotify watches for the files, in one instance, which is opened for
+// the first of them. [watches.follow] and [watches.drop] may be called from any
+// goroutine. Where a path cannot be watched, files are looked at now and then, which
+// the callers do anyhow: nothing tells of what happens on another host of a network
+// file system.
 type watches struct {
 	changed func(path string, w writing)
-	queue   *os.File // nil without inotify
+	opened  chan struct{} // closed once there is a queue
 
 	mu    sync.Mutex
+	queue *os.File
 	paths map[string]map[spot]bool // what each file is watched at
 	open  map[int32]bool           // all watches
 	// busy is how many calls are adding watches. While there are any, none is
@@ -44,23 +49,33 @@ type spot struct {
 }
 
 // newWatches returns watches that call a function for each file that may have
-// changed. It must not block. After an error the watches watch nothing, and may be
-// used all the same.
-func newWatches(changed func(path string, w writing)) (*watches, error) {
-	w := &watches{changed: changed, paths: make(map[string]map[spot]bool), open: make(map[int32]bool)}
-	fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
-	if err != nil {
-		return w, fmt.Errorf("open inotify: %w", err)
+// changed. It must not block.
+func newWatches(changed func(path string, w writing)) *watches {
+	return &watches{changed: changed, opened: make(chan struct{}), paths: make(map[string]map[spot]bool), open: make(map[int32]bool)}
+}
+
+// begin opens the instance of inotify, and counts a call that adds watches.
+func (w *watches) begin() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.queue == nil {
+		fd, err := unix.InotifyInit1(unix.IN_CLOEXEC | unix.IN_NONBLOCK)
+		if err != nil {
+			return fmt.Errorf("open inotify: %w", err)
+		}
+		w.queue = os.NewFile(uintptr(fd), "inotify")
+		close(w.opened)
 	}
-	w.queue = os.NewFile(uintptr(fd), "inotify")
-	return w, nil
+	w.busy++
+	return nil
 }
 
 // run passes events on until ctx ends.
 func (w *watches) run(ctx context.Context) error {
-	if w.queue == nil {
-		<-ctx.Done()
+	select {
+	case <-ctx.Done():
 		return nil
+	case <-w.opened:
 	}
 	defer context.AfterFunc(ctx, func() { _ = w.queue.Close() })()
 	b := make([]byte, 64<<10)
@@ -95,7 +110,7 @@ func writingOf(mask uint32) writing {
 	switch {
 	case mask&unix.IN_MOVED_TO != 0:
 		return renamed
-	case mask&unix.IN_CLOSE_WRITE != 0:
+	case mask&(unix.IN_CLOSE_WRITE|unix.IN_CREATE) != 0:
 		return closed
 	case mask&unix.IN_MODIFY != 0:
 		return open
@@ -130,16 +145,13 @@ func hasWatch(spots map[spot]bool, watch int32) bool {
 // follow watches all that a path leads through, as it is now, and nothing else for
 // it. The error says what cannot be watched.
 func (w *watches) follow(path string) error {
-	if w.queue == nil {
-		return nil // newWatches has said why
+	if err := w.begin(); err != nil {
+		return err
 	}
-	w.mu.Lock()
-	w.busy++
-	w.mu.Unlock()
 	spots := make(map[spot]bool)
 	var errs []error
 	for _, p := range places(path) {
-		watch, err := w.add(p.directory)
+		watch, err := w.add(p)
 		switch {
 		case err == nil:
 			spots[spot{watch, p.name}] = true
@@ -166,9 +178,13 @@ func (w *watches) drop(path string) {
 	w.clean()
 }
 
-// add watches a directory or file, and returns the number of the watch, which is the
-// one that it has if it is watched already.
-func (w *watches) add(name string) (int32, error) {
+// add watches a directory or the file, and returns the number of the watch, which is
+// the one that it has if it is watched already.
+func (w *watches) add(p place) (int32, error) {
+	mask := uint32(watchedInDirectory)
+	if p.name == "" {
+		mask = watchedOfFile
+	}
 	conn, err := w.queue.SyscallConn()
 	if err != nil {
 		return 0, err
@@ -177,7 +193,7 @@ func (w *watches) add(name string) (int32, error) {
 		watch int
 		added error
 	)
-	if err := conn.Control(func(fd uintptr) { watch, added = unix.InotifyAddWatch(int(fd), name, watched) }); err != nil {
+	if err := conn.Control(func(fd uintptr) { watch, added = unix.InotifyAddWatch(int(fd), p.directory, mask) }); err != nil {
 		return 0, err
 	}
 	return int32(watch), added
@@ -186,7 +202,7 @@ func (w *watches) add(name string) (int32, error) {
 // clean ends watches that no file needs. The mutex is held, which the call does not
 // wait under: removing a watch is work in memory.
 func (w *watches) clean() {
-	if w.busy > 0 {
+	if w.busy > 0 || w.queue == nil {
 		return
 	}
 	for watch := range w.open {

@@ -63,7 +63,7 @@ func TestWatches(t *testing.T) {
 		{"renamed", steps{mkdir("d"), write("d/targets", "x"), write("d/new", "y")}, rename("d/new", "d/targets"), renamed},
 		{"deleted", steps{mkdir("d"), write("d/targets", "x")}, remove("d/targets"), unknown},
 		{"made", steps{mkdir("d")}, write("d/targets", "x"), closed},
-		{"its directory is made", nil, mkdir("d"), unknown},
+		{"its directory is made", nil, mkdir("d"), closed},
 		{"its directory is renamed", steps{mkdir("e"), write("e/targets", "x")}, rename("e", "d"), renamed},
 		{"its directory goes", steps{mkdir("d"), write("d/targets", "x")}, remove("d"), unknown},
 		{"a ConfigMap", steps{mkdir("d/..1"), mkdir("d/..2"), write("d/..1/targets", "x"), write("d/..2/targets", "y"), link("..1", "d/..data"), link("..data/targets", "d/targets"), link("..2", "d/..new")}, rename("d/..new", "d/..data"), renamed},
@@ -85,12 +85,11 @@ func TestWatches(t *testing.T) {
 			}
 			events := make(chan writing, 100)
 			path := filepath.Join(dir, "d", "targets")
-			w, err := newWatches(func(p string, w writing) {
+			w := newWatches(func(p string, w writing) {
 				if p == path {
 					events <- w
 				}
 			})
-			must(t, err)
 			must(t, w.follow(path))
 			ended := make(chan error, 1)
 			go func() { ended <- w.run(t.Context()) }()
@@ -117,8 +116,7 @@ func TestWatches(t *testing.T) {
 func TestWatchesEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	w, err := newWatches(func(string, writing) {})
-	must(t, err)
+	w := newWatches(func(string, writing) {})
 	one, two := filepath.Join(dir, "a", "one"), filepath.Join(dir, "b", "two")
 	must(t, os.Mkdir(filepath.Dir(one), 0o755))
 	must(t, os.Mkdir(filepath.Dir(two), 0o755))
