@@ -74,6 +74,8 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		e.Why = d.standby(r)
 	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
+	case verdict.Silence == rules.NotListed:
+		e.Why = d.notListed(r)
 	case (verdict.Silence == rules.NoRoute || verdict.Silence == rules.OwnAddress) && e.Entry != nil:
 		if why := noEvidence(r, e.Entry); why != "" {
 			e.Why = why
@@ -132,6 +134,20 @@ func (d *daemon) uncovered(target netip.Addr) string {
 	}
 	r := discover.Route{Prefix: known.Prefix, Neighbor: known.Neighbor, Host: known.Host}.Rule()
 	return "if the router asks for it, because the prefix is delivered on the link: add the rule " + r.String()
+}
+
+// notListed says why the file of a rule does not list a target.
+func (d *daemon) notListed(r rules.Rule) string {
+	for _, f := range d.targets.Files() {
+		switch summary := f.Summary(); {
+		case f.Path != r.Targets:
+		case f.Err != nil && f.Targets == 0:
+			return "the file of targets that the rule names cannot be read: " + summary
+		case summary != "":
+			return r.Targets + " does not list the address, and has lines that do not count: " + summary
+		}
+	}
+	return r.Targets + " does not list the address"
 }
 
 // entry returns the evidence for a target, nil where the rule asks for none that

@@ -9,17 +9,24 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/targets"
 )
 
-// Targets returns findings about files of targets, one a file at most.
+// Targets returns findings about files of targets.
 func Targets(files []targets.File) []Finding {
 	var found []Finding
 	for _, f := range files {
+		if f.Hidden != "" {
+			found = append(found, Finding{
+				Reason: reasonTargets, Severity: Info, Problem: "the service of the packages runs as a user of its own, and cannot read the file of targets: " + f.Hidden,
+				Effect: "where the service runs like that, nothing is answered by the rules with this file",
+				Remedy: "keep the file in /etc/ndproxyd, /run or /var/lib, readable by everybody (chmod 644), or give the unit a group that may read it (SupplementaryGroups=)",
+			})
+		}
 		at := Finding{Reason: reasonTargets, Severity: Warning}
 		switch {
 		case f.Err != nil:
 			at.Problem, at.Remedy = "the file of targets cannot be read: "+f.Err.Error(), f.Remedy
 			at.Effect = "nothing is answered by the rules with this file"
 			if f.Targets > 0 {
-				at.Effect = fmt.Sprintf("the %s that it had are answered for, and no others", plural(f.Targets, "target", "targets"))
+				at.Effect = "what it listed before is still answered for: " + plural(f.Targets, "target", "targets")
 			}
 		case len(f.Faults) > 0:
 			at.Problem = fmt.Sprintf("%s of %s do not count: %s", plural(f.Wrong+f.Outside, "line", "lines"), f.Path, lines(f))

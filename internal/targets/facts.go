@@ -26,6 +26,9 @@ type File struct {
 	// Err is why the file cannot be read, nil where it can. Remedy is what to do.
 	Err    error
 	Remedy string
+	// Hidden is what keeps the service of the packages from reading the file, "" for
+	// nothing. Only [Check] looks for it.
+	Hidden string
 }
 
 // Summary is one line about what is wrong with a file, "" for nothing.

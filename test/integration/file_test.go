@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -114,4 +116,60 @@ func TestFile(t *testing.T) {
 		replaceFile(t, path, one.String()+"\n")
 		time.Sleep(100 * time.Millisecond)
 	})
+}
+
+// TestFileOfAnotherUser runs the daemon without root, as the packages do, on a file that
+// it may not read at first, behind links as in a Kubernetes ConfigMap.
+func TestFileOfAnotherUser(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	dir := filepath.Dir(harness.PublicConfig(t, ""))
+	version := func(name, content string, mode os.FileMode) {
+		harness.Must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
+		harness.Must(t, os.WriteFile(filepath.Join(dir, name, "targets"), []byte(content), mode))
+	}
+	one, two := conformance.Pod, addr("2001:db8:1:0:f::6")
+	version("..1", one.String(), 0o600)
+	version("..2", two.String(), 0o644)
+	harness.Must(t, os.Symlink("..1", filepath.Join(dir, "..data")))
+	path := filepath.Join(dir, "targets")
+	harness.Must(t, os.Symlink("..data/targets", path))
+	d := harness.StartAs(t, n.Node, 65534, []uintptr{unix.CAP_NET_RAW}, harness.Binary(t), "run", "--config", harness.PublicConfig(t, fileRule(path)))
+	d.WaitReady()
+	a := newAsker(t, n)
+	a.WantSilence(one)
+	if e := d.Explain(one).Answers[0]; e.Reason != "not_listed" || !strings.Contains(e.Why, path+": permission denied") {
+		t.Errorf("explain says %s: %s", e.Reason, e.Why)
+	}
+	harness.Must(t, os.Chmod(filepath.Join(dir, "..1", "targets"), 0o644))
+	a.WantAnswer(one)
+	harness.Must(t, os.Symlink("..2", filepath.Join(dir, "..new")))
+	harness.Must(t, os.Rename(filepath.Join(dir, "..new"), filepath.Join(dir, "..data")))
+	a.WantAnswer(two)
+	a.WantSilence(one)
+	if e := d.Explain(one).Answers[0]; e.Why != path+" does not list the address" {
+		t.Errorf("explain says %s: %s", e.Reason, e.Why)
+	}
+}
+
+// TestLargeFile answers for the last of many targets, and for one that comes to them.
+func TestLargeFile(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	path := filepath.Join(t.TempDir(), "targets")
+	const many = 100_000
+	var b strings.Builder
+	for i := range many {
+		fmt.Fprintf(&b, "2001:db8:1:0:f::%x:%x\n", i>>16, i&0xffff)
+	}
+	replaceFile(t, path, b.String())
+	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t, fileRule(path)))
+	a := newAsker(t, n)
+	a.WantAnswer(addr("2001:db8:1:0:f::1:869f"))
+	more := addr("2001:db8:1:0:f::2:0")
+	a.WantSilence(more)
+	appendTo(t, path, more.String()+"\n")
+	a.WantAnswer(more)
+	d.Wait("all targets", func(s status.Status) bool { return s.Files[0].Targets == many+1 && s.Files[0].Faults == 0 })
+	t.Logf("%d MiB resident", d.Resident()>>10)
 }
