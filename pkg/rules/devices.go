@@ -5,12 +5,12 @@ package rules
 import "slices"
 
 // DevicesChanged decides anew, after a device has got another name or is on another
-// link: that changes no entry, but what it means to rules that name devices, and to
-// static ones.
+// link: that changes no entry, but what it means to rules that name devices, to static
+// ones, and to those with a file.
 func (s *Store) DevicesChanged() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.current.Load() == nil || !slices.ContainsFunc(s.rules, func(r Rule) bool { return len(r.Devices) > 0 || r.Method == Static }) {
+	if s.current.Load() == nil || !slices.ContainsFunc(s.rules, func(r Rule) bool { return len(r.Devices) > 0 || r.Method == Static || r.Method == File }) {
 		return
 	}
 	c := Change{deltas: make(map[string][]Delta, len(s.builders))}

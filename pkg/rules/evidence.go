@@ -47,7 +47,7 @@ func sources() [sourceCount]source {
 		PodAddresses:     {name: "pods"},
 		NodePrefixes:     {name: "node", wide: true},
 		ServiceAddresses: {name: "services", alone: true},
-		Listed:           {name: "file", wide: true, alone: true},
+		Listed:           {name: "file", wide: true},
 	}
 }
 
@@ -190,7 +190,7 @@ func methods() [methodEnd]method {
 			covers: "service addresses that this node owns",
 		},
 		File: {
-			name: "file", sources: []Source{Listed}, decide: listed, silence: NotListed,
+			name: "file", sources: []Source{Listed, Kernel}, decide: listed, silence: NotListed,
 			yes:    "the file of targets that the rule names lists the address",
 			covers: "the addresses and prefixes that the file `targets` lists, see [below](#files-of-targets)",
 		},

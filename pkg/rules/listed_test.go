@@ -79,6 +79,46 @@ func TestFile(t *testing.T) {
 	}
 }
 
+// TestFileOnSameLink leaves what the kernel routes to a device on the uplink's own link
+// to who is there and answers itself, whatever comes first.
+func TestFileOnSameLink(t *testing.T) {
+	t.Parallel()
+	const shim = 7
+	route := func(s *rules.Store) {
+		s.Update(rules.Kernel, []rules.EntryChange{
+			{Entry: rules.Entry{Prefix: prefix("2001:db8::/112"), Device: shim}},
+		})
+	}
+	list := func(s *rules.Store) {
+		s.Update(rules.Listed, []rules.EntryChange{
+			{Entry: rules.Entry{Prefix: prefix("2001:db8::/96"), Behind: true, Lists: rules.ListsOf("/t")}},
+			{Entry: rules.Entry{Prefix: prefix("2001:db8::5/128"), Behind: true, Lists: rules.ListsOf("/t")}},
+		})
+	}
+	rule := func(s *rules.Store) {
+		if err := s.SetRules([]rules.Rule{{Prefix: prefix("2001:db8::/64"), Method: rules.File, Targets: "/t", Uplinks: []string{"eth0"}}}); err != nil {
+			t.Error(err)
+		}
+	}
+	for name, steps := range map[string][]func(*rules.Store){
+		"the rule first": {rule, list, route}, "the route first": {route, rule, list}, "the rule last": {list, route, rule},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var s rules.Store
+			s.ResolveLinks(func(_ string, device int32) (same, own bool) { return device == shim, false })
+			for _, step := range steps {
+				step(&s)
+			}
+			for target, want := range map[string]rules.Silence{"2001:db8::5": rules.SameLink, "2001:db8::7": rules.SameLink, "2001:db8::1:5": rules.NotSilent, "2001:db8:0:0:1::": rules.NotListed} {
+				if v := s.Load().View("eth0").Find(addr(target)); v == nil || v.Silence != want || v.Answer != (want == rules.NotSilent) {
+					t.Errorf("%s: %+v, want %s", target, v, want)
+				}
+			}
+		})
+	}
+}
+
 func TestLists(t *testing.T) {
 	t.Parallel()
 	if rules.ListsOf("/b", "/a", "/b") != rules.ListsOf("/a", "/b") || rules.ListsOf() != (rules.Lists{}) {

@@ -20,13 +20,13 @@ func (b *builder) onSameLink(s *Store, device int32) (same, own bool) {
 }
 
 // leaveSameLink makes silence of a finding where whoever has the address answers on the
-// uplink itself: where a static rule covers what the kernel routes to a macvlan, an
-// ipvlan or a bridge port on the uplink's link, and where all devices that a probe rule
-// asks on are there. A route as wide as an on-link prefix of the uplink tells nothing
-// of an address.
+// uplink itself: where a static rule, or a line of a file, covers what the kernel
+// routes to a macvlan, an ipvlan or a bridge port on the uplink's link, and where all
+// devices that a probe rule asks on are there. A route as wide as an on-link prefix of
+// the uplink tells nothing of an address.
 func (b *builder) leaveSameLink(q question, f finding) finding {
 	switch s, r := q.store, q.rule; {
-	case r.Method == Static:
+	case r.Method == Static, r.Method == File && f.answer:
 		at, e, ok := q.routes.LookupPrefixLPM(q.prefix)
 		if !ok || e.forwarded || e.host || b.coversOnLink(at) {
 			return f
