@@ -23,7 +23,7 @@ help:
 	@echo 'make lint    run the linters'
 	@echo 'make test-full run what takes systemd, a kubelet or a Prometheus (root)'
 	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
-	@echo 'make packages deb and rpm, into dist/; make image the image alone'
+	@echo 'make packages deb, rpm, apk and pkg.tar.zst, into dist/; make image the image alone'
 	@echo 'make release VERSION=1.2.3 all that a release has, into dist/'
 	@echo 'make build   build bin/ndproxyd'
 

@@ -24,15 +24,23 @@ type system struct {
 	name string
 	// command returns the program and its arguments.
 	command func(t *testing.T, conf string) []string
+	// background returns those that start it in the background.
+	background func(t *testing.T, conf, pidFile string) []string
 }
 
 func systems() []system {
 	all := []system{{name: "ndproxyd", command: func(t *testing.T, conf string) []string {
 		return []string{harness.Binary(t), "run", "--config", conf}
+	}, background: func(t *testing.T, conf, pidFile string) []string {
+		link := filepath.Join(t.TempDir(), "ndppd")
+		harness.Must(t, os.Symlink(harness.Binary(t), link))
+		return []string{link, "-c", conf, "-d", "-p", pidFile}
 	}}}
 	if path := os.Getenv("NDPPD"); path != "" {
 		all = append(all, system{name: "ndppd", command: func(_ *testing.T, conf string) []string {
 			return []string{path, "-c", conf}
+		}, background: func(_ *testing.T, conf, pidFile string) []string {
+			return []string{path, "-c", conf, "-d", "-p", pidFile}
 		}})
 	}
 	return all
@@ -46,6 +54,7 @@ type bed struct {
 	d    *harness.Daemon
 	port *harness.Port
 	ours bool
+	pid  string // the file of the process ID, if it was started in the background
 }
 
 // configs are the configurations of the rows.
@@ -53,10 +62,15 @@ const (
 	static = "proxy uplink {\n router yes\n rule 2001:db8:1:0:f::/80 {\n  static\n }\n}\n"
 	auto   = "proxy uplink {\n rule 2001:db8:1:0:f::/80 {\n  auto\n }\n}\n"
 	iface  = "proxy uplink {\n rule 2001:db8:1:0:f::/80 {\n  iface pods\n }\n}\n"
+	// wide is the rule that most people write.
+	wide = "proxy uplink {\n rule 2001:db8:1::/64 {\n  static\n }\n}\n"
+	// sloppy has what ndppd ignores: semicolons, an option one level too deep, an empty
+	// section.
+	sloppy = "proxy uplink {\n rule 2001:db8:1:0:f::/80 {\n  static;\n  router no\n };\n};\nproxy pods {}\n"
 )
 
 // newBed starts a system. The pods' device has a route for the whole rule.
-func newBed(t *testing.T, s system, conf string) *bed {
+func newBed(t *testing.T, s system, r row) *bed {
 	t.Helper()
 	b := &bed{t: t, net: harness.NewNetwork(t), pods: harness.Namespace(t), ours: s.name == "ndproxyd"}
 	far := b.pods
@@ -64,9 +78,16 @@ func newBed(t *testing.T, s system, conf string) *bed {
 	harness.Must(t, far.Address("eth0", conformance.Pod.String()+"/80"))
 	harness.Must(t, far.Address("eth0", second.String()+"/80"))
 	harness.Must(t, b.net.Node.Route(conformance.PodPrefix.String(), "", "pods"))
+	if r.prepare != nil {
+		r.prepare(t, b)
+	}
 	path := filepath.Join(t.TempDir(), "ndppd.conf")
-	harness.Must(t, os.WriteFile(path, []byte(conf), 0o600))
+	harness.Must(t, os.WriteFile(path, []byte(r.conf), 0o600))
 	command := s.command(t, path)
+	if r.background {
+		b.pid = filepath.Join(t.TempDir(), "ndppd.pid")
+		command = s.background(t, path, b.pid)
+	}
 	b.d = harness.StartProgram(t, b.net.Node, command[0], command[1:]...)
 	if b.ours {
 		b.d.WaitReady()
@@ -102,6 +123,10 @@ type row struct {
 	// that is a figure, "" and the row checks it itself.
 	do   func(t *testing.T, b *bed) string
 	want string
+	// prepare, if not nil, adds to the network before the system starts.
+	prepare func(t *testing.T, b *bed)
+	// background has the system start in the background.
+	background bool
 }
 
 func yes(b bool) string {
@@ -121,7 +146,7 @@ func TestCompare(t *testing.T) {
 			for j, s := range all {
 				t.Run(r.name+"/"+s.name, func(t *testing.T) {
 					t.Parallel()
-					cells[i][j] = r.do(t, newBed(t, s, r.conf))
+					cells[i][j] = r.do(t, newBed(t, s, r))
 					if s.name == "ndproxyd" && r.want != "" && cells[i][j] != r.want {
 						t.Errorf("got %q, want %q", cells[i][j], r.want)
 					}

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -27,73 +28,75 @@ func from(target netip.Addr) conformance.Frame {
 	return f
 }
 
-func rows() []row {
+func rows() []row { return slices.Concat(packetRows(), takeOverRows()) }
+
+func packetRows() []row {
 	return []row{
-		{"multicast solicitation is answered", static, func(_ *testing.T, b *bed) string {
+		{name: "multicast solicitation is answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			return yes(b.answer(conformance.Solicitation(conformance.Pod)) != nil)
-		}, "yes"},
-		{"unicast probe without link-layer address is answered", static, func(_ *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "unicast probe without link-layer address is answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			f := conformance.Solicitation(conformance.Pod)
 			f.EtherDst, f.Dest, f.Options = conformance.NodeMAC, conformance.Pod, nil
 			return yes(b.answer(f) != nil)
-		}, "yes"},
-		{"duplicate address detection is answered to all nodes", static, func(_ *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "duplicate address detection is answered to all nodes", conf: static, do: func(_ *testing.T, b *bed) string {
 			got := b.answer(conformance.Probe(conformance.Pod))
 			return yes(got != nil && [16]byte(got[38:54]) == [16]byte{0: 0xff, 1: 2, 15: 1} && got[58]&0x40 == 0)
-		}, "yes"},
-		{"hop limit 64 is answered", static, func(_ *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "hop limit 64 is answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			f := conformance.Solicitation(conformance.Pod)
 			f.HopLimit = 64
 			return yes(b.answer(f) != nil)
-		}, "no"},
-		{"bad checksum is answered", static, func(_ *testing.T, b *bed) string {
+		}, want: "no"},
+		{name: "bad checksum is answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			f := conformance.Solicitation(conformance.Pod)
 			f.Corrupt = true
 			return yes(b.answer(f) != nil)
-		}, "no"},
-		{"link-layer address and nonce are answered", static, func(_ *testing.T, b *bed) string {
+		}, want: "no"},
+		{name: "link-layer address and nonce are answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			f := conformance.Solicitation(conformance.Pod)
 			f.Options = append(f.Options, 14, 1, 1, 2, 3, 4, 5, 6)
 			got := b.answer(f)
 			return yes(got != nil && [6]byte(got[:6]) == conformance.RouterMAC)
-		}, "yes"},
-		{"router that never answers us is answered", static, func(_ *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "router that never answers us is answered", conf: static, do: func(_ *testing.T, b *bed) string {
 			got := b.answer(from(conformance.Pod))
 			return yes(got != nil && [6]byte(got[:6]) == asker)
-		}, "yes"},
-		{"wake-ups in 5 s of idleness", static, idle, ""},
-		{"resident memory, MiB", static, func(t *testing.T, b *bed) string { return fmt.Sprintf("%.1f", memory(t, b)) }, ""},
-		{"auto: second pod behind one route is answered", auto, func(_ *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "wake-ups in 5 s of idleness", conf: static, do: idle},
+		{name: "resident memory, MiB", conf: static, do: func(t *testing.T, b *bed) string { return fmt.Sprintf("%.1f", memory(t, b)) }},
+		{name: "auto: second pod behind one route is answered", conf: auto, do: func(_ *testing.T, b *bed) string {
 			return yes(b.answer(conformance.Solicitation(conformance.Pod)) != nil && b.answer(conformance.Solicitation(second)) != nil)
-		}, "yes"},
-		{"auto: route deleted, still answered after 2 s", auto, func(t *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "auto: route deleted, still answered after 2 s", conf: auto, do: func(t *testing.T, b *bed) string {
 			b.answer(conformance.Solicitation(conformance.Pod))
 			harness.Must(t, b.net.Node.Down("pods"))
 			time.Sleep(2 * time.Second)
 			return yes(b.answer(conformance.Solicitation(conformance.Pod)) != nil)
-		}, "no"},
-		{"iface: second router is answered", iface, func(_ *testing.T, b *bed) string {
+		}, want: "no"},
+		{name: "iface: second router is answered", conf: iface, do: func(_ *testing.T, b *bed) string {
 			b.answer(conformance.Solicitation(conformance.Pod))
 			got := b.answer(from(conformance.Pod))
 			return yes(got != nil && [6]byte(got[:6]) == asker)
-		}, "yes"},
-		{"iface: address that comes after it was asked for, s", iface, late, ""},
-		{"iface: memory for a scan of 20,000 addresses, MiB more", iface, scan, ""},
-		{"processor while the uplink is down, %", static, down, ""},
-		{"answers again after the uplink was down", static, func(t *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "iface: address that comes after it was asked for, s", conf: iface, do: late},
+		{name: "iface: memory for a scan of 20,000 addresses, MiB more", conf: iface, do: scan},
+		{name: "processor while the uplink is down, %", conf: static, do: down},
+		{name: "answers again after the uplink was down", conf: static, do: func(t *testing.T, b *bed) string {
 			harness.Must(t, b.net.Node.Down(harness.Uplink))
 			time.Sleep(time.Second)
 			harness.Must(t, b.net.Node.Up(harness.Uplink))
 			b.net.AddressNode(t)
 			return yes(again(t, b))
-		}, "yes"},
-		{"answers again after the uplink was deleted and created", static, func(t *testing.T, b *bed) string {
+		}, want: "yes"},
+		{name: "answers again after the uplink was deleted and created", conf: static, do: func(t *testing.T, b *bed) string {
 			harness.Must(t, b.net.Node.Delete(harness.Uplink))
 			time.Sleep(time.Second)
 			harness.Must(t, b.net.Router.Veth(harness.RouterPort, conformance.RouterMAC, b.net.Node, harness.Uplink, conformance.NodeMAC))
 			b.net.Address(t)
 			return yes(again(t, b))
-		}, "yes"},
+		}, want: "yes"},
 	}
 }
 
