@@ -298,3 +298,46 @@ func TestTakeOverLeftovers(t *testing.T) {
 		})
 	}
 }
+
+// TestTakeOverRPM runs the scripts of the rpm in the order of rpm, as there is no root of
+// Fedora here: the files come of the deb, which has the same.
+func TestTakeOverRPM(t *testing.T) {
+	t.Parallel()
+	c, _, a := newHost(t, "bookworm")
+	c.boot()
+	for _, script := range []string{"pre", "posttrans", "postun"} {
+		c.copyIn("../../deploy/package/rpm-ndppd-"+script, "root/"+script)
+	}
+	c.write("etc/ndppd.conf", ndppdConfig)
+	c.run("dpkg", "-i", "/root/ndppd.deb", "/root/ndproxyd.deb")
+	c.run("systemctl", "enable", "--now", "ndppd")
+	a.WantAnswer(conformance.Pod)
+
+	t.Log("a file that ndppd does not start with is refused")
+	c.write("etc/ndppd.conf", refusedConfig)
+	if out := c.fails("sh", "/root/pre", "1"); !strings.Contains(out, "/etc/ndppd.conf:2:3: methods: ") {
+		t.Errorf("the message is %s", out)
+	}
+	c.run("systemctl", "is-active", "ndppd")
+	c.write("etc/ndppd.conf", ndppdConfig)
+
+	t.Log("the first installation")
+	c.run("sh", "/root/pre", "1")
+	c.run("dpkg", "-r", "ndppd")
+	c.run("dpkg", "-x", "/root/ndproxyd-ndppd.deb", "/")
+	c.run("sh", "/root/posttrans", "1")
+	a.WantAnswer(conformance.Pod)
+	c.run("systemctl", "is-enabled", "ndproxyd")
+	c.checkTakenOver(t)
+	c.restarts(t, a, "systemctl", "restart", "ndppd")
+
+	t.Log("an upgrade, and the removal")
+	c.run("sh", "/root/pre", "2")
+	c.run("systemctl", "is-active", "ndppd")
+	c.restarts(t, a, "sh", "/root/posttrans", "2")
+	c.run("rm", "-r", "/usr/sbin/ndppd", "/usr/lib/systemd/system/ndppd.service", "/usr/lib/systemd/system/ndproxyd.service.d")
+	c.run("sh", "/root/postun", "0")
+	if out := c.run("systemctl", "show", "-P", "ExecStart", "ndproxyd"); strings.Contains(out, "ndppd.conf") {
+		t.Errorf("ndproxyd still reads ndppd's file: %s", out)
+	}
+}
