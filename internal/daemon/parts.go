@@ -185,10 +185,14 @@ func (d *daemon) summary() string {
 func (d *daemon) discoverable() []discover.Uplink {
 	var ups []discover.Uplink
 	for _, f := range d.uplinks.Facts() {
-		ups = append(ups, discover.Uplink{
+		u := discover.Uplink{
 			Interface: f.Config.Interface, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLinkRoutes: d.routes.HopsOf(f.Link.Index).OnLink,
-		})
+		}
+		if !u.Forwards {
+			u.Own = d.judge.From(u.Interface, 0).Own(discover.OnLink(u.Link, u.OnLinkRoutes))
+		}
+		ups = append(ups, u)
 	}
 	return ups
 }

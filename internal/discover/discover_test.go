@@ -45,6 +45,9 @@ func texts(rs []rules.Rule) []string {
 	var out []string
 	for _, r := range rs {
 		s := fmt.Sprintf("%s %s", r, strings.Join(r.Uplinks, ","))
+		if r.OwnOnly {
+			s += " own"
+		}
 		if r.Delay > 0 {
 			s += " " + r.Delay.String()
 		}
@@ -137,6 +140,8 @@ func TestRules(t *testing.T) {
 	host := eth1
 	host.Forwards = false
 	absent := discover.Uplink{Interface: "eth2"}
+	owner := host
+	owner.Own = []netip.Prefix{netip.MustParsePrefix("2001:db8:2::/64")}
 	tests := []struct {
 		name     string
 		config   *config.Config
@@ -148,6 +153,8 @@ func TestRules(t *testing.T) {
 		{name: "of the configuration", config: written, uplinks: []discover.Uplink{host}, want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services"}},
 		{name: "on-link prefixes", config: &discovery, uplinks: []discover.Uplink{eth0, eth1}, want: []string{"2001:db8:1::/64=route eth0", "2001:db8:2::/64=route eth1"}},
 		{name: "the node does not forward", config: &discovery, uplinks: []discover.Uplink{host}, gaps: []string{"eth1"}},
+		{name: "the node does not forward, but has addresses itself", config: &discovery, uplinks: []discover.Uplink{owner}, want: []string{"2001:db8:2::/64=route eth1 own"}, gaps: []string{"eth1"}},
+		{name: "so in a cluster", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{owner}, gaps: []string{"eth1"}},
 		{name: "it does from one uplink", config: &discovery, uplinks: []discover.Uplink{eth0, host}, want: []string{"2001:db8:1::/64=route eth0"}, gaps: []string{"eth1"}},
 		{name: "no global prefix", config: &discovery, uplinks: []discover.Uplink{forwarding("eth0", "fe80::2/64", "2001:db8:1::2/128")}, gaps: []string{"eth0"}},
 		{name: "no interface", config: &discovery, uplinks: []discover.Uplink{absent}},

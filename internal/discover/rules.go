@@ -16,7 +16,8 @@ import (
 //
 // There is one discovered rule for each on-link prefix of an uplink that the node
 // forwards from, because these are the prefixes that a router sends solicitations
-// for. [Gaps] tells which uplinks get none.
+// for. [Gaps] tells which uplinks get none. From others there is one for each prefix
+// in which the host itself has addresses, which counts nothing else.
 //
 // A rule of the configuration with a template is replaced by one rule for each prefix
 // and uplink that it stands for, see [Expand].
@@ -42,6 +43,11 @@ func discovered(cluster bool, uplinks []Uplink, serviceCIDRs []netip.Prefix) []r
 		for _, p := range u.prefixes() {
 			if !cluster || !slices.Contains(serviceCIDRs, p) {
 				rs = append(rs, rules.Rule{Prefix: p, Method: method, Uplinks: []string{u.Interface}})
+			}
+		}
+		if u.blocked() && !cluster { // the host itself takes packets all the same
+			for _, p := range u.Own {
+				rs = append(rs, rules.Rule{Prefix: p, Method: method, Uplinks: []string{u.Interface}, OwnOnly: true})
 			}
 		}
 	}
@@ -113,6 +119,8 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 	for _, u := range uplinks {
 		switch {
 		case u.Link.Index == 0:
+		case u.blocked() && len(u.Own) > 0:
+			gaps = append(gaps, Gap{u.Interface, "only what this host itself has is answered for on " + u.Interface + ", because the node does not forward IPv6 packets that arrive there"})
 		case u.blocked():
 			gaps = append(gaps, Gap{u.Interface, "rules are not discovered for " + u.Interface + " because the node does not forward IPv6 packets that arrive there"})
 		case len(u.prefixes()) == 0:
@@ -127,5 +135,5 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 func SameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Template == b.Template && a.While == b.While && a.Waiting == b.Waiting && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
-		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn
+		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.OwnOnly == b.OwnOnly
 }

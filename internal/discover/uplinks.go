@@ -32,6 +32,9 @@ type Uplink struct {
 	// OnLinkRoutes are the prefixes that the kernel routes to the uplink without
 	// a next hop.
 	OnLinkRoutes []netip.Prefix
+	// Own are the on-link prefixes in which the host itself has addresses that no
+	// kernel answers for on the uplink.
+	Own []netip.Prefix
 }
 
 // Uplinks returns the uplinks of the configuration. Where it names none, they are

@@ -56,6 +56,11 @@ type Judge interface {
 	LeadsBack(netip.Prefix) bool
 	// LeadsBehind reports whether any address of the prefix is behind the node.
 	LeadsBehind(netip.Prefix) bool
+	// Own returns those of the prefixes in which the node itself has addresses that
+	// no kernel answers for.
+	Own([]netip.Prefix) []netip.Prefix
+	// OnlyOwn reports whether that is all that is behind the node of a prefix.
+	OnlyOwn(netip.Prefix) bool
 }
 
 // Routes tells facts of the kernel's routing.
@@ -79,6 +84,13 @@ func (u *Uplink) judge(r *rules.Rule) Judge {
 		return u.Table(r.Table)
 	}
 	return u.Behind
+}
+
+// onlyOwn reports whether the rules are about nothing but what the node itself has,
+// for which it need not forward.
+func (u *Uplink) onlyOwn() bool {
+	answering := u.answering()
+	return len(answering) > 0 && !slices.ContainsFunc(answering, func(r rules.Rule) bool { return !u.judge(&r).OnlyOwn(r.Prefix) })
 }
 
 // answering returns the rules that can lead to an answer.

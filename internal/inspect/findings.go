@@ -57,6 +57,9 @@ func (c *collector) forwarding() {
 	}
 	switch {
 	case !c.Link.IPv6: // which the state tells
+	case !c.Forwards && c.onlyOwn():
+		c.inform(reasonForwarding, "nothing is answered for but what this host itself has", remedy,
+			"the node does not forward IPv6 packets that arrive on %s", c.name)
 	case !c.Forwards && c.Discovered:
 		c.warn(reasonForwarding, "nothing is answered on "+c.name+" without rules of the configuration: packets for the addresses behind this node would be dropped", remedy,
 			"the node does not forward IPv6 packets that arrive on %s", c.name)

@@ -19,12 +19,17 @@ import (
 // routing is what the tests' kernel routes.
 type routing struct {
 	behind []netip.Prefix
+	own    []netip.Prefix // has the host itself, and nobody behind it
 	byRA   bool
 	policy []string
 }
 
 func (r routing) LeadsBehind(p netip.Prefix) bool {
 	return slices.ContainsFunc(r.behind, func(b netip.Prefix) bool { return b.Overlaps(p) })
+}
+func (r routing) Own(ps []netip.Prefix) []netip.Prefix { return ps }
+func (r routing) OnlyOwn(p netip.Prefix) bool {
+	return slices.ContainsFunc(r.own, func(o netip.Prefix) bool { return o.Overlaps(p) })
 }
 func (r routing) LeadsBack(p netip.Prefix) bool { return !r.LeadsBehind(p) }
 func (r routing) DefaultByRA(index int) bool    { return r.byRA && index == 2 }
@@ -75,6 +80,12 @@ func TestFindings(t *testing.T) {
 				u.Forwards, u.Link.Forwarding, u.Discovered, u.Rules = false, false, true, nil
 				u.Gap = "rules are not discovered for eth0 because the node does not forward"
 			}, []string{warning + "forwarding_off"}, []string{"nothing is answered on eth0"},
+		},
+		{
+			"forwarding is off, and the rules are for what the host itself has", func(u *inspect.Uplink) {
+				u.Forwards, u.Link.Forwarding = false, false
+				u.Behind = routing{own: []netip.Prefix{prefix("2001:db8:1:0:f::/80")}, behind: []netip.Prefix{prefix("2001:db8:1:0:f::/80")}}
+			}, []string{info + "forwarding_off"}, []string{"but what this host itself has"},
 		},
 		{"the interface is a host to its neighbors", func(u *inspect.Uplink) { u.Link.Forwarding = false }, []string{info + "forwarding_off"}, []string{"R flag"}},
 		{"so, and the operator wants the R flag", func(u *inspect.Uplink) { u.Link.Forwarding, u.Config.Router = false, rules.RouterTrue }, nil, nil},

@@ -81,6 +81,11 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		}
 	}
 	s.SetUplinks(indices, rules.TablesOf(c.Rules))
+	for i, u := range uplinks {
+		if !u.Forwards {
+			uplinks[i].Own = s.From(u.Interface, 0).Own(discover.OnLink(u.Link, u.OnLinkRoutes))
+		}
+	}
 	conditions, err := s.Conditions(c.Rules)
 	if err != nil {
 		return Inspection{}, err

@@ -37,6 +37,8 @@ type fakeSystem struct {
 
 func (*fakeSystem) LeadsBack(netip.Prefix) bool          { return true }
 func (*fakeSystem) LeadsBehind(netip.Prefix) bool        { return false }
+func (*fakeSystem) Own([]netip.Prefix) []netip.Prefix    { return nil }
+func (*fakeSystem) OnlyOwn(netip.Prefix) bool            { return false }
 func (*fakeSystem) DefaultByRA(int) bool                 { return false }
 func (s *fakeSystem) Policy() []string                   { return s.policy }
 func (s *fakeSystem) Defaults() []discover.DefaultDevice { return s.defaults }

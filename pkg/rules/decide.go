@@ -124,7 +124,7 @@ func routed(q question) finding {
 func (q question) counts(e fact) bool {
 	named := len(q.rule.Devices) > 0
 	switch {
-	case named && !q.store.names(q.rule, e.device):
+	case named && !q.store.names(q.rule, e.device), q.rule.OwnOnly && !e.host:
 		return false
 	case e.host:
 		return !q.rule.IgnoreOwn && (named || !e.hidden)

@@ -61,6 +61,9 @@ type Rule struct {
 	// Waiting is true while they are not met. The rule then answers for nothing, and no
 	// wider rule takes its place.
 	Waiting bool
+	// OwnOnly takes nothing for evidence but that the host itself has an address. It
+	// is for discovered rules of an uplink from which the host does not forward.
+	OwnOnly bool
 }
 
 // String returns the rule in the form that the command line takes.

@@ -190,3 +190,25 @@ func TestOwnAddressIsAnnounced(t *testing.T) {
 		t.Error("no advertisement")
 	}
 }
+
+// TestOwnAddressesWithoutForwarding has a host that is no router, and gets a pool of
+// addresses. It has to take packets for them, and to forward none.
+func TestOwnAddressesWithoutForwarding(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	node := n.Node
+	const pool, inPool, other = "2001:db8:1:0:a::/80", "2001:db8:1:0:a::77", "2001:db8:1:0:b::5"
+	harness.Must(t, node.Sysctl("net/ipv6/conf/all/forwarding", "0"))
+	harness.Must(t, node.Route("::/0", conformance.RouterAddr.String(), harness.Uplink))
+	device(t, node, "pod1")
+	route(t, node, other+"/128", "pod1", node.Link.RouteAdd)
+	harness.Run(t, node)
+	a := newAsker(t, n)
+	a.WantSilence(addr(inPool))
+	route(t, node, pool, "lo", node.Link.RouteAdd, anyIP)
+	wantOne(t, a, addr(inPool))
+	ping(t, n, addr(inPool))
+	a.WantSilence(addr(other))
+	route(t, node, pool, "lo", node.Link.RouteDel, anyIP)
+	a.WantSilence(addr(inPool))
+}
