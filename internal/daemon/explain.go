@@ -82,6 +82,9 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		}
 	}
 	if e.Answered = reason == ndp.Answered; !e.Answered {
+		if reason == ndp.Probing && verdict.Contested {
+			e.Why = r.Method.AnswerText(*verdict)
+		}
 		return e
 	}
 	e.Why = r.Method.AnswerText(*verdict)
@@ -161,7 +164,7 @@ func (d *daemon) entry(uplink string, target netip.Addr, r rules.Rule) *status.E
 		if source == rules.Kernel {
 			known, ok = d.store.Route(uplink, &r, target)
 		}
-		if source == rules.Probed && !ok {
+		if source == rules.Probed && (!ok || known.Host) { // which the kernel's route says better
 			continue
 		}
 		e := &status.Entry{Source: source.String(), Explanation: d.judge.From(uplink, r.Table).Explain(target)}
