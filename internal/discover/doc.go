@@ -4,6 +4,11 @@
 // IPv6 default route, and the rules, by the on-link prefixes of the uplinks. In a
 // cluster the rules are for its pods and services.
 //
+// It also makes rules of the templates of a configuration, which stand for the prefixes
+// of each uplink ([Expand]), marks the rules whose conditions are not met ([Hold]), and
+// says what is there and which configuration would answer where it makes no rule
+// ([Overview], [Suggest]).
+//
 // It is pure: facts of the host come in as arguments, and nothing is read,
 // written or kept. Package daemon calls it whenever links, routes, the cluster or
 // the configuration change, and package inspect for the check command. Every

@@ -174,3 +174,54 @@ func TestUplinkPrefix(t *testing.T) {
 	harness.Must(t, n.Node.Address(harness.Uplink, "2001:db8:1::2/64"))
 	a.WantAnswer(addr(pods[0]))
 }
+
+// TestPrefixLifetimes lets the lifetimes of an address run out, as of a DHCPv6 lease that
+// is not renewed. The prefix is deprecated at first, and then it is gone.
+func TestPrefixLifetimes(t *testing.T) {
+	t.Parallel()
+	n := bareNetwork(t)
+	// The kernel looks for routes that have expired every half minute, and tells then.
+	harness.Must(t, n.Node.Sysctl("net/ipv6/route/gc_interval", "1"))
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", "uplink/64:f::/80=static")
+	link, err := n.Node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	address, err := netlink.ParseAddr("2001:db8:1::2/64")
+	harness.Must(t, err)
+	address.PreferedLft, address.ValidLft = 1, 4 // seconds
+	harness.Must(t, n.Node.Link.AddrAdd(link, address))
+	a := newAsker(t, n)
+	target := addr("2001:db8:1:0:f::5")
+	d.Wait("the deprecated prefix", func(s status.Status) bool {
+		return len(s.RuleStates) == 1 && len(s.RuleStates[0].Prefixes) == 1 && s.RuleStates[0].Prefixes[0].Deprecated
+	})
+	a.WantAnswer(target)
+	d.Wait("the rule to wait", func(s status.Status) bool { return len(s.RuleStates) == 1 && len(s.RuleStates[0].Waits) == 1 })
+	a.WantSilence(target)
+}
+
+// TestPrefixOfSingleAddress has a single address by DHCPv6 and the on-link prefix by a
+// router advertisement that nobody makes addresses of, and then the address alone.
+func TestPrefixOfSingleAddress(t *testing.T) {
+	t.Parallel()
+	n, router := newAdvertised(t)
+	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", "uplink=static", "--rule", "uplink/64:f::/80=static")
+	a := newAsker(t, n)
+	wide, narrow := addr("2001:db8:1::77"), addr("2001:db8:1:0:f::5")
+	harness.Must(t, n.Node.Address(harness.Uplink, "2001:db8:1::2/128"))
+	a.WantAnswer(narrow)
+	a.WantSilence(wide)
+	d.Wait("the reason", func(s status.Status) bool {
+		return len(s.RuleStates) == 2 && len(s.RuleStates[0].Waits) == 1 && strings.Contains(s.RuleStates[0].Waits[0], `"uplink/64"`)
+	})
+	onLink := func(valid time.Duration) {
+		harness.Must(t, router.conn.WriteTo(&ndp.RouterAdvertisement{RouterLifetime: time.Hour, Options: []ndp.Option{&ndp.PrefixInformation{
+			PrefixLength: 64, OnLink: true, ValidLifetime: valid, PreferredLifetime: valid, Prefix: netip.MustParseAddr("2001:db8:1::"),
+		}}}, nil, netip.MustParseAddr("ff02::1")))
+	}
+	onLink(time.Hour)
+	a.WantAnswer(wide)
+	a.WantAnswer(narrow)
+	onLink(0)
+	a.WantSilence(wide)
+	a.WantAnswer(narrow)
+}
