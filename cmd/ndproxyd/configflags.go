@@ -28,7 +28,7 @@ func (f *configFlags) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.path, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it exists); a name that ends in .conf is read as an ndppd.conf")
 	lenientFlag(cmd, &f.lenient)
 	cmd.Flags().StringSliceVarP(&f.interfaces, "interface", "i", nil, "uplink by `NAME`, instead of a file; repeat for several (default: interfaces with an IPv6 default route)")
-	cmd.Flags().StringSliceVarP(&f.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; repeat for several (default: route, for the uplinks' on-link prefixes)")
+	cmd.Flags().StringSliceVarP(&f.rules, "rule", "r", nil, "`PREFIX=METHOD` to answer for, instead of a file; \"uplink\" stands for the uplinks' prefixes; repeat for several (default: route, for the uplinks' on-link prefixes)")
 }
 
 // lenientFlag is the --ndppd-lenient flag.

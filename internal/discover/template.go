@@ -147,10 +147,10 @@ func (u Uplink) deprecated(p netip.Prefix) bool {
 // expanded returns the rules of the configuration with those that have a template
 // replaced by what it stands for.
 func expanded(c *config.Config, uplinks []Uplink) []rules.Rule {
-	rs := Fixed(c.Rules)
-	if len(rs) == len(c.Rules) {
+	if !slices.ContainsFunc(c.Rules, func(r rules.Rule) bool { return !r.Template.IsZero() }) {
 		return c.Rules
 	}
+	rs := Fixed(c.Rules)
 	for _, x := range Expand(c, uplinks) {
 		for _, p := range x.Prefixes {
 			if p.Other == "" {

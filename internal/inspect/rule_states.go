@@ -8,11 +8,16 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // RuleStates returns what the rules of a configuration come to that depend on the
 // uplinks, or have conditions.
 func RuleStates(c *config.Config, uplinks []discover.Uplink, conditions discover.Conditions) []status.RuleState {
+	depends := func(r rules.Rule) bool { return !r.Template.IsZero() || !r.While.IsZero() }
+	if !slices.ContainsFunc(c.Rules, depends) {
+		return nil
+	}
 	states := make([]status.RuleState, len(c.Rules))
 	for _, x := range discover.Expand(c, uplinks) {
 		s := &states[x.Rule]
@@ -24,6 +29,9 @@ func RuleStates(c *config.Config, uplinks []discover.Uplink, conditions discover
 		}
 	}
 	for i, r := range c.Rules {
+		if !depends(r) {
+			continue
+		}
 		states[i].Index, states[i].Rule, states[i].While = i, r.String(), r.While.String()
 		if unmet := conditions.Unmet(r.While); unmet != "" {
 			states[i].Waits = append(states[i].Waits, unmet)

@@ -40,7 +40,7 @@ func (c *collector) noRule() {
 	switch s := c.Suggested; {
 	case c.Gap == "":
 	case s.IsZero():
-		remedy = "nothing is routed behind this node yet: route a prefix to the device of your containers or tunnels, and check again; or add rules to the configuration"
+		remedy = "no other prefix is routed behind this node yet: route one to the device of your containers or tunnels, and check again; or add rules to the configuration"
 	default:
 		remedy = "if the provider delivers " + s.Text() + " on the link: use this configuration, or " + s.Flags()
 	}

@@ -204,7 +204,7 @@ func TestNothingToAnswer(t *testing.T) {
 			},
 			want: []string{
 				"uplink uplink: 2001:db8:0:1::2/128; no global on-link prefix", "behind this host: nothing is routed to another device",
-				"nothing is routed behind this node yet",
+				"no other prefix is routed behind this node yet",
 			},
 			explained: "on uplink is not answered: no rule covers the address",
 		},
