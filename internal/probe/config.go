@@ -37,6 +37,8 @@ type Devices interface {
 	Name(index int32) string
 	// Has reports whether there is an interface with that index.
 	Has(index int32) bool
+	// VRF returns the table of the VRF that an interface belongs to, 0 for none.
+	VRF(index int32) uint32
 }
 
 // Socket sends solicitations and hears the answers: *ndp.ProbeSocket.
@@ -54,9 +56,9 @@ type Wires interface {
 	// Existing returns the routes that an earlier process has left behind.
 	Existing() []hostwatch.HostRoute
 	// Add makes a route. The error wraps os.ErrExist where there is one already.
-	Add(target netip.Addr, device int) error
+	Add(hostwatch.HostRoute) error
 	// Remove removes a route, if it is there.
-	Remove(target netip.Addr, device int) error
+	Remove(hostwatch.HostRoute) error
 }
 
 // KernelWires are host routes in the kernel's tables.
@@ -66,11 +68,7 @@ type KernelWires struct{ Routes *hostwatch.Routes }
 func (w KernelWires) Existing() []hostwatch.HostRoute { return w.Routes.HostRoutes() }
 
 // Add makes a route.
-func (KernelWires) Add(target netip.Addr, device int) error {
-	return hostwatch.AddHostRoute(target, device)
-}
+func (KernelWires) Add(r hostwatch.HostRoute) error { return hostwatch.AddHostRoute(r) }
 
 // Remove removes a route.
-func (KernelWires) Remove(target netip.Addr, device int) error {
-	return hostwatch.RemoveHostRoute(target, device)
-}
+func (KernelWires) Remove(r hostwatch.HostRoute) error { return hostwatch.RemoveHostRoute(r) }

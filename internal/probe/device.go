@@ -92,7 +92,8 @@ func (p *Prober) anyDeviceChanged(out *ndp.Outcome) {
 	}
 	p.table.Keep(func(_ netip.Addr, plan ndp.Plan) bool { return !slices.ContainsFunc(plan.Devices, isGone) }, out)
 	restored := make(map[int32]bool)
-	for _, index := range p.wires.ours {
+	for _, route := range p.wires.ours {
+		index := int32(route.Device) //nolint:gosec // the kernel's int
 		if !restored[index] && !isGone(index) {
 			restored[index] = true
 			p.wires.restore(index)

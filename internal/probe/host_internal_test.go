@@ -52,6 +52,8 @@ type host struct {
 	nErr      error
 	existing  []hostwatch.HostRoute
 	wired     map[netip.Addr]int
+	tables    map[netip.Addr]uint32 // of what was ever wired
+	vrf       map[int32]uint32
 	addErr    error
 	primed    []netip.Addr
 	settled   []string // "target answered" or "target unanswered"
@@ -109,18 +111,20 @@ func (h *host) readNeighbors() ([]hostwatch.Neighbor, error) {
 
 func (h *host) Existing() []hostwatch.HostRoute { return h.existing }
 
-func (h *host) Add(target netip.Addr, device int) error {
+func (h *host) VRF(index int32) uint32 { return h.vrf[index] }
+
+func (h *host) Add(r hostwatch.HostRoute) error {
 	h.wait("Add")
 	if h.addErr != nil {
 		return h.addErr
 	}
-	h.wired[target] = device
+	h.wired[r.Address], h.tables[r.Address] = r.Device, r.Table
 	return nil
 }
 
-func (h *host) Remove(target netip.Addr, _ int) error {
+func (h *host) Remove(r hostwatch.HostRoute) error {
 	h.wait("Remove")
-	delete(h.wired, target)
+	delete(h.wired, r.Address)
 	return nil
 }
 
@@ -166,7 +170,7 @@ func (s *fakeSocket) Close() error {
 func play(t *testing.T, rs []rules.Rule, before func(*host), test func(*host)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		h := &host{store: new(rules.Store), names: map[string]int32{"pod1": pod1, "pod2": pod2, "tun0": tun0}, wired: make(map[netip.Addr]int)}
+		h := &host{store: new(rules.Store), names: map[string]int32{"pod1": pod1, "pod2": pod2, "tun0": tun0}, wired: make(map[netip.Addr]int), tables: make(map[netip.Addr]uint32)}
 		h.store.ResolveDevices(h.Index)
 		if err := h.store.SetRules(rs); err != nil {
 			t.Fatal(err)

@@ -24,15 +24,17 @@ type node struct {
 	device atomic.Int32
 }
 
-func (n *node) Index(string) int32                 { return n.device.Load() }
-func (n *node) Name(int32) string                  { return "pod1" }
-func (n *node) Has(index int32) bool               { return index != 0 && n.device.Load() == index }
-func (n *node) Existing() []hostwatch.HostRoute    { return nil }
-func (n *node) Add(a netip.Addr, device int) error { return n.wire(KernelWires{}.Add, a, device) }
-func (n *node) Remove(a netip.Addr, d int) error   { return n.wire(KernelWires{}.Remove, a, d) }
+func (n *node) Index(string) int32              { return n.device.Load() }
+func (n *node) Name(int32) string               { return "pod1" }
+func (n *node) Has(index int32) bool            { return index != 0 && n.device.Load() == index }
+func (n *node) Existing() []hostwatch.HostRoute { return nil }
+func (n *node) VRF(int32) uint32                { return 0 }
 
-func (n *node) wire(f func(netip.Addr, int) error, a netip.Addr, device int) error {
-	return n.Do(func() error { return f(a, device) })
+func (n *node) Add(r hostwatch.HostRoute) error {
+	return n.Do(func() error { return KernelWires{}.Add(r) })
+}
+func (n *node) Remove(r hostwatch.HostRoute) error {
+	return n.Do(func() error { return KernelWires{}.Remove(r) })
 }
 
 func (n *node) readLink(index int) (l rules.Link, err error) {

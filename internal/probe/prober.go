@@ -57,7 +57,7 @@ func New(c Config) *Prober {
 		config: c, queries: make(chan ndp.Query, queryQueue), mail: newMailbox(),
 		faults: &faults{log: c.Log}, devices: make(map[int32]device),
 	}
-	p.wires = autowire{kernel: c.Wires, devices: c.Devices, faults: p.faults, ours: make(map[netip.Addr]int32)}
+	p.wires = autowire{kernel: c.Wires, devices: c.Devices, faults: p.faults, ours: make(map[netip.Addr]hostwatch.HostRoute)}
 	c.Store.Follow(p.follow)
 	p.settleQuery, p.refuseQuery, p.prime = p.settle, (*ndp.Query).Refuse, p.table.Prime
 	return p

@@ -353,6 +353,30 @@ func TestUnreadableDevice(t *testing.T) {
 	})
 }
 
+// TestAutowireTables makes host routes where packets for the targets are looked up.
+func TestAutowireTables(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name            string
+		rule, vrf, want uint32
+	}{
+		{"the main table", 0, 0, 0}, {"the table of the rule", 100, 0, 100}, {"that of the VRF", 0, 1001, 1001}, {"that of the rule in a VRF", 100, 1001, 100},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			rs := onDevices("pod1")
+			rs[0].Autowire, rs[0].Table = true, tt.rule
+			play(t, rs, func(h *host) { h.vrf = map[int32]uint32{pod1: tt.vrf} }, func(h *host) {
+				h.ask(target(1))
+				h.hear(target(1), pod1)
+				if table, ok := h.tables[target(1)]; !ok || table != tt.want {
+					t.Errorf("table %d, %t", table, ok)
+				}
+			})
+		})
+	}
+}
+
 func TestAutowire(t *testing.T) {
 	t.Parallel()
 	rs := onDevices("pod1", "pod2")

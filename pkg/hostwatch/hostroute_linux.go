@@ -21,22 +21,23 @@ const HostRouteProtocol = 73
 type HostRoute struct {
 	Address netip.Addr
 	Device  int
+	// Table is the number of its table, 0 for the main one.
+	Table uint32
 }
 
-// AddHostRoute makes the route to an address on the device with that index, and
-// fails with an error that wraps [os.ErrExist] where the address has one. It needs
-// CAP_NET_ADMIN.
-func AddHostRoute(a netip.Addr, device int) error {
-	if err := netlink.RouteAdd(hostRoute(a, device)); err != nil {
-		return fmt.Errorf("add route to %s: %w", a, helpAdmin(err))
+// AddHostRoute makes a route, and fails with an error that wraps [os.ErrExist] where the
+// table has one for the address. It needs CAP_NET_ADMIN.
+func AddHostRoute(r HostRoute) error {
+	if err := netlink.RouteAdd(r.route()); err != nil {
+		return fmt.Errorf("add route to %s: %w", r.Address, helpAdmin(err))
 	}
 	return nil
 }
 
 // RemoveHostRoute removes such a route, if it is there.
-func RemoveHostRoute(a netip.Addr, device int) error {
-	if err := netlink.RouteDel(hostRoute(a, device)); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
-		return fmt.Errorf("remove route to %s: %w", a, helpAdmin(err))
+func RemoveHostRoute(r HostRoute) error {
+	if err := netlink.RouteDel(r.route()); err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, unix.ENODEV) {
+		return fmt.Errorf("remove route to %s: %w", r.Address, helpAdmin(err))
 	}
 	return nil
 }
@@ -48,8 +49,9 @@ func helpAdmin(err error) error {
 	return err
 }
 
-func hostRoute(a netip.Addr, device int) *netlink.Route {
+func (r HostRoute) route() *netlink.Route {
 	return &netlink.Route{
-		Dst: &net.IPNet{IP: a.AsSlice(), Mask: net.CIDRMask(128, 128)}, LinkIndex: device, Protocol: HostRouteProtocol,
+		Dst: &net.IPNet{IP: r.Address.AsSlice(), Mask: net.CIDRMask(128, 128)}, LinkIndex: r.Device,
+		Protocol: HostRouteProtocol, Table: int(r.Table),
 	}
 }

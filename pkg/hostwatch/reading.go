@@ -38,7 +38,7 @@ func readRoutes(k kernel, changes func() bool) (r *Routes, settled bool, err err
 		err := k.routes(func(msg Route) {
 			r.Apply(msg, 0, false)
 			if msg.Protocol == HostRouteProtocol && msg.Prefix.IsSingleIP() {
-				r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.Prefix.Addr(), Device: int(msg.Paths[0].Index)})
+				r.hostRoutes = append(r.hostRoutes, HostRoute{Address: msg.Prefix.Addr(), Device: int(msg.Paths[0].Index), Table: msg.Table})
 			}
 		})
 		if err != nil {

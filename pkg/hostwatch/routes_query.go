@@ -114,6 +114,13 @@ func (r *Routes) Has(index int32) bool {
 	return ok
 }
 
+// VRF returns the table of the VRF that a device belongs to, 0 for none.
+func (r *Routes) VRF(index int32) uint32 {
+	r.mu.RLock()
+	defer r.mu.RUnlock()
+	return r.devices[r.devices[index].Master].VRF
+}
+
 // Hops are the next hops of routes through one device.
 type Hops struct {
 	// All are of any route, in order.
