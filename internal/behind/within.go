@@ -16,7 +16,7 @@ func (j *Judge) Within(p netip.Prefix) iter.Seq[rules.Entry] {
 	return func(yield func(rules.Entry) bool) {
 		j.read(func(v judgment) {
 			d, ok := v.tables.Decide(p)
-			if ok && d.Prefix != p && !yield(v.entry(d)) {
+			if ok && d.At != p && !yield(v.entry(d)) {
 				return
 			}
 			for d := range v.tables.Within(p) {

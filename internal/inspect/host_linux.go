@@ -90,7 +90,7 @@ func (k kernel) SetUplinks(uplinks map[string]int, tables []uint32) {
 
 // Way implements system.
 func (k kernel) Way(link rules.Link, holding []rules.Rule) (Way, func()) {
-	return ReadWay(k.judge, k.Routes, link, holding)
+	return ReadWay(k.judge.From(link.Name, 0), k.Routes, link, holding)
 }
 
 // Entries implements system.

@@ -145,9 +145,7 @@ func (r *policyRule) attribute(kind uint16, v, header []byte) string {
 			return fmt.Sprintf("suppress_ifgroup %d", n)
 		}
 	case fraL3mdev:
-		if r.l3mdev = len(v) > 0 && v[0] != 0; r.l3mdev {
-			return "l3mdev"
-		}
+		r.l3mdev = len(v) > 0 && v[0] != 0
 	default:
 		r.unknown = true
 		return unknownSelector(kind, v)
@@ -195,6 +193,9 @@ func unknownSelector(kind uint16, v []byte) string {
 func (r *policyRule) outcome() string {
 	switch r.action {
 	case actionTable:
+		if r.l3mdev {
+			return "lookup [l3mdev-table]"
+		}
 		return fmt.Sprintf("lookup %d", r.table)
 	case actionGoto:
 		return fmt.Sprintf("goto %d", r.target)

@@ -76,7 +76,7 @@ func TestLookup(t *testing.T) {
 		unsure string
 	}{
 		{name: "none", rules: nil, eth0: "lookup 255, lookup 254", port: "lookup 255, lookup 254"},
-		{name: "a VRF", rules: [][]byte{l3mdev}, eth0: "lookup 255, lookup 254", port: "lookup 255, l3mdev lookup 0, lookup 254"},
+		{name: "a VRF", rules: [][]byte{l3mdev}, eth0: "lookup 255, lookup 254", port: "lookup 255, lookup [l3mdev-table], lookup 254"},
 		{
 			name: "packets from an uplink", rules: [][]byte{policyMessage(50, 100, actionTable, iif("eth0")), policyMessage(51, 101, actionTable, iif("red"))},
 			eth0: "lookup 255, iif eth0 lookup 100, lookup 254", port: "lookup 255, iif red lookup 101, lookup 254",
