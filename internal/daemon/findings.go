@@ -3,6 +3,7 @@
 package daemon
 
 import (
+	"iter"
 	"log/slog"
 	"net/netip"
 	"sync"
@@ -59,7 +60,7 @@ func (i *inspector) Findings() []inspect.Finding {
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: discover.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
 			Rules:  holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name], Suggested: suggested,
-			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: len(f.Conflicts),
+			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: inspect.Contested(claimed(f), holding),
 			UnicastErrors: i.observe(f, host), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
 		})...)
 		done()
@@ -73,6 +74,17 @@ func (i *inspector) logNothing() {
 	cfg := i.d.reconciler.config.Load()
 	o := inspect.Overview(i.d.routes, i.d.judge, i.d.discoverable())
 	i.d.log.Warn("no rule is in force, so nothing is answered", "looked_for", discover.LookedFor, "seen", o.Lines(), "configuration", discover.Suggest(cfg, o).YAML())
+}
+
+// claimed yields the addresses that other stations have.
+func claimed(f *uplink.Facts) iter.Seq[netip.Addr] {
+	return func(yield func(netip.Addr) bool) {
+		for _, c := range f.Conflicts {
+			if !yield(c.Address) {
+				return
+			}
+		}
+	}
 }
 
 // decide tells what becomes of a solicitation for an address on an uplink.

@@ -3,6 +3,7 @@
 package inspect
 
 import (
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -91,6 +92,24 @@ func (u *Uplink) judge(r *rules.Rule) Judge {
 func (u *Uplink) onlyOwn() bool {
 	answering := u.answering()
 	return len(answering) > 0 && !slices.ContainsFunc(answering, func(r rules.Rule) bool { return !u.judge(&r).OnlyOwn(r.Prefix) })
+}
+
+// Contested counts those of some addresses that the rules which hold would answer
+// for: for an address of a deny rule another station may answer.
+func Contested(addresses iter.Seq[netip.Addr], holding []rules.Rule) int {
+	n := 0
+	for a := range addresses {
+		var decides *rules.Rule
+		for i, r := range holding {
+			if r.Prefix.Contains(a) && (decides == nil || r.Prefix.Bits() > decides.Prefix.Bits()) {
+				decides = &holding[i]
+			}
+		}
+		if decides != nil && decides.Method != rules.Deny {
+			n++
+		}
+	}
+	return n
 }
 
 // answering returns the rules that can lead to an answer.

@@ -208,6 +208,18 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+func TestContested(t *testing.T) {
+	t.Parallel()
+	rs := []rules.Rule{rule("2001:db8:1::/64", rules.Static), rule("2001:db8:1:0:f::/80", rules.Deny), rule("2001:db8:1:0:f::7/128", rules.Route)}
+	var addresses []netip.Addr
+	for _, a := range []string{"2001:db8:1::1", "2001:db8:1:0:f::1", "2001:db8:1:0:f::7", "2001:db8:9::1"} {
+		addresses = append(addresses, netip.MustParseAddr(a))
+	}
+	if got := inspect.Contested(slices.Values(addresses), rs); got != 2 {
+		t.Errorf("%d addresses", got)
+	}
+}
+
 func TestHolding(t *testing.T) {
 	t.Parallel()
 	rs := []rules.Rule{rule("2001:db8::/64", rules.Static), {Prefix: prefix("2001:db8:1::/64"), Uplinks: []string{"eth1"}}}

@@ -25,7 +25,7 @@ func (c *collector) outside() {
 	}
 	remedy := "ip -6 route add default via " + c.router() + " dev " + c.name
 	if c.Link.Forwarding && c.Host.AcceptRA == "1" && o.Route == "" {
-		remedy = "sysctl -w net.ipv6.conf." + c.name + ".accept_ra=2, if the router advertises itself: the kernel ignores that while it forwards; otherwise " + remedy
+		remedy = "sysctl -w net.ipv6.conf." + c.name + ".accept_ra=2, if the router advertises itself, which the kernel ignores while it forwards: the route comes with the next advertisement; otherwise " + remedy
 	}
 	problem := "the kernel has no default route"
 	if words := strings.Fields(o.Route); len(words) > 1 {

@@ -88,6 +88,7 @@ func TestWithoutPrivilege(t *testing.T) {
 // advertise sends router advertisements to all nodes of the link until the test ends.
 func advertise(t *testing.T, n *harness.Network) {
 	t.Helper()
+	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1")) // or its answers say that it is no router
 	var conn *icmp.PacketConn
 	harness.Must(t, n.Router.Do(func() (err error) {
 		conn, err = icmp.ListenPacket("ip6:ipv6-icmp", conformance.RouterLinkLocal.String()+"%"+harness.RouterPort)

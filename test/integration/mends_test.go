@@ -113,9 +113,13 @@ func (m mend) mended(t *testing.T, n *harness.Network, target netip.Addr) {
 	} else {
 		shell(t, n.Node, commands)
 	}
-	if left := named(check(t, n, args(rule)...), m.reason, severity); len(left) > 0 {
-		t.Errorf("the finding stays:%s", show(left))
-	}
+	harness.Eventually(t, "end of the finding", func() bool { // a route may have to be advertised first
+		left := named(check(t, n, args(rule)...), m.reason, severity)
+		if len(left) > 0 {
+			t.Logf("the finding stays:%s", show(left))
+		}
+		return len(left) == 0
+	})
 	a.WantAnswer(target)
 	harness.Eventually(t, "ping from beyond the router", func() bool { return pings(t, n.Router, target) })
 }
