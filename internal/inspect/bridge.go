@@ -26,7 +26,7 @@ func (c *collector) bridge() {
 			"the bridge %s snoops MLD, and the groups of %s are not joined", s.Bridge, list(kept))
 	}
 	if ports := c.Host.Suppressing; len(ports) > 0 {
-		c.warn(reasonSuppress, "unsolicited advertisements do not leave by such a port: a router goes on sending to where an address was before", "bridge link set dev "+ports[0]+" neigh_suppress off",
+		c.warn(reasonSuppress, "unsolicited advertisements do not leave by such a port: a router goes on sending to where an address was before", "bridge link set dev "+strings.Join(ports, " neigh_suppress off && bridge link set dev ")+" neigh_suppress off",
 			"neigh_suppress is on for %s, by which %s reaches its link", strings.Join(ports, ", "), c.name)
 	}
 }

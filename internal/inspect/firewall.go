@@ -5,6 +5,7 @@ package inspect
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ndproxyd/ndproxyd/internal/firewall"
 )
@@ -181,7 +182,7 @@ func (c *collector) letIn(l loss) string {
 	var rules []string
 	there, back := matches{in: c.name, out: l.device.Name}, matches{in: l.device.Name, out: c.name}
 	if l.device.Index == 0 || l.Hook == "prerouting" {
-		there.out, there.to = "", l.prefixes[0]
+		there.out, there.to = "", l.prefixes
 	}
 	if l.what != lossReplies {
 		rules = append(rules, c.accept(l.Drop, there))
@@ -202,7 +203,7 @@ func (c *collector) letIn(l loss) string {
 // matches is what a rule of a firewall asks of a packet.
 type matches struct {
 	in, out string
-	to      netip.Prefix
+	to      []netip.Prefix
 }
 
 // accept returns the command that adds a rule at the head of the base chain.
@@ -219,8 +220,8 @@ func (c *collector) accept(d firewall.Drop, m matches) string {
 		if m.out != "" {
 			s += " -o " + m.out
 		}
-		if m.to.IsValid() {
-			s += " -d " + m.to.String()
+		if len(m.to) > 0 {
+			s += " -d " + join(m.to, ",")
 		}
 		return s + " -j ACCEPT"
 	}
@@ -231,10 +232,22 @@ func (c *collector) accept(d firewall.Drop, m matches) string {
 	if m.out != "" {
 		s += ` oifname "` + m.out + `"`
 	}
-	if m.to.IsValid() {
-		s += " ip6 daddr " + m.to.String()
+	switch len(m.to) {
+	case 0:
+	case 1:
+		s += " ip6 daddr " + m.to[0].String()
+	default:
+		s += " ip6 daddr '{ " + join(m.to, ", ") + " }'"
 	}
 	return s + " accept"
+}
+
+func join(ps []netip.Prefix, separator string) string {
+	var words []string
+	for _, p := range ps {
+		words = append(words, p.String())
+	}
+	return strings.Join(words, separator)
 }
 
 // tableOfIptables returns how ip6tables names the table, and false for a chain that

@@ -25,7 +25,7 @@ func (c *collector) nowhere() {
 		}
 		takenBy, known := c.taken(r.Prefix)
 		switch {
-		case r.Method == rules.Static, r.Method == rules.File:
+		case r.Method == rules.Static, r.Method == rules.File: // which ask no route
 			// It may be for a tunnel, for this node itself, or for what takes the
 			// packets before they are routed.
 			if takenBy == "" && c.judge(&r).LeadsBack(r.Prefix) {
@@ -45,13 +45,13 @@ func (c *collector) nowhere() {
 		if !sure {
 			effect += ", unless IPsec or a translation of addresses takes them: whether they do takes root to see"
 		}
-		c.warn(reasonNoRoute, effect, c.routeTo(loops[0]), problem, list(loops))
+		c.warn(reasonNoRoute, effect, c.routesTo(loops), problem, list(loops))
 	}
 	if len(mute) > 0 {
-		c.warn(reasonNoRoute, "nothing is answered for these addresses", c.routeTo(mute[0]), problem, list(mute))
+		c.warn(reasonNoRoute, "nothing is answered for these addresses", c.routesTo(mute), problem, list(mute))
 	}
 	if len(taken) > 0 {
-		c.warn(reasonNoRoute, "nothing is answered for these addresses", `set "method: static" for `+taken[0].String()+": what takes the packets needs no route",
+		c.warn(reasonNoRoute, "nothing is answered for these addresses", `set "method: static" for `+taken[0].String()+likewise(taken)+": what takes the packets needs no route",
 			problem+": %s the packets", list(taken), by)
 	}
 	if len(own) > 0 {
@@ -63,6 +63,17 @@ func (c *collector) nowhere() {
 // isOwn reports whether a prefix is one of the uplink's own addresses.
 func (c *collector) isOwn(p netip.Prefix) bool {
 	return p.IsSingleIP() && slices.ContainsFunc(c.Link.Addresses, func(a rules.LinkAddress) bool { return a.Prefix.Addr() == p.Addr() })
+}
+
+// routesTo says how addresses of some rules are made to lead behind the node.
+func (c *collector) routesTo(ps []netip.Prefix) string { return c.routeTo(ps[0]) + likewise(ps) }
+
+// likewise goes with a remedy for the first of several prefixes.
+func likewise(ps []netip.Prefix) string {
+	if len(ps) == 1 {
+		return ""
+	}
+	return ", and likewise for the others"
 }
 
 // routeTo says how addresses of a rule are made to lead behind the node. A prefix

@@ -5,6 +5,7 @@ package inspect
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -40,7 +41,7 @@ func (c *collector) proxied() {
 		}
 	}
 	if len(twice) > 0 {
-		c.warn(reasonProxy, "solicitations for these addresses get two answers, the kernel's up to a second late", "ip -6 neigh del proxy "+twice[0].String()+" dev "+c.name,
+		c.warn(reasonProxy, "solicitations for these addresses get two answers, the kernel's up to a second late", c.deleteProxies(twice),
 			"the kernel is a proxy for %s on %s as well", list(twice), c.name)
 	}
 	if len(alone) > 0 {
@@ -50,13 +51,26 @@ func (c *collector) proxied() {
 	}
 	if len(unclear) > 0 {
 		a := unclear[0].String()
-		c.warn(reasonProxy, "solicitations for these addresses may get two answers, the kernel's up to a second late", `if "ndproxyd explain `+a+`" says that the address is answered for: ip -6 neigh del proxy `+a+" dev "+c.name,
+		c.warn(reasonProxy, "solicitations for these addresses may get two answers, the kernel's up to a second late", `if "ndproxyd explain `+a+`" says that the address is answered for: `+c.deleteProxies(unclear[:1]),
 			"the kernel is a proxy for %s on %s, and rules cover them", list(unclear), c.name)
 	}
 	if len(idle) > 0 {
 		c.inform(reasonProxy, "none: the kernel answers for none of its proxy entries while net.ipv6.conf."+c.name+".proxy_ndp is 0", "nothing has to be done",
 			"the kernel has proxy entries for %s on %s", list(idle), c.name)
 	}
+}
+
+// deleteProxies returns the command that deletes the kernel's entries for some
+// addresses.
+func (c *collector) deleteProxies(addresses []netip.Addr) string {
+	if len(addresses) == 1 {
+		return "ip -6 neigh del proxy " + addresses[0].String() + " dev " + c.name
+	}
+	var words []string
+	for _, a := range addresses {
+		words = append(words, a.String())
+	}
+	return "for a in " + strings.Join(words, " ") + "; do ip -6 neigh del proxy $a dev " + c.name + "; done"
 }
 
 // proxyCure says what makes the daemon answer for an address.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/firewall"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -237,8 +238,36 @@ func TestWay(t *testing.T) {
 			says: []string{"leave by the uplink again or are refused\n"},
 		},
 		{
-			name: "neigh_suppress", change: func(u *Uplink) { u.Host.Suppressing = []string{"port1"} }, want: "warning neigh_suppress",
-			says: []string{"bridge link set dev port1 neigh_suppress off"},
+			name: "file, not routed", method: rules.File, change: func(u *Uplink) { u.Way.Destinations, u.Way.Firewall = nil, fakeFirewall{} }, want: "warning no_route_behind",
+			says: []string{"leave by the uplink again or are refused\n"},
+		},
+		{
+			name: "no route, several rules", change: func(u *Uplink) {
+				u.Way.Destinations = nil
+				u.Rules = append(u.Rules, rules.Rule{Prefix: p("2001:db8:1:0:e::/80"), Method: rules.Route})
+			}, want: "warning no_route_behind", says: []string{"2001:db8:1:0:f::/80, 2001:db8:1:0:e::/80", ", and likewise for the others"},
+		},
+		{
+			name: "kernel proxies", method: rules.Static, change: func(u *Uplink) {
+				u.Host.ProxyNDP, u.Host.Proxied = true, []netip.Addr{netip.MustParseAddr("2001:db8:1:0:f::5"), netip.MustParseAddr("2001:db8:1:0:f::6")}
+				u.Decide = func(netip.Addr) (ndp.Reason, bool) { return ndp.Answered, true }
+			}, want: "warning kernel_proxy", says: []string{"for a in 2001:db8:1:0:f::5 2001:db8:1:0:f::6; do ip -6 neigh del proxy $a dev eth0; done"},
+		},
+		{
+			name: "several addresses", change: func(u *Uplink) {
+				u.Way.Destinations = append(u.Way.Destinations, Destination{Prefix: p("2001:db8:1:0:e::/80"), Device: wg0, Forwards: true})
+				u.Way.Firewall = fakeFirewall{drop: raw}
+			}, want: "warning firewall", says: []string{"-d 2001:db8:1:0:f::/80,2001:db8:1:0:e::/80 -j ACCEPT"},
+		},
+		{
+			name: "several addresses, nft", change: func(u *Uplink) {
+				u.Way.Destinations = []Destination{{Prefix: p("2001:db8:1:0:f::/80")}, {Prefix: p("2001:db8:1:0:e::/80")}}
+				u.Way.Firewall = fakeFirewall{drop: firewall.Drop{Family: "inet", Table: "fw", Base: "in", Hook: "input"}}
+			}, want: "warning firewall", says: []string{"ip6 daddr '{ 2001:db8:1:0:f::/80, 2001:db8:1:0:e::/80 }' accept"},
+		},
+		{
+			name: "neigh_suppress", change: func(u *Uplink) { u.Host.Suppressing = []string{"port1", "port2"} }, want: "warning neigh_suppress",
+			says: []string{"bridge link set dev port1 neigh_suppress off && bridge link set dev port2 neigh_suppress off"},
 		},
 	}
 	for _, tt := range tests {

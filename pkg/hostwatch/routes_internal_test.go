@@ -281,3 +281,55 @@ func FuzzMessages(f *testing.F) {
 		split(b, func(*unix.NlMsghdr, []byte) {})
 	})
 }
+
+// TestOutside finds the way to the internet, and says where it cannot tell.
+func TestOutside(t *testing.T) {
+	t.Parallel()
+	other := func(table uint32, r Route) Route {
+		r.Table = table
+		return r
+	}
+	for _, tt := range []struct {
+		name   string
+		routes []Route
+		want   Outside
+	}{
+		{"nothing", nil, Outside{Known: true}},
+		{"on-link routes", []Route{message("2001:db8:1::/64", dev(uplink)), message("2001:db8:2::/64", dev(pod1))}, Outside{Known: true}},
+		{"routes of pods", []Route{message("2001:db8:2::/64", via("fe80::2", pod1))}, Outside{Known: true}},
+		{"a default route", []Route{message("::/0", via("fe80::1", uplink))}, Outside{Known: true, Route: "default via fe80::1 dev eth0", Devices: []int{uplink}}},
+		{"all global addresses", []Route{message("2000::/3", via("fe80::1", uplink))}, Outside{Known: true, Route: "2000::/3 via fe80::1 dev eth0", Devices: []int{uplink}}},
+		{"through a tunnel", []Route{message("::/0", dev(tun))}, Outside{Known: true, Route: "default dev tun0", Devices: []int{tun}}},
+		{"unreachable", []Route{message("::/0", typed(unix.RTN_UNREACHABLE))}, Outside{Known: true, Route: "unreachable default dev lo"}},
+		{"some of the internet", []Route{message("2400::/12", via("fe80::1", uplink))}, Outside{}},
+		{"another table", []Route{other(100, message("::/0", via("fe80::1", pod1)))}, Outside{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := testRoutes()
+			for _, msg := range tt.routes {
+				r.Apply(msg, 0, false)
+			}
+			if diff := cmp.Diff(tt.want, r.Outside(uplink)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+	r := testRoutes()
+	r.SetDevice(Device{Index: 50, Name: "red", Kind: "vrf"}, false)
+	r.SetDevice(Device{Index: uplink, Name: "eth0", Kind: "device", Neighbors: true, Master: 50}, false)
+	if got := r.Outside(uplink); got.Known {
+		t.Errorf("an uplink in a VRF: %+v", got)
+	}
+}
+
+func TestVersionAtLeast(t *testing.T) {
+	t.Parallel()
+	for release, want := range map[string]bool{
+		"6.16.0": true, "6.18.44-fc-v657": true, "7.0.1": true, "6.16-rc1": true, "6.15.9-200.fc42": false, "5.19.0": false, "6.1.0-37-amd64": false, "": false, "six": false,
+	} {
+		if got := versionAtLeast(release, 6, 16); got != want {
+			t.Errorf("%s: %t", release, got)
+		}
+	}
+}
