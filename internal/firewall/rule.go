@@ -58,7 +58,11 @@ func (e *evaluation) rule(c chain, rule []expression) []step {
 			add(parseVerdict(parse(parse(x.attributes[unix.NFTA_IMMEDIATE_DATA])[unix.NFTA_DATA_VERDICT])))
 		case "match":
 			match = match.and(e.extension(x))
-		case "counter", "log", "notrack", "objref", "flow_offload", "last", "dup", "secmark":
+		case "counter", "log", "notrack", "flow_offload", "last", "dup", "secmark":
+		case "objref":
+			if kind := x.number(unix.NFTA_OBJREF_IMM_TYPE); kind != unix.NFT_OBJECT_COUNTER && kind != unix.NFT_OBJECT_CT_HELPER {
+				match = match.and(maybe) // a quota, a limit, or a map of some
+			}
 		case "reject":
 			add(verdict{kind: drops})
 		case "target":

@@ -87,7 +87,11 @@ func (c *collector) learnsDefault() bool {
 func (c *collector) link() {
 	c.proxied()
 	if c.Link.Master != "" {
-		c.warn(reasonPort, "no solicitation arrives", "name "+c.Link.Master+" as the uplink",
+		remedy := "name " + c.Link.Master + " as the uplink, or the device on it that has the host's addresses"
+		if c.Link.Master == "ovs-system" { // which stands for all bridges of Open vSwitch
+			remedy = "name the internal port of the Open vSwitch bridge as the uplink, which has the host's addresses"
+		}
+		c.warn(reasonPort, "no solicitation arrives", remedy,
 			"%s is a port of %s, which receives its frames", c.name, c.Link.Master)
 	}
 }

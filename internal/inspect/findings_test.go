@@ -121,6 +121,7 @@ func TestFindings(t *testing.T) {
 			}, nil, nil,
 		},
 		{"port of a bridge", func(u *inspect.Uplink) { u.Link.Master = "br0" }, []string{warning + "bridge_port"}, []string{"name br0 as the uplink"}},
+		{"port of Open vSwitch", func(u *inspect.Uplink) { u.Link.Master = "ovs-system" }, []string{warning + "bridge_port"}, []string{"name the internal port of the Open vSwitch bridge"}},
 		{"no rule", func(u *inspect.Uplink) { u.Rules = nil }, []string{warning + "no_rules"}, []string{"no rule of the configuration holds on eth0"}},
 		{"deny rules only", func(u *inspect.Uplink) { u.Rules = []rules.Rule{rule("2001:db8:1::/64", rules.Deny)} }, []string{warning + "no_rules"}, []string{"are deny rules"}},
 		{

@@ -117,6 +117,18 @@ func TestFindings(t *testing.T) {
 		{reason: "not_on_link", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:77::/120=probe"}},
 		{reason: "no_route_behind", args: []string{"--interface", harness.Uplink, "--rule", "2001:db8:1:0:e::/120=static"}},
 		{
+			reason: "firewall",
+			spoil: func() {
+				shell(t, n.Node, "nft add table inet fw; nft add chain inet fw f '{ type filter hook forward priority filter; policy drop; }'")
+			},
+			mend: func() { shell(t, n.Node, "nft delete table inet fw") },
+		},
+		{
+			reason: "no_return_route",
+			spoil:  func() { route(t, n.Node, "::/0", harness.Uplink, n.Node.Link.RouteDel) },
+			mend:   func() { behindRouter(t, n) },
+		},
+		{
 			reason: "ingress_filter",
 			spoil:  func() { ingressFilter(t, n, uplink) },
 			mend:   func() { removeIngress(t, n, uplink) },

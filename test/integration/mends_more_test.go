@@ -65,6 +65,24 @@ func TestNoAlarm(t *testing.T) {
 	}
 }
 
+// TestDockerWithoutConfiguration has Docker drop what is drawn by discovered rules.
+func TestDockerWithoutConfiguration(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	behindRouter(t, n)
+	station(t, n, "br-1", conformance.Pod)
+	harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
+	harness.Run(t, n.Node)
+	newAsker(t, n).WantAnswer(conformance.Pod)
+	if found := check(t, n); len(found) > 0 {
+		t.Errorf("before:%s", show(found))
+	}
+	shell(t, n.Node, "ip6tables -t raw -A PREROUTING -d 2001:db8:1:0:f::/80 -i lo -j ACCEPT; ip6tables -t raw -A PREROUTING -d 2001:db8:1:0:f::/80 ! -i br-1 -j DROP")
+	if found := check(t, n); len(found) != 1 || found[0].Reason != "docker_direct_routing" {
+		t.Errorf("then:%s", show(found))
+	}
+}
+
 // TestWithoutPrivilege has a user run check who may see neither a firewall nor IPsec:
 // nothing is said of them.
 func TestWithoutPrivilege(t *testing.T) {
