@@ -121,7 +121,7 @@ func (e *evaluation) step(c chain, rule []expression, s step, depth int) (out ou
 	case translates:
 		return accept | translate, false
 	case jumps, goes:
-		target, ok := e.set.chains[key{c.family, c.table, s.verdict.chain}]
+		target, ok := e.set.chains[key{c.family, c.table, s.chain}]
 		if !ok {
 			return accept | drop, false
 		}

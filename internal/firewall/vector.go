@@ -88,16 +88,6 @@ func (v vector) equals(value []byte) truth {
 	return result
 }
 
-// whole returns the value, and false where some bits are not known.
-func (v vector) whole() ([]byte, bool) {
-	for _, k := range v.known {
-		if k != 0xff {
-			return nil, false
-		}
-	}
-	return v.bits, true
-}
-
 // span returns the least and the greatest value that the vector may have.
 func (v vector) span() (least, most []byte) {
 	least, most = make([]byte, len(v.bits)), make([]byte, len(v.bits))

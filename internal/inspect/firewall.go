@@ -51,7 +51,7 @@ func (c *collector) dropped() {
 			continue
 		}
 		same := func(o loss) bool {
-			return o.Drop.String() == l.Drop.String() && o.device == l.device && o.what == l.what && o.replies == l.replies
+			return o.String() == l.String() && o.device == l.device && o.what == l.what && o.replies == l.replies
 		}
 		if i := slices.IndexFunc(losses, same); i >= 0 {
 			losses[i].prefixes = append(losses[i].prefixes, d.Prefix)
@@ -165,9 +165,9 @@ func (c *collector) report(l loss) {
 // by names what drops.
 func (l loss) by() string {
 	if l.Policy {
-		return "the policy of " + l.Drop.String()
+		return "the policy of " + l.String()
 	}
-	return l.Drop.String()
+	return l.String()
 }
 
 // dockerRemedy says how Docker is told to let packets for its containers pass.
