@@ -44,12 +44,12 @@ func Detach(args []string, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("start daemon: %w", err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	messages, theirs, err := os.Pipe()
 	if err != nil {
 		return fmt.Errorf("start daemon: %w", err)
 	}
-	defer messages.Close()
+	defer func() { _ = messages.Close() }()
 	closeOnExec()
 	daemon, err := os.StartProcess("/proc/self/exe", args, &os.ProcAttr{
 		Env:   append(os.Environ(), detachedVar+"=1"),
@@ -122,7 +122,7 @@ func (Detached) Ready() error {
 	if err != nil {
 		return fmt.Errorf("close standard error: %w", err)
 	}
-	defer null.Close()
+	defer func() { _ = null.Close() }()
 	if err := unix.Dup3(int(null.Fd()), int(os.Stderr.Fd()), 0); err != nil {
 		return fmt.Errorf("close standard error: %w", err)
 	}

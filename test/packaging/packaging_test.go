@@ -65,7 +65,7 @@ func script(t *testing.T, path, standIns, call string, valid bool) (out string, 
 	if valid {
 		content = strings.Replace(content, "exit 2", "exit 0", 1)
 	}
-	if err := os.WriteFile(program, []byte(content), 0o755); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(program, []byte(content), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(read(t, path)), "/usr/bin/ndproxyd", program)

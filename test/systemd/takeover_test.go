@@ -74,8 +74,8 @@ func TestTakeOver(t *testing.T) {
 			c.run("test", "-x", "/usr/sbin/ndppd")
 			c.write("etc/ndppd.conf", ndppdConfig)
 
-			t.Log("and goes where it can")
-			c.run("dpkg", "-i", "/root/ndproxyd-ndppd.deb")
+			t.Log("and goes where it can; apt removes it before it looks at the new package's scripts")
+			c.run("apt-get", "install", "-y", "/root/ndproxyd-ndppd.deb")
 			if out := c.run("dpkg-query", "-W", "-f", "${Status}", "ndppd"); strings.Contains(out, "installed") && !strings.Contains(out, "deinstall") {
 				t.Errorf("ndppd is %s", out)
 			}
