@@ -2,7 +2,13 @@
 
 package behind
 
-import "net/netip"
+import (
+	"net/netip"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
+)
 
 // Explanation tells what the kernel's routes say of an address, and what the
 // Judge makes of it.
@@ -52,7 +58,7 @@ func (v judgment) explain(a netip.Addr) Explanation {
 	e.Route, e.Table = v.tables.Format(d), d.Table
 	for _, p := range d.Paths {
 		if _, why := v.judge(p); why != "" {
-			e.Why = "the route " + why
+			e.Why = "the route " + why + v.cure(p)
 			break
 		}
 	}
@@ -70,6 +76,18 @@ func (v judgment) explain(a netip.Addr) Explanation {
 	}
 	e.Behind = e.Why == "" && !e.Host
 	return e
+}
+
+// cure tells what makes a path count that does not, "" where that would be wrong.
+func (v judgment) cure(p hostwatch.Path) string {
+	d, _ := v.tables.Device(p.Index)
+	switch forwarded, _ := v.judge(p); {
+	case forwarded && !v.policy.named(d) && v.policy.classify(d) == Tunnel:
+		return ", whose far end is taken for another node of the cluster: a rule that names " + d.Name + " in devices answers for what is routed there"
+	case d.Loopback && p.Kind == unix.RTN_UNICAST:
+		return ", which has no such address: a route of the type local (ip -6 route add local) gives it the prefix"
+	}
+	return ""
 }
 
 // isUsual reports whether a policy rule is one of those that the kernel starts with.

@@ -134,13 +134,26 @@ func classOf(l rules.Leads) Class {
 
 // classify returns the class of a device.
 func (p *policy) classify(d hostwatch.Device) Class {
-	if c, ok := p.names[d.Name]; ok {
+	if c, ok := p.byName(d.Name); ok {
 		return c
 	}
+	return p.kinds[d.Kind]
+}
+
+// named reports whether the table has a device by its name, and not by its kind.
+func (p *policy) named(d hostwatch.Device) bool {
+	_, ok := p.byName(d.Name)
+	return ok
+}
+
+func (p *policy) byName(name string) (Class, bool) {
+	if c, ok := p.names[name]; ok {
+		return c, true
+	}
 	for _, x := range p.prefixes {
-		if strings.HasPrefix(d.Name, x.prefix) {
-			return x.class
+		if strings.HasPrefix(name, x.prefix) {
+			return x.class, true
 		}
 	}
-	return p.kinds[d.Kind]
+	return Behind, false
 }
