@@ -29,6 +29,10 @@ const (
 	maxWaiting = 8
 	// probeRate is how many solicitations are sent in a second, and at once.
 	probeRate = 1000
+	// hostRound is the grain of the times at which targets that the host itself has
+	// are learned. Each address of a scan is one of these, and a publication for each
+	// of them would cost more than the questions do.
+	hostRound = 50 * time.Millisecond
 	// probeReserve is how many of these only favored targets may use. It fills
 	// up again before the others get any.
 	probeReserve = probeRate / 2
@@ -224,6 +228,9 @@ func (p *Prober) sent(t *probe, now time.Time) {
 	t.due = now.Add(max(t.Timing.Timeout, probeAgain))
 	if t.sent > t.Timing.Retries { // the last one
 		t.due = now.Add(t.Timing.Timeout)
+		if t.Host {
+			t.due = t.due.Truncate(hostRound).Add(hostRound)
+		}
 	}
 	heap.Fix(&p.queue, t.place)
 }

@@ -208,3 +208,37 @@ func BenchmarkRespond(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRespondShared measures an address with a host route, alone and inside of a
+// prefix that the uplink shares with a device behind the node.
+func BenchmarkRespondShared(b *testing.B) {
+	target, link := netip.MustParseAddr("2001:db8:1:0:f::5"), netip.MustParsePrefix("2001:db8:1::/64")
+	behind := func(p netip.Prefix) rules.Entry {
+		return rules.Entry{Prefix: p, Behind: true, Forwarded: true, Neighbor: true, Device: 7}
+	}
+	for _, shared := range []bool{false, true} {
+		b.Run(fmt.Sprintf("shared=%t", shared), func(b *testing.B) {
+			var store rules.Store
+			if err := store.SetRules([]rules.Rule{{Prefix: link, Method: rules.Route}}); err != nil {
+				b.Fatal(err)
+			}
+			entries := []rules.EntryChange{{Entry: behind(netip.PrefixFrom(target, 128))}}
+			if shared {
+				store.SetOnLink("uplink", []netip.Prefix{link})
+				entries = append(entries, rules.EntryChange{Entry: behind(link)})
+			}
+			store.Update(rules.Kernel, entries)
+			frame, _ := conformance.Solicitation(target).Received(index)
+			v, iface := store.Load().View("uplink"), ndp.NewInterface(conformance.Link(index), rules.Uplink{})
+			var reply ndp.Advertisement
+			var s ndp.Solicitation
+			meta := ndp.Meta{Type: ndp.PacketMulticast, Index: index}
+			b.ReportAllocs()
+			for b.Loop() {
+				if res := ndp.Respond(&reply, &s, frame, meta, iface, v); res.Reason != ndp.Answered {
+					b.Fatal(res.Reason)
+				}
+			}
+		})
+	}
+}

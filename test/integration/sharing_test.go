@@ -243,3 +243,42 @@ func TestSharedPrefixFinding(t *testing.T) {
 		})
 	}
 }
+
+// TestScanOfSharedPrefix has somebody scan a prefix that the link shares with a bridge,
+// and an AnyIP prefix. An address with a host route is answered for all the time, and
+// others are found beside the scan.
+func TestScanOfSharedPrefix(t *testing.T) {
+	t.Parallel()
+	for name, wanted := range map[string]string{"docker": "2001:db8:1::d:5", "AnyIP": "2001:db8:1::a:1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := shared(t)
+			if name == "docker" {
+				l.docker(t, wanted)
+				l.metric(t, "eth0", 1024)
+				route(t, l.node, conformance.Pod.String()+"/128", "docker0", l.node.Link.RouteAdd)
+			} else {
+				route(t, l.node, sharedPrefix, "lo", l.node.Link.RouteAdd, anyIP)
+				route(t, l.node, conformance.Pod.String()+"/128", "lo", l.node.Link.RouteAdd, anyIP)
+			}
+			d := harness.StartProgram(t, l.node, harness.PlainBinary(t), "run", "--interface", "eth0", "--rule", sharedPrefix+"=route")
+			d.WaitReady()
+			harness.NewAsker(t, l.router, "eth0").WantAnswer(conformance.Pod)
+			p := harness.OpenPort(t, l.router, "eth0")
+			router := harness.NewSteady(t, l.router, "eth0", conformance.Pod)
+			stop := harness.Flood(t, l.router, "eth0", 5000, scanFrames(40_000))
+			time.Sleep(time.Second)
+			var got map[netip.Addr]bool
+			for range 3 { // a router that got no answer tries again with the next packet
+				if got = asked(p, []netip.Addr{addr(wanted)}); len(got) > 0 {
+					break
+				}
+			}
+			t.Logf("answered for %d of 1, beside %d solicitations of a scan", len(got), stop())
+			if len(got) != 1 {
+				t.Errorf("%s was not answered for", wanted)
+			}
+			router.Stop("a scan")
+		})
+	}
+}
