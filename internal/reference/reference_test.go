@@ -81,7 +81,7 @@ func TestExample(t *testing.T) {
 		t.Errorf("the file as it is: %+v, %v", c, err)
 	}
 	all := uncomment.ReplaceAllString(reference.Example(), "$1")
-	all = regexp.MustCompile(`(?m)^    (devices|kind|autowire|timeout|retries|ttl|deadtime|web_config):.*\n`).ReplaceAllString(all, "")
+	all = regexp.MustCompile(`(?m)^    (devices|kind|autowire|targets|timeout|retries|ttl|deadtime|web_config):.*\n`).ReplaceAllString(all, "")
 	all = strings.Replace(all, "  web_config: /etc/ndproxyd/web.yaml\n", "", 1) // there is no such file here
 	c, err = config.Parse(examplePath, []byte(all))
 	if err != nil {
