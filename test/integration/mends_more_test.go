@@ -108,10 +108,12 @@ func advertise(t *testing.T, n *harness.Network) {
 	t.Helper()
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1")) // or its answers say that it is no router
 	var conn *icmp.PacketConn
-	harness.Must(t, n.Router.Do(func() (err error) {
-		conn, err = icmp.ListenPacket("ip6:ipv6-icmp", conformance.RouterLinkLocal.String()+"%"+harness.RouterPort)
-		return err
-	}))
+	harness.Eventually(t, "link-local address of the router", func() bool {
+		return n.Router.Do(func() (err error) {
+			conn, err = icmp.ListenPacket("ip6:ipv6-icmp", conformance.RouterLinkLocal.String()+"%"+harness.RouterPort)
+			return err
+		}) == nil
+	})
 	harness.Must(t, conn.IPv6PacketConn().SetMulticastHopLimit(255)) // RFC 4861 §6.1.2
 	// RFC 4861 §4.2: a lifetime of 1800 s, and nothing else.
 	b, err := (&icmp.Message{Type: ipv6.ICMPTypeRouterAdvertisement, Body: &icmp.RawBody{Data: []byte{64, 0, 7, 8, 0, 0, 0, 0, 0, 0, 0, 0}}}).Marshal(nil)
