@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/gaissmai/bart"
 )
 
 // File is what is known of a file of targets.
@@ -73,17 +71,30 @@ func (f *file) facts(path string, prefixes []netip.Prefix, now time.Time) File {
 // outside returns the targets that none of the rules covers, in their order in the
 // file.
 func outside(l list, prefixes []netip.Prefix) []target {
-	var covered bart.Lite
-	for _, p := range prefixes {
-		covered.Insert(p)
-	}
+	covering := outermost(prefixes)
 	var out []target
 	for _, t := range l {
-		if !covered.LookupPrefix(t.prefix()) {
+		p := t.prefix()
+		i, found := slices.BinarySearchFunc(covering, p.Addr(), func(c netip.Prefix, a netip.Addr) int { return c.Addr().Compare(a) })
+		if !found {
+			i-- // the last one that begins before it
+		}
+		if i < 0 || covering[i].Bits() > p.Bits() || !covering[i].Contains(p.Addr()) {
 			out = append(out, t)
 		}
 	}
 	slices.SortFunc(out, func(a, b target) int { return cmp.Compare(a.line, b.line) })
+	return out
+}
+
+// outermost returns the prefixes that no other one covers, in their order.
+func outermost(prefixes []netip.Prefix) []netip.Prefix {
+	var out []netip.Prefix
+	for _, p := range slices.SortedFunc(slices.Values(prefixes), netip.Prefix.Compare) {
+		if len(out) == 0 || !out[len(out)-1].Contains(p.Addr()) {
+			out = append(out, p)
+		}
+	}
 	return out
 }
 

@@ -131,6 +131,11 @@ func TestFacts(t *testing.T) {
 			`2: "nonsense" is not an IPv6 prefix (example: "2001:db8:1::/64"): correct the line or remove it`,
 			`4: 2001:db8::/32 covers more than the rule for 2001:db8:1::/64: write 2001:db8:1::/64 if all of that is meant`,
 		}},
+		{"nested rules", "2001:db8:1::5\n2001:db8:1:1::/64\n2001:db8::5\n2001:db8:2::\n::1:0\n", []netip.Prefix{netip.MustParsePrefix("2001:db8:1:1::/64"), netip.MustParsePrefix("2001:db8:1::/48"), other}, 2, 0, 3, []string{
+			`3: 2001:db8::5 is outside of 2001:db8:1:1::/64, 2001:db8:1::/48, 2001:db8:2::5/128, which the rules with this file cover: correct the line, or add a rule with this file`,
+			`4: 2001:db8:2:: is outside of 2001:db8:1:1::/64, 2001:db8:1::/48, 2001:db8:2::5/128, which the rules with this file cover: correct the line, or add a rule with this file`,
+			`5: ::1:0 is outside of 2001:db8:1:1::/64, 2001:db8:1::/48, 2001:db8:2::5/128, which the rules with this file cover: correct the line, or add a rule with this file`,
+		}},
 		{"last line", "2001:db8:1::5\n2001:db8:1::/6", []netip.Prefix{rule}, 1, 1, 0, []string{
 			`2: "2001:db8:1::/6" has host bits set: write "2001:db8:1::" for the address, or "2000::/6" for all of the prefix`,
 		}},

@@ -51,11 +51,11 @@ func stampOf(info fs.FileInfo) stamp {
 // read reads a file. What is no regular file is not read: a pipe would never end,
 // and a device may do anything.
 func (disk) read(path string) (content, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOCTTY, 0) //nolint:gosec // the operator names the file
 	if err != nil {
 		return content{}, err
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // it was read only
 	info, err := f.Stat()
 	switch {
 	case err != nil:

@@ -19,7 +19,7 @@ type target struct {
 
 func newTarget(p netip.Prefix, line int) target {
 	a := p.Addr().As16()
-	return target{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:]), int32(line), uint8(p.Bits())}
+	return target{binary.BigEndian.Uint64(a[:8]), binary.BigEndian.Uint64(a[8:]), int32(line), uint8(p.Bits())} //nolint:gosec // of 64 MiB, and up to 128
 }
 
 func (t target) prefix() netip.Prefix {

@@ -95,7 +95,7 @@ func (w *watches) run(ctx context.Context) error {
 func (w *watches) events(b []byte) {
 	for len(b) >= unix.SizeofInotifyEvent {
 		length := int(binary.NativeEndian.Uint32(b[12:]))
-		watch, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:])
+		watch, mask := int32(binary.NativeEndian.Uint32(b)), binary.NativeEndian.Uint32(b[4:]) //nolint:gosec // the kernel's int
 		b = b[unix.SizeofInotifyEvent:]
 		name := strings.TrimRight(string(b[:min(length, len(b))]), "\x00")
 		b = b[min(length, len(b)):]
@@ -196,7 +196,7 @@ func (w *watches) add(p place) (int32, error) {
 	if err := conn.Control(func(fd uintptr) { watch, added = unix.InotifyAddWatch(int(fd), p.directory, mask) }); err != nil {
 		return 0, err
 	}
-	return int32(watch), added
+	return int32(watch), added //nolint:gosec // the kernel's int
 }
 
 // clean ends watches that no file needs. The mutex is held, which the call does not
@@ -211,7 +211,7 @@ func (w *watches) clean() {
 		}
 		delete(w.open, watch)
 		if conn, err := w.queue.SyscallConn(); err == nil { // the kernel may have ended it already
-			_ = conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(watch)) })
+			_ = conn.Control(func(fd uintptr) { _, _ = unix.InotifyRmWatch(int(fd), uint32(watch)) }) //nolint:gosec // the kernel's int
 		}
 	}
 }

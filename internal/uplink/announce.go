@@ -74,7 +74,7 @@ func (a *announcements) schedule(u *Uplink, now time.Time) {
 		a.rounds.Stop()
 		return
 	}
-	a.rounds.Start(interval, now.Add(interval/2+rand.N(interval/2)))
+	a.rounds.Start(interval, now.Add(interval/2+rand.N(interval/2))) //nolint:gosec // no secret
 }
 
 // repeat announces addresses again whose turn it is, if they are still announced.

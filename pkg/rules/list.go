@@ -51,7 +51,7 @@ func (t *listTable) intern(l Lists) int32 {
 		if t.numbers == nil {
 			t.numbers, t.sets = make(map[Lists]int32), []Lists{{}}
 		}
-		n = int32(len(t.sets))
+		n = int32(len(t.sets)) //nolint:gosec // there are few
 		t.sets = append(t.sets, l)
 		t.numbers[l] = n
 	}
