@@ -44,7 +44,7 @@ func hidden(path string, trees []string) string {
 		at := filepath.Join(p.directory, p.name)
 		for _, tree := range trees {
 			if at == tree || strings.HasPrefix(at, tree+"/") {
-				return at + " is in " + tree + ", which its sandbox hides"
+				return "it is in " + tree + ", which its sandbox hides"
 			}
 		}
 		info, err := os.Stat(at)
