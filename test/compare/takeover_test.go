@@ -51,9 +51,7 @@ func inBackground(t *testing.T, b *bed) string {
 	harness.Must(t, err)
 	t.Cleanup(func() {
 		_ = syscall.Kill(pid, syscall.SIGTERM)
-		harness.Eventually(t, "the end of the daemon", func() bool {
-			return syscall.Kill(pid, 0) != nil
-		})
+		harness.Eventually(t, "the end of the daemon", func() bool { return harness.Gone(pid) })
 	})
 	if !b.ours {
 		time.Sleep(time.Second)

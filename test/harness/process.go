@@ -65,3 +65,14 @@ func (d *Daemon) Ended() bool {
 		return false
 	}
 }
+
+// Gone reports whether a process has ended, also one whose parent has not asked for its
+// exit code yet: the first process of a container may never do.
+func Gone(pid int) bool {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return true
+	}
+	_, rest, _ := strings.Cut(string(b), ") ") // the name may hold anything
+	return strings.HasPrefix(rest, "Z") || strings.HasPrefix(rest, "X")
+}

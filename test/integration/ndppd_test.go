@@ -156,7 +156,7 @@ func TestNDPPDInBackground(t *testing.T) {
 	harness.Must(t, syscall.Kill(pid, syscall.SIGTERM))
 	harness.Eventually(t, "the end", func() bool {
 		_, err := os.Stat(pidFile)
-		return os.IsNotExist(err) && errors.Is(syscall.Kill(pid, 0), syscall.ESRCH)
+		return os.IsNotExist(err) && harness.Gone(pid)
 	})
 }
 
