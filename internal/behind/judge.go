@@ -184,16 +184,22 @@ func (j *Judge) WhyNotDevice(index int32) (why string) {
 }
 
 // SharesLink reports whether a device is on the link of the uplink of that name, where
-// stations answer for themselves, and whether it is the uplink itself.
+// stations answer for themselves, and whether it is the uplink itself. The name "" is
+// for any uplink: then only a device that is none of them is on the link of one.
 func (j *Judge) SharesLink(uplink string, index int32) (same, own bool) {
 	j.routes.Read(func(t hostwatch.Tables) {
-		u := t.Index(uplink)
-		if own = u != 0 && u == index; own {
-			same = true
+		uplinks := map[int32]bool{}
+		if u := t.Index(uplink); u != 0 {
+			uplinks[u] = true
+		} else if uplink == "" {
+			uplinks = j.known.uplinks.Load().now(t)
+		}
+		if uplinks[index] {
+			same, own = uplink != "", uplink != ""
 			return
 		}
 		d, ok := t.Device(index)
-		same = u != 0 && ok && newJudgment(t, j.known.policy.Load().policy, map[int32]bool{u: true}).onUplinkLink(d)
+		same = ok && newJudgment(t, j.known.policy.Load().policy, uplinks).onUplinkLink(d)
 	})
 	return same, own
 }

@@ -204,8 +204,12 @@ func TestSharesLink(t *testing.T) {
 		{"eth0", port, false, false},
 		{"vrf0", member, false, false},
 		{"gone", uplink, false, false},
+		{"", uplink, false, false}, // with an uplink eth0
+		{"", macvlan, true, false},
+		{"", pod1, false, false},
 		{"gone", 0, false, false},
 	}
+	j.SetUplinks([]int{uplink})
 	for _, tt := range tests {
 		if same, own := j.SharesLink(tt.uplink, tt.index); same != tt.same || own != tt.own {
 			t.Errorf("%s and device %d: %t, %t", tt.uplink, tt.index, same, own)

@@ -5,7 +5,8 @@ package rules
 import "slices"
 
 // ResolveLinks sets the function that reports whether a device of the host is on the
-// link of the uplink of that name, and whether it is the uplink itself. Stations there
+// link of the uplink of that name, and whether it is the uplink itself. The name "" is
+// for any uplink, none of which is then on a link of another. Stations there
 // answer solicitations themselves, so an answer of ours would be a second one. The
 // store calls it under its mutex, so it must not wait, nor call the store. Without it
 // no device is. Call it before anything else.
@@ -13,7 +14,7 @@ func (s *Store) ResolveLinks(f func(uplink string, device int32) (same, own bool
 
 // onSameLink reports whether a device is on the link of the builder's uplink.
 func (b *builder) onSameLink(s *Store, device int32) (same, own bool) {
-	if s.sameLink == nil || b.uplink == "" || device == 0 {
+	if s.sameLink == nil || device == 0 {
 		return false, false
 	}
 	return s.sameLink(b.uplink, device)

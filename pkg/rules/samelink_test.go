@@ -50,7 +50,7 @@ func TestSameLink(t *testing.T) {
 			s.ResolveDevices(func(name string) int32 { return names[name] })
 			s.ResolveLinks(func(uplink string, device int32) (same, own bool) {
 				own = names[uplink] == device
-				return own || uplink == "eth0" && device == shim0, own
+				return own || (uplink == "eth0" || uplink == "") && device == shim0, own
 			})
 			for _, uplink := range []string{"eth0", "eth1"} {
 				s.SetOnLink(uplink, []netip.Prefix{prefix(link)})
@@ -68,5 +68,20 @@ func TestSameLink(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestSameLinkOfAnyUplink is silent on an uplink that has no view of its own, because
+// it has single addresses only.
+func TestSameLinkOfAnyUplink(t *testing.T) {
+	t.Parallel()
+	var s rules.Store
+	s.ResolveLinks(func(uplink string, device int32) (same, own bool) { return uplink == "" && device == 4, false })
+	setRules(t, &s, rules.Rule{Prefix: prefix("2001:db8:1::/64"), Method: rules.Static})
+	s.Update(rules.Kernel, []rules.EntryChange{{Entry: rules.Entry{Prefix: prefix("2001:db8:1:0:c::/80"), Device: 4}}})
+	for target, want := range map[string]rules.Verdict{"2001:db8:1:0:c::5": {Silence: rules.SameLink}, "2001:db8:1:0:d::5": {Answer: true}} {
+		if got, _ := s.Load().View("eth0").Lookup(addr(target)); got.Verdict != want {
+			t.Errorf("%s: got %+v", target, got.Verdict)
+		}
 	}
 }
