@@ -169,8 +169,9 @@ func TestAnyIP(t *testing.T) {
 	t.Parallel()
 	const station, free, newcomer = "2001:db8:1::57", "2001:db8:1::a:1", "2001:db8:1::a:3"
 	for name, args := range map[string]func(*testing.T) []string{
-		"discovery": func(*testing.T) []string { return nil },
-		"route":     func(*testing.T) []string { return []string{"--interface", "eth0", "--rule", sharedPrefix + "=route"} },
+		"discovery":                func(*testing.T) []string { return nil },
+		"a host that is no router": func(*testing.T) []string { return nil },
+		"route":                    func(*testing.T) []string { return []string{"--interface", "eth0", "--rule", sharedPrefix + "=route"} },
 		"auto of ndppd.conf": func(t *testing.T) []string {
 			return []string{"--config", ndppdConfig(t, "proxy eth0 {\n rule 2001:db8:1::/64 {\n auto\n }\n}\n")}
 		},
@@ -179,7 +180,10 @@ func TestAnyIP(t *testing.T) {
 			t.Parallel()
 			l := shared(t)
 			harness.Must(t, l.host.Address("eth0", station+"/64"))
-			route(t, l.node, sharedPrefix, "lo", l.node.Link.RouteAdd, func(r *netlink.Route) { r.Type, r.Table = 2, 255 }) // local
+			if name == "a host that is no router" {
+				harness.Must(t, l.node.Sysctl("net/ipv6/conf/all/forwarding", "0"))
+			}
+			route(t, l.node, sharedPrefix, "lo", l.node.Link.RouteAdd, anyIP)
 			d := harness.Run(t, l.node, args(t)...)
 			d.Wait("rules", func(s status.Status) bool { return s.Rules > 0 })
 			l.keepsOut(t, station, conformance.RouterAddr.String())
