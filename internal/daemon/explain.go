@@ -52,7 +52,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	verdict, reason := ndp.Decide(target, iface, table.View(f.Config.Interface))
 	e.Reason, e.Why = reason.String(), reason.Text()
 	if verdict == nil {
-		e.Waits, e.Entry = waits(states), d.kernelEntry(target)
+		e.Waits, e.Entry = d.waits(states), d.kernelEntry(target)
 		e.Remedy = d.uncovered(target)
 		return e
 	}

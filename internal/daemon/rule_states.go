@@ -50,10 +50,15 @@ func (d *daemon) rule(index int, r rules.Rule, states []status.RuleState) *statu
 	return shown
 }
 
-// waits lists the rules that wait for something, with what that is.
-func waits(states []status.RuleState) []string {
+// waits lists the rules that may cover an address which no rule in force covers: those
+// that wait for a prefix of an uplink, with the reason.
+func (d *daemon) waits(states []status.RuleState) []string {
+	written := d.reconciler.config.Load().Rules
 	var all []string
 	for _, s := range states {
+		if s.Index >= len(written) || written[s.Index].Template.IsZero() || len(s.Prefixes) > 0 {
+			continue
+		}
 		for _, w := range s.Waits {
 			all = append(all, s.Rule+": "+w)
 		}

@@ -42,7 +42,7 @@ func (c *collector) noRule() {
 	case s.IsZero():
 		remedy = "no other prefix is routed behind this node yet: route one to the device of your containers or tunnels, and check again; or add rules to the configuration"
 	default:
-		remedy = "if the provider delivers " + s.Text() + " on the link: use this configuration, or " + s.Flags()
+		remedy = "if the provider delivers what is behind this node on the link (" + s.Text() + "): use this configuration, or " + s.Flags()
 	}
 	c.warn(reasonNoRules, effect, remedy, "%s", c.noRules())
 	c.found[len(c.found)-1].Config = c.Suggested.YAML()
