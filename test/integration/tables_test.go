@@ -6,6 +6,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -288,4 +289,37 @@ rules:
 	if found := check(t, n, "--config", config); len(found) != 1 || found[0].Reason != "no_route_behind" {
 		t.Errorf("found %+v", found)
 	}
+}
+
+// TestAutowireInTable has a rule make its host routes in the table that a policy rule
+// leads to, and pings by these alone.
+func TestAutowireInTable(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	addPod(t, n, conformance.Pod)
+	route(t, n.Node, conformance.Pod.String()+"/128", "pod5", n.Node.Link.RouteDel)
+	harness.Must(t, n.Node.Link.RuleAdd(policy(100, 100, arriving(harness.Uplink))))
+	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t, `version: 1
+uplinks:
+  - interface: uplink
+rules:
+  - {prefix: "2001:db8:1:0:f::/80", method: probe, devices: [pod5], autowire: true, table: 100}
+`))
+	wantReached(t, n.Router, true)
+	tables := func() (found []int) {
+		routes, err := n.Node.Link.RouteListFiltered(netlink.FAMILY_V6, &netlink.Route{Protocol: 73, Table: unix.RT_TABLE_UNSPEC}, netlink.RT_FILTER_PROTOCOL|netlink.RT_FILTER_TABLE)
+		harness.Must(t, err)
+		for _, r := range routes {
+			found = append(found, r.Table)
+		}
+		return found
+	}
+	if got := tables(); !slices.Equal(got, []int{100}) {
+		t.Errorf("host routes are in the tables %v", got)
+	}
+	d.Signal(syscall.SIGKILL)
+	d.Exit()
+	t.Log("the next process removes what this one has left behind")
+	harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", "2001:db8:1:0:f::/80=probe")
+	harness.Eventually(t, "end of the host route", func() bool { return len(tables()) == 0 })
 }
