@@ -92,6 +92,7 @@ func TestPolicyRules(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
 	node := n.Node
+	harness.Must(t, node.Route("::/0", conformance.RouterAddr.String(), harness.Uplink))
 	podIn(t, n, 100)
 	d := harness.Run(t, node, "--interface", harness.Uplink, "--rule", routeRule)
 	a := newAsker(t, n)
@@ -236,6 +237,7 @@ func TestTwoUplinksTwoTables(t *testing.T) {
 func TestRuleTable(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
+	harness.Must(t, n.Node.Route("::/0", conformance.RouterAddr.String(), harness.Uplink))
 	addPod(t, n, conformance.Pod)
 	const other = "2001:db8:1:0:e::5"
 	config := harness.WriteConfig(t, `version: 1
