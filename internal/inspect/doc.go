@@ -5,9 +5,12 @@
 // link. Each [Finding] says what is wrong, what follows from it, and what puts it
 // right.
 //
-// [Findings] is pure. Package daemon calls it at each load for its log, and at
-// each scrape for the misconfiguration metric; [Host] does for the check command,
-// which runs without a daemon. [UnicastErrors] keeps the little state
+// [Findings] is pure; [ReadWay] and package hostwatch read what it draws on. A remedy
+// is a command where there is one, and a test follows it (test/integration/mends*).
+//
+// Package daemon calls Findings at each load for its log, and at each scrape for the
+// misconfiguration metric; [Host] does for the check command, which runs without a
+// daemon. [UnicastErrors] keeps the little state
 // that a finding about the last minutes needs; it may be used from any goroutine,
 // as everything here may.
 package inspect

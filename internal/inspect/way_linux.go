@@ -43,6 +43,9 @@ func ReadWay(judge Evidence, routes *hostwatch.Routes, link rules.Link, holding 
 		d.Forwards = forwards[name]
 	}
 	w.Devices = devicesBehind(judge, link)
+	if !mayAdminister() {
+		return w, func() {}
+	}
 	w.IPsec, w.IPsecKnown = ipsec()
 	set, err := firewall.Read()
 	if err != nil {
@@ -82,6 +85,9 @@ func devicesBehind(judge Evidence, uplink rules.Link) []Device {
 // ipsec returns the prefixes that policies of IPsec send through a security
 // association, whatever the source. It takes CAP_NET_ADMIN.
 func ipsec() ([]netip.Prefix, bool) {
+	if !listens(unix.NETLINK_XFRM) {
+		return nil, true
+	}
 	policies, err := netlink.XfrmPolicyList(netlink.FAMILY_V6)
 	if err != nil {
 		return nil, false
