@@ -2,7 +2,10 @@
 
 package recipes
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // TestTargets stands in for the panel's machines, at one bridge. The panel's file is
 // written as the page says.
@@ -20,4 +23,11 @@ func TestTargets(t *testing.T) {
 	p.reached("2001:db8:1:0:7:12::5")
 	p.reached("2001:db8:1:0:7::13")
 	p.silent("2001:db8:1:0:7::15")
+
+	t.Log("a wrong line keeps the others")
+	p.node.run("echo 2001:db8:1:0:7::15x >> /var/lib/panel/addresses; echo 2001:db8:1:0:7::15 >> /var/lib/panel/addresses")
+	p.reached("2001:db8:1:0:7::15")
+	if out := p.node.run("ndproxyd check"); !strings.Contains(out, "line 7: ") {
+		t.Errorf("check does not name the wrong line: %s", out)
+	}
 }
