@@ -43,6 +43,10 @@ type step struct {
 	suppress int
 	group    int64
 
+	// again is true where an earlier step asks the table, too, whatever the
+	// destination is.
+	again bool
+
 	table *table
 	text  string // the rule
 }
@@ -60,10 +64,19 @@ func (l Lookup) asks(id uint32) bool {
 	return slices.ContainsFunc(l, func(s step) bool { return s.table != nil && s.id == id })
 }
 
-// always reports whether a lookup asks a table whatever the destination is.
-func (l Lookup) always(id uint32) bool {
-	return !slices.ContainsFunc(l, func(s step) bool { return s.next > 0 }) &&
-		slices.ContainsFunc(l, func(s step) bool { return s.table != nil && s.id == id && !s.to.IsValid() })
+// markRepeated finds the steps that ask a table again.
+func (l Lookup) markRepeated() {
+	asked := make(map[uint32]bool)
+	for i := range l {
+		s := &l[i]
+		if s.next > 0 { // what is asked from here on depends on the destination
+			return
+		}
+		if s.table != nil {
+			s.again = asked[s.id]
+			asked[s.id] = asked[s.id] || !s.to.IsValid()
+		}
+	}
 }
 
 // holds reports whether a step holds for a prefix as a whole: for those of its
@@ -176,6 +189,7 @@ func (r *Routes) lookup(o Origin) (l Lookup, unsure []string) {
 		}
 		l[i].next = first[at]
 	}
+	l.markRepeated()
 	return l, unsure
 }
 
@@ -257,7 +271,14 @@ func (l Lookup) all(r *Routes, within netip.Prefix, of func(*table) iter.Seq2[ne
 		if s.table == nil {
 			continue
 		}
-		for p, paths := range of(s.table) {
+		routes := of
+		switch narrow := s.to.IsValid() && !s.except; {
+		case narrow && !s.to.Overlaps(within):
+			continue
+		case narrow && s.to.Bits() > within.Bits(): // few of many routes
+			routes = func(t *table) iter.Seq2[netip.Prefix, *[]Path] { return t.paths.Subnets(s.to) }
+		}
+		for p, paths := range routes(s.table) {
 			if s.to == p || !s.holds(p) {
 				continue
 			}
@@ -304,7 +325,7 @@ func (l Lookup) affected(id uint32, p netip.Prefix, into []netip.Prefix) []netip
 			into = append(into, s.to)
 		}
 		switch {
-		case s.table == nil || s.id == id || l[:i].always(s.id):
+		case s.table == nil || s.id == id || s.again || s.to.IsValid() && !s.except && !s.to.Overlaps(p):
 		case i > at:
 			for q := range s.table.paths.Subnets(p) {
 				into = append(into, q)
