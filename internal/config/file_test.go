@@ -185,7 +185,7 @@ func TestParseErrors(t *testing.T) {
 		{"rule twice", head + "  - {prefix: 2001:db8::/64, method: static}\n  - {prefix: 2001:db8::/64, method: deny}\n", []string{`c.yaml:6:14: rules[1].prefix: 2001:db8::/64 is already the prefix of the rule on line 5`}},
 		{"while without a condition", head + "  - {prefix: 2001:db8::/64, method: static, while: {}}\n", []string{`c.yaml:5:52: rules[0].while: the conditions are missing`}},
 		{"while as a word", head + "  - {prefix: 2001:db8::/64, method: static, while: 2001:db8::5}\n", []string{`c.yaml:5:52: rules[0].while: is "2001:db8::5", want a mapping with keys like "address:"`}},
-		{"while with another key", head + "  - {prefix: 2001:db8::/64, method: static, while: {addres: '2001:db8::5'}}\n", []string{`rules[0].while: unknown key "addres" (did you mean "address"?); known keys: address, interface`}},
+		{"while with another key", head + "  - {prefix: 2001:db8::/64, method: static, while: {adddress: '2001:db8::5'}}\n", []string{`rules[0].while: unknown key "adddress" (did you mean "address"?); known keys: address, interface`}},
 		{"while with a prefix", head + "  - {prefix: 2001:db8::/64, method: static, while: {address: '2001:db8::5/64'}}\n", []string{`c.yaml:5:62: rules[0].while.address: "2001:db8::5/64" has a length: the condition is one address (did you mean "2001:db8::5"?)`}},
 		{"while with IPv4", head + "  - {prefix: 2001:db8::/64, method: static, while: {address: 192.0.2.5}}\n", []string{`rules[0].while.address: "192.0.2.5" is IPv4`}},
 		{"while with the loopback interface", head + "  - {prefix: 2001:db8::/64, method: static, while: {interface: lo}}\n", []string{`rules[0].while.interface: "lo" is up on every host`}},
