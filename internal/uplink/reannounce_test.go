@@ -53,8 +53,9 @@ func TestReannounce(t *testing.T) {
 	}
 	configure := func(u rules.Uplink) func(*testing.T, *rig, *host) {
 		return func(_ *testing.T, r *rig, _ *host) {
-			u.Interface = "eth0"
-			r.set.Configure([]rules.Uplink{u})
+			own := u // others run at once
+			own.Interface = "eth0"
+			r.set.Configure([]rules.Uplink{own})
 		}
 	}
 	entry := func(source rules.Source, e rules.Entry, gone bool) func(*testing.T, *rig, *host) {
