@@ -136,6 +136,7 @@ func TestStateful(t *testing.T) {
 			harness.Must(t, net.Node.Link.LinkSetMaster(port, bridge))
 			harness.Must(t, net.Node.Up("br0"))
 			harness.Must(t, net.Node.Address("br0", "fe80::5/64"))
+			harness.Must(t, net.Node.Address("br0", conformance.NodeAddr.String()+"/64")) // as the port has it
 			d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, strings.Replace(config(), "interface: uplink", "interface: br0", 1)))
 			sent := 0
 			d.Wait("a full queue", func(s status.Status) bool {
