@@ -67,7 +67,10 @@ func (s *Solicitation) answer(reply *Advertisement, i *Interface, view *rules.Vi
 	if reason != Answered && reason != Probing {
 		return verdict, reason
 	}
-	if r := s.checkAsker(i, verdict); r != Answered || reason == Probing {
+	// What the host itself has is defended before anybody is asked: a station that still
+	// looks for duplicates does not have it (RFC 4862 §5.4).
+	defended := verdict.Host && s.source.IsUnspecified()
+	if r := s.checkAsker(i, verdict); r != Answered || reason == Probing && !defended {
 		return verdict, worse(r, reason)
 	}
 	source := i.Source(s.source, s.target)

@@ -86,6 +86,15 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 			into = append(into, on)
 		}
 	}
+	if source == Kernel && b.amidLink(p) { // see [question.isAmidLink]
+		for _, d := range b.domains {
+			for a, e := range s.routes(d).Subnets(p) {
+				if e.host && a.IsSingleIP() {
+					into = append(into, a)
+				}
+			}
+		}
+	}
 	for other := range s.entries {
 		if other := Source(other); other == source || b.sources[other].alone {
 			continue
@@ -203,10 +212,10 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	if !p.IsSingleIP() {
 		return v, needed
 	}
-	exact := f.answer && f.line && !f.host
+	exact := f.line && (f.answer || f.host)
 	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && v.Host == e.host && (v.Host || b.askedOn(s, r, v.Device, e.device)) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
-		needed, f.own, exact = true, !v.Host, !v.Host
+		needed, f.own, exact = true, !v.Host, exact || !v.Host
 		if !v.Host {
 			v.Device = e.device
 		}

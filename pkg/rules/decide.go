@@ -60,7 +60,7 @@ func everything(q question) finding {
 	f := finding{answer: true}
 	if q.ignoresDAD && q.rule.DAD == DADAuto && q.prefix.IsSingleIP() {
 		e, ok := q.routes.Get(q.prefix)
-		f.line = ok && e.behind
+		f.line = ok && (e.behind || e.host)
 		f.part = f.line
 	}
 	return f
@@ -108,7 +108,7 @@ func routed(q question) finding {
 	case ok && q.counts(e):
 		f.answer, f.device, f.host = true, e.device, e.host
 		f.own = f.line && at.IsSingleIP() && !e.host
-		if q.isWide(at) {
+		if q.isWide(at) || e.host && q.isAmidLink(at) && !q.setAside() {
 			q.contest(&f, e)
 		}
 	case ok && e.host:

@@ -94,6 +94,28 @@ func (q question) isWide(at netip.Prefix) bool {
 	return q.onLink.IsValid() && at.Bits() <= q.onLink.Bits()
 }
 
+// isAmidLink reports whether the host has a single address among those of the uplink's
+// link, and not in a part of the prefix that leads behind us. Another station may have
+// it, too: a second interface of the host on the same link, or a load balancer whose
+// address the host shares.
+func (q question) isAmidLink(at netip.Prefix) bool {
+	if !at.IsSingleIP() || !q.onLink.IsValid() {
+		return false
+	}
+	for around := range q.routes.Supernets(at) {
+		if around != at {
+			return q.isWide(around)
+		}
+	}
+	return true
+}
+
+// amidLink reports whether a prefix and an on-link one of the uplink have addresses in
+// common.
+func (b *builder) amidLink(p netip.Prefix) bool {
+	return slices.ContainsFunc(b.onLink, p.Overlaps)
+}
+
 // setAside reports whether the rule is for a part of the on-link prefix only: then the
 // operator has said that no other station of the link has an address there.
 func (q question) setAside() bool { return q.rule.Prefix.Bits() > q.onLink.Bits() }

@@ -37,6 +37,10 @@ func TestWideRoutes(t *testing.T) {
 	lives := rules.Verdict{Answer: true, Contested: true, Learned: true, Part: true, Device: 7}
 	ours := rules.Verdict{Answer: true, Contested: true, Host: true, Learned: true, Part: true, Device: 1}
 	claimed := rules.Verdict{Silence: rules.Claimed}
+	whole := func(v rules.Verdict) rules.Verdict {
+		v.Part = false
+		return v
+	}
 	partly := func(v rules.Verdict) rules.Verdict {
 		v.Part = true
 		return v
@@ -82,6 +86,13 @@ func TestWideRoutes(t *testing.T) {
 		{name: "AnyIP, by probe", rule: rule(link, rules.Probe), entries: []rules.Entry{host(link)}, want: askLink},
 		{name: "AnyIP in a part that was set aside", rule: rule(part, rules.Route), entries: []rules.Entry{host(link)}, want: askLink},
 		{name: "AnyIP for a part", rule: rule(link, rules.Route), entries: []rules.Entry{host(part)}, want: rules.Verdict{Answer: true, Host: true, Device: 1}},
+		{name: "an own address amid the link", rule: rule(link, rules.Route), entries: []rules.Entry{host(pod + "/128")}, want: askLink},
+		{name: "an own address amid the link, beside a part on a bridge", rule: rule(link, rules.Route), entries: []rules.Entry{away(link), behind("2001:db8:1:0:e::/80"), host(pod + "/128")}, want: askLink},
+		{name: "an own address in a part on a bridge", rule: rule(link, rules.Route), entries: []rules.Entry{away(link), behind(part), host(pod + "/128")}, want: rules.Verdict{Answer: true, Host: true, Device: 1}},
+		{name: "an own address in a part that was set aside", rule: rule(part, rules.Route), entries: []rules.Entry{host(pod + "/128")}, want: rules.Verdict{Answer: true, Host: true, Device: 1}},
+		{name: "an own address beside the link", rule: rule("2001:db8::/32", rules.Route), entries: []rules.Entry{host(far + "/128")}, target: far, want: rules.Verdict{Answer: true, Host: true, Device: 1}},
+		{name: "an own address that nobody on the link has", rule: rule(link, rules.Route), entries: []rules.Entry{host(pod + "/128")}, probed: []rules.Entry{free}, want: whole(ours)},
+		{name: "an own address that another station has", rule: rule(link, rules.Route), entries: []rules.Entry{host(pod + "/128")}, probed: []rules.Entry{free}, guarded: true, want: claimed},
 		{name: "AnyIP, and nobody on the link has it", rule: rule(link, rules.Route), entries: []rules.Entry{host(link)}, probed: []rules.Entry{free}, want: ours},
 		{name: "AnyIP, and somebody comes who has it", rule: rule(link, rules.Route), entries: []rules.Entry{host(link)}, probed: []rules.Entry{free}, guarded: true, want: claimed},
 		{name: "AnyIP until a moment ago", rule: rule(link, rules.Route), entries: []rules.Entry{behind(link)}, probed: []rules.Entry{free}, want: ask},
