@@ -26,22 +26,41 @@ type question struct {
 	station [6]byte
 }
 
-// follow begins to announce exact addresses that appear behind us.
+// follow begins to announce exact addresses that appear behind us, and ends what the
+// view no longer answers for.
 func (a *announcements) follow(u *Uplink, deltas []rules.Delta) {
+	a.withdraw(u, deltas)
 	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
 		return
 	}
 	now := time.Now()
 	for _, d := range deltas {
 		switch {
-		case !d.Prefix.IsSingleIP():
-		case d.After.Announced() && (d.Before.Silence == rules.NotOwner || d.Before.Silence == rules.Standby):
+		case !d.Prefix.IsSingleIP() || !d.After.Announced():
+		case d.Before.Silence == rules.NotOwner || d.Before.Silence == rules.Standby:
 			a.announcer.TakeOver(d.Prefix.Addr(), d.After.Delay == 0, now)
-		case d.After.Announced() && !d.Before.Announced():
+		case !d.Before.Announced():
 			a.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)
-		case d.Before.Announced() && !d.After.Announced():
+		}
+	}
+}
+
+// withdraw ends the announcements of what is no longer answered for. That happens at
+// once and not when the next one is due, so that an address which comes back a moment
+// later is announced anew and does not go on with its old series.
+func (a *announcements) withdraw(u *Uplink, deltas []rules.Delta) {
+	wide := false
+	for _, d := range deltas {
+		switch {
+		case !d.Prefix.IsSingleIP():
+			wide = wide || !d.After.Answer || d.After.Leaving
+		case d.After.Announced():
+		case d.Before.Announced() || !u.stillOurs(d.Prefix.Addr()):
 			a.announcer.Withdraw(d.Prefix.Addr())
 		}
+	}
+	if wide { // addresses without a line of their own are announced, too, see handOver
+		a.announcer.WithdrawAll(func(address netip.Addr) bool { return !u.stillOurs(address) })
 	}
 }
 
@@ -109,7 +128,9 @@ func (a *announcements) repeated(u *Uplink, address netip.Addr, v rules.Verdict)
 	return v.Announced() && !u.iface.Owns(address) && !u.conflicts.stands(address)
 }
 
-// sendDue sends what is due. While the device has no room, everything rests.
+// sendDue sends what is due. While the device has no room, everything rests. The view
+// has the last word: an address that it does not answer for is never announced, whatever
+// was missed when it changed, because routers would send to a host that is not in charge.
 func (a *announcements) sendDue(u *Uplink, now time.Time) {
 	a.repeat(u, now)
 	if u.responder == nil || u.state != Ready {
@@ -119,6 +140,10 @@ func (a *announcements) sendDue(u *Uplink, now time.Time) {
 		next, ok := a.announcer.Pop(now)
 		if !ok {
 			return
+		}
+		if !u.stillOurs(next.Address) {
+			a.announcer.Withdraw(next.Address)
+			continue
 		}
 		sent, err := a.send(u, next)
 		if errors.Is(err, ndp.ErrBusy) && sent == 0 {

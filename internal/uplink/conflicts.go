@@ -37,8 +37,9 @@ func (c *conflicts) drop(u *Uplink, appeared map[netip.Addr]bool) {
 	}
 }
 
-// dropAll forgets what stations claim of some addresses.
-func (c *conflicts) dropAll(u *Uplink, covered func(netip.Addr) bool) {
+// dropAll forgets what stations claim of some addresses, and reports whether there was
+// anything to forget.
+func (c *conflicts) dropAll(u *Uplink, covered func(netip.Addr) bool) bool {
 	var claimed []netip.Addr
 	for a := range c.claims.All {
 		if covered(a) {
@@ -51,6 +52,7 @@ func (c *conflicts) dropAll(u *Uplink, covered func(netip.Addr) bool) {
 	if len(claimed) > 0 {
 		c.guard(u)
 	}
+	return len(claimed) > 0
 }
 
 // readHops reads who the routes through the uplink's device lead to. The kernel

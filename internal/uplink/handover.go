@@ -7,54 +7,86 @@ import (
 	"slices"
 	"time"
 
+	"github.com/gaissmai/bart"
+
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // maxHandedOver bounds the addresses that are announced because they were asked for
-// while a rule waited.
+// lately.
 const maxHandedOver = 256
 
 // handOver takes over what rules cover that have waited for their conditions until now:
 // another host answered in the meantime. What stations have claimed is forgotten,
 // because that was this host's peer. Addresses that routers have asked for lately are
-// announced, as they send to the peer until they hear of another MAC address.
+// announced, as they send to the peer until they hear of another MAC address. Single
+// addresses that have a line of their own are announced anyhow.
 func (u *Uplink) handOver(deltas []rules.Delta) {
-	begun := slices.DeleteFunc(slices.Clone(deltas), func(d rules.Delta) bool {
-		return d.Before.Silence != rules.Standby || d.After.Silence == rules.Standby
-	})
-	if len(begun) == 0 {
+	var begun bart.Lite
+	single := make(map[netip.Addr]bool)
+	for _, d := range deltas {
+		if !begins(d) {
+			continue
+		}
+		begun.Insert(d.Prefix)
+		if d.Prefix.IsSingleIP() && d.After.Announced() {
+			single[d.Prefix.Addr()] = true
+		}
+	}
+	if begun.Size() == 0 {
 		return
 	}
-	covered := func(a netip.Addr) bool {
-		return slices.ContainsFunc(begun, func(d rules.Delta) bool { return d.Prefix.Contains(a) })
+	if u.conflicts.dropAll(u, begun.Contains) {
+		u.resync() // what was claimed is answered for and announced like the rest
 	}
-	u.conflicts.dropAll(u, covered)
 	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
 		return
 	}
 	now := time.Now()
-	for _, a := range askedInStandby(u.recent, covered) {
-		if v := u.view.Find(a); v != nil && v.Announced() {
-			u.announcements.announcer.TakeOver(a, v.Delay == 0, now)
-		}
+	for _, a := range askedLately(u.recent, func(a netip.Addr) bool {
+		return begun.Contains(a) && !single[a] && u.stillOurs(a)
+	}) {
+		u.announcements.announcer.TakeOver(a, u.view.Find(a).Delay == 0, now)
 	}
 }
 
-// askedInStandby returns the addresses that were asked for last while their rule
-// waited, each once.
-func askedInStandby(recent *ndp.Recent, covered func(netip.Addr) bool) []netip.Addr {
+// begins reports whether the condition of a rule is met that was not met before.
+func begins(d rules.Delta) bool {
+	return d.Before.Silence == rules.Standby && d.After.Silence != rules.Standby
+}
+
+// stillOurs reports whether the present view answers for an address, and no other node
+// has it from now on.
+func (u *Uplink) stillOurs(a netip.Addr) bool {
+	v := u.view.Find(a)
+	return v != nil && v.Answer && !v.Leaving
+}
+
+// askedLately returns the wanted ones of the addresses that were asked for last, each
+// once: while their rule waited, and also before that, when this host answered. A router
+// that has an address from an announcement of the peer asks nobody for it, so nothing was
+// recorded of it since.
+func askedLately(recent *ndp.Recent, wanted func(netip.Addr) bool) []netip.Addr {
 	records, _, _ := recent.Since(0)
 	seen := make(map[netip.Addr]bool)
 	var asked []netip.Addr
 	for _, r := range slices.Backward(records) {
-		if r.Reason != ndp.Silent(rules.Standby) || seen[r.Target] || !covered(r.Target) {
+		if !waitedOrAnswered(r.Reason) || seen[r.Target] {
 			continue
 		}
-		seen[r.Target] = true
+		if seen[r.Target] = true; !wanted(r.Target) {
+			continue
+		}
 		if asked = append(asked, r.Target); len(asked) == maxHandedOver {
 			break
 		}
 	}
 	return asked
+}
+
+// waitedOrAnswered reports whether a solicitation with that outcome was one that the rule
+// answers, or would have answered but for its condition.
+func waitedOrAnswered(r ndp.Reason) bool {
+	return r == ndp.Answered || r == ndp.Withdrawn || r == ndp.Silent(rules.Standby)
 }

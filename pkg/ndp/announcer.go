@@ -168,12 +168,17 @@ func (a *Announcer) Clear() {
 	}
 }
 
-// Stop ends all series, as when the uplink is lost. The addresses still rest.
-func (a *Announcer) Stop() {
+// WithdrawAll ends the series of all addresses that are no longer ours.
+func (a *Announcer) WithdrawAll(gone func(netip.Addr) bool) {
 	for address := range a.series {
-		a.Withdraw(address)
+		if gone(address) {
+			a.Withdraw(address)
+		}
 	}
 }
+
+// Stop ends all series, as when the uplink is lost. The addresses still rest.
+func (a *Announcer) Stop() { a.WithdrawAll(func(netip.Addr) bool { return true }) }
 
 // Charge counts frames that were sent beside an announcement.
 func (a *Announcer) Charge(frames int) {

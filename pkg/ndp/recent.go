@@ -34,6 +34,15 @@ type record struct {
 	addresses      bool // target and source are there
 }
 
+// seal returns a Record in the form in which many are kept.
+func (r Record) seal() record {
+	out := record{at: r.At.UnixNano(), mac: r.MAC, kind: r.Kind, reason: r.Reason}
+	if r.Target.IsValid() && r.Source.IsValid() {
+		out.target, out.source, out.addresses = r.Target.As16(), r.Source.As16(), true
+	}
+	return out
+}
+
 func (r *record) open() Record {
 	out := Record{At: time.Unix(0, r.at), MAC: r.mac, Kind: r.kind, Reason: r.reason}
 	if r.addresses {
@@ -49,6 +58,10 @@ type Recent struct {
 	ring [recentRecords]record
 	next uint64 // number of the next record
 }
+
+// Add stores a record, for a [Responder] outside of this package. It returns false
+// without storing any while somebody reads, so that the caller never waits.
+func (r *Recent) Add(n Record) bool { return r.add([]record{n.seal()}) }
 
 // add stores records. It returns false without storing any while somebody reads,
 // so that the writer never waits; the writer tries again later.
