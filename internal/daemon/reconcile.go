@@ -22,6 +22,8 @@ import (
 type reconciler struct {
 	d    *daemon
 	wake chan struct{} // has room for one
+	// settles has who waits for a look that begins after they have asked.
+	settles chan chan struct{}
 
 	config atomic.Pointer[config.Config] // in force; nil before the first
 	// Those of its goroutine: the next hops that the uplinks were told last, and the
@@ -43,7 +45,7 @@ type hops struct {
 }
 
 func newReconciler(d *daemon) *reconciler {
-	return &reconciler{d: d, wake: make(chan struct{}, 1), hops: make(map[string]hops)}
+	return &reconciler{d: d, wake: make(chan struct{}, 1), settles: make(chan chan struct{}), hops: make(map[string]hops)}
 }
 
 // String implements [task.Task].
@@ -65,6 +67,24 @@ func (r *reconciler) changed() {
 	}
 }
 
+// settle looks at everything once more, and returns when that is done or ctx ends.
+func (r *reconciler) settle(ctx context.Context) {
+	done := make(chan struct{})
+	select {
+	case r.settles <- done:
+	case <-ctx.Done():
+		return
+	}
+	<-done
+}
+
+// look looks at everything once, and reports what is wrong with the rules.
+func (r *reconciler) look() {
+	if err := r.reconcile(false); err != nil {
+		r.d.trouble.Report("rules", err)
+	}
+}
+
 // Run implements [task.Task]. It also takes configurations over, so that nothing
 // changes while one does.
 func (r *reconciler) Run(ctx context.Context) error {
@@ -75,9 +95,10 @@ func (r *reconciler) Run(ctx context.Context) error {
 		case round := <-r.d.pulse:
 			close(round)
 		case <-r.wake:
-			if err := r.reconcile(false); err != nil {
-				r.d.trouble.Report("rules", err)
-			}
+			r.look()
+		case done := <-r.settles:
+			r.look()
+			close(done)
 		case l := <-r.d.reloads.loaded:
 			l.done <- r.d.takeOver(l)
 		}

@@ -167,18 +167,19 @@ func (d *daemon) setReviewer(cfg *config.Config, r *k8swatch.Reviewer) {
 	d.web.Configure(cfg.Metrics, cfg.HealthListen, reviewer)
 }
 
-// finish logs what is in force, once the uplinks have taken it over.
+// finish logs what is in force, once the uplinks have taken it over and the rules that
+// follow them are made: before that, rules that hold a moment later would be missed.
 func (r *reloader) finish(ctx context.Context) {
 	synced, cancel := context.WithTimeout(ctx, syncWait)
 	defer cancel()
-	if err := r.d.uplinks.Sync(synced); err != nil && ctx.Err() == nil {
+	if err := r.syncUplinks(synced); err != nil && ctx.Err() == nil {
 		r.d.log.Warn("an uplink has not taken the configuration over yet", "err", err)
 	}
+	r.d.reconciler.complete.Store(true)
+	r.d.reconciler.settle(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	r.d.reconciler.complete.Store(true)
-	r.d.reconciler.changed()
 	names := r.d.reconciler.names()
 	r.d.log.Info("configuration loaded", "config", *r.d.origin.Load(), "uplinks", names, "rules", len(r.d.store.Load().Rules()))
 	if len(names) == 0 {
@@ -191,6 +192,16 @@ func (r *reloader) finish(ctx context.Context) {
 		r.d.log.Warn("a rule names an interface that is no uplink: it holds nowhere until that is one", "rule", fault.Error())
 	}
 	r.warnings.log(r.d.log, r.d.inspector.Findings())
+}
+
+// syncUplinks waits until the uplinks have looked at their interfaces and show what
+// they saw. They show it after the round in which a call is handled, so the second call
+// comes back after that.
+func (r *reloader) syncUplinks(ctx context.Context) error {
+	if err := r.d.uplinks.Sync(ctx); err != nil {
+		return err
+	}
+	return r.d.uplinks.Sync(ctx)
 }
 
 // sayReady tells the service manager that the start or a reload is over.

@@ -65,6 +65,27 @@ func TestNoAlarm(t *testing.T) {
 	}
 }
 
+// TestNoAlarmAtStart starts on a host on which everything works, with rules that follow
+// the uplink's prefixes: nothing is warned of that is over when the uplink has been read.
+func TestNoAlarmAtStart(t *testing.T) {
+	t.Parallel()
+	n := harness.NewNetwork(t)
+	behindRouter(t, n)
+	station(t, n, "br-1", addr("2001:db8:1:0:f::5"))
+	harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "br-1"))
+	for _, args := range [][]string{nil, {"--rule", "uplink=route"}} {
+		for range 5 {
+			d := harness.Run(t, n.Node, args...)
+			harness.Eventually(t, "line of the log", func() bool { return contains(d.Log(), "configuration loaded") })
+			d.Signal(syscall.SIGTERM)
+			d.Exit()
+			if log := d.Log(); contains(log, `"WARN"`) || contains(log, "level=WARN") || contains(log, `"rules":0`) || contains(log, "rules=0") {
+				t.Errorf("with %q:\n%s", args, log)
+			}
+		}
+	}
+}
+
 // TestDockerWithoutConfiguration has Docker drop what is drawn by discovered rules.
 func TestDockerWithoutConfiguration(t *testing.T) {
 	t.Parallel()
