@@ -77,7 +77,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	case verdict.Silence == rules.NotListed:
 		e.Why = d.notListed(r)
 	case (verdict.Silence == rules.NoRoute || verdict.Silence == rules.OwnAddress) && e.Entry != nil:
-		if why := noEvidence(r, e.Entry); why != "" {
+		if why := noEvidence(f.Config.Interface, r, e.Entry); why != "" {
 			e.Why = why
 		}
 	}
@@ -97,8 +97,10 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 
 // noEvidence tells why the kernel's route is no evidence for a rule, "" where the
 // reason of the silence says all.
-func noEvidence(r rules.Rule, e *status.Entry) string {
+func noEvidence(uplink string, r rules.Rule, e *status.Entry) string {
 	switch {
+	case r.OwnOnly && e.Behind:
+		return "the node does not forward IPv6 packets that arrive on " + uplink + ", so only what this host itself has is answered for: sysctl -w net.ipv6.conf.all.forwarding=1 changes that"
 	case e.Host && r.IgnoreOwn:
 		return "this host itself has the address, on " + e.Device + ", and the rule says own_addresses: false"
 	case len(r.Devices) > 0 && e.Device != "" && !slices.Contains(r.Devices, e.Device):

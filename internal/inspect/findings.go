@@ -4,6 +4,7 @@ package inspect
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -61,7 +62,7 @@ func (c *collector) forwarding() {
 		c.inform(reasonForwarding, "nothing is answered for but what this host itself has", remedy,
 			"the node does not forward IPv6 packets that arrive on %s", c.name)
 	case !c.Forwards && c.Discovered:
-		c.warn(reasonForwarding, "nothing is answered on "+c.name+" without rules of the configuration: packets for the addresses behind this node would be dropped", remedy,
+		c.warn(reasonForwarding, c.unforwarded()+": packets for the addresses behind this node would be dropped", remedy,
 			"the node does not forward IPv6 packets that arrive on %s", c.name)
 	case !c.Forwards:
 		c.warn(reasonForwarding, "packets for the addresses behind this node arrive and are dropped", remedy,
@@ -74,6 +75,14 @@ func (c *collector) forwarding() {
 		c.warn(reasonAcceptRA, "the default route expires some time after the last router advertisement that was accepted", "sysctl -w net.ipv6.conf."+c.name+".accept_ra=2",
 			"the default route comes from router advertisements, which the kernel ignores while it forwards (accept_ra is 1)")
 	}
+}
+
+// unforwarded says what is answered by discovered rules while the node does not forward.
+func (c *collector) unforwarded() string {
+	if slices.ContainsFunc(c.answering(), func(r rules.Rule) bool { return r.OwnOnly }) {
+		return "nothing is answered on " + c.name + " but for what this host itself has"
+	}
+	return "nothing is answered on " + c.name + " without rules of the configuration"
 }
 
 // learnsDefault reports whether the kernel has the default route from router

@@ -87,6 +87,12 @@ func TestFindings(t *testing.T) {
 				u.Behind = routing{own: []netip.Prefix{prefix("2001:db8:1:0:f::/80")}, behind: []netip.Prefix{prefix("2001:db8:1:0:f::/80")}}
 			}, []string{info + "forwarding_off"}, []string{"but what this host itself has"},
 		},
+		{
+			"forwarding is off, and the host itself has a part of what is behind", func(u *inspect.Uplink) {
+				u.Forwards, u.Link.Forwarding, u.Discovered = false, false, true
+				u.Rules[0].OwnOnly = true
+			}, []string{warning + "forwarding_off"}, []string{"nothing is answered on eth0 but for what this host itself has"},
+		},
 		{"the interface is a host to its neighbors", func(u *inspect.Uplink) { u.Link.Forwarding = false }, []string{info + "forwarding_off"}, []string{"R flag"}},
 		{"so, and the operator wants the R flag", func(u *inspect.Uplink) { u.Link.Forwarding, u.Config.Router = false, rules.RouterTrue }, nil, nil},
 		{"IPv6 is off", func(u *inspect.Uplink) { u.Link.IPv6, u.Forwards = false, false }, nil, nil},
