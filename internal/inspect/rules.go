@@ -28,6 +28,7 @@ func (c *collector) rules() {
 			"%s has no address and no on-link route in %s", c.name, list(off))
 	}
 	c.nowhere()
+	c.named()
 	if len(delivered) > 0 {
 		c.inform(reasonOnLink, "a router solicits only addresses that it takes to be on its link", `nothing has to be done if "ndproxyd watch" shows solicitations for them; without any the prefix is routed to this node, and needs no rule`,
 			"%s has no address and no on-link route in %s", c.name, list(delivered))

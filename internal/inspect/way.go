@@ -20,6 +20,8 @@ type Way struct {
 	Destinations []Destination
 	// Devices are those that lead behind the node.
 	Devices []Device
+	// Missing are devices that the rules name and that do not exist.
+	Missing []string
 	// Outside is where packets for addresses of the internet leave.
 	Outside hostwatch.Outside
 	// Firewall is nil where its rules cannot be read.

@@ -43,6 +43,7 @@ func ReadWay(judge Evidence, routes *hostwatch.Routes, link rules.Link, holding 
 		d.Forwards = forwards[name]
 	}
 	w.Devices = devicesBehind(judge, link)
+	w.Missing = absent(holding, routes.Index)
 	if !mayAdminister() {
 		return w, func() {}
 	}
