@@ -23,6 +23,10 @@ func (c *collector) nowhere() {
 		if r.Method.Clustered() || len(r.Devices) > 0 || c.Way.reaches(r.Prefix) || c.judge(&r).LeadsBehind(r.Prefix) {
 			continue
 		}
+		if device := c.Way.besideAt(r.Prefix); device != "" {
+			c.beside(r, device)
+			continue
+		}
 		takenBy, known := c.taken(r.Prefix)
 		switch {
 		case r.Method == rules.Static, r.Method == rules.File: // which ask no route
@@ -58,6 +62,17 @@ func (c *collector) nowhere() {
 		c.inform(reasonNoRoute, "none: the kernel answers for addresses of "+c.name+" itself", "remove the rule",
 			"the rule for %s is about addresses of %s", list(own), c.name)
 	}
+}
+
+// beside tells of a rule whose prefix the kernel routes to another device on the
+// uplink's own link: whoever has an address there is asked by the routers, too.
+func (c *collector) beside(r rules.Rule, device string) {
+	const problem = "the kernel routes %s to %s, which is on the link of %s"
+	if r.Method == rules.Static || r.Method == rules.File {
+		c.warn(reasonNoRoute, "who has these addresses answers as well, and the rule draws the packets to this node", "remove the rule", problem, r.Prefix, device, c.name)
+		return
+	}
+	c.inform(reasonNoRoute, "none: who has these addresses is on the link itself, and answers itself", "nothing has to be done; the rule is not needed", problem, r.Prefix, device, c.name)
 }
 
 // isOwn reports whether a prefix is one of the uplink's own addresses.

@@ -20,6 +20,9 @@ type Way struct {
 	Destinations []Destination
 	// Devices are those that lead behind the node.
 	Devices []Device
+	// Beside are prefixes of the rules, or parts, that the kernel routes to another device
+	// on the uplink's own link, such as a macvlan.
+	Beside []Destination
 	// Missing are devices that the rules name and that do not exist.
 	Missing []string
 	// Outside is where packets for addresses of the internet leave.
@@ -89,10 +92,39 @@ func destinations(within func(netip.Prefix) iter.Seq[rules.Entry], rs []rules.Ru
 	return slices.Compact(out)
 }
 
+// beside returns what the kernel routes of the rules' prefixes to another device on the
+// uplink's own link.
+func beside(within func(netip.Prefix) iter.Seq[rules.Entry], rs []rules.Rule, shares func(int32) bool) []Destination {
+	var out []Destination
+	for _, r := range rs {
+		for e := range within(r.Prefix) {
+			if r.Method == rules.Deny || e.Behind || e.Host {
+				continue
+			}
+			d := Destination{Prefix: e.Prefix, Device: firewall.Device{Index: int(e.Device)}}
+			if r.Prefix.Bits() > e.Prefix.Bits() {
+				d.Prefix = r.Prefix
+			}
+			out = append(out, d)
+		}
+	}
+	return slices.DeleteFunc(out, func(d Destination) bool { return !shares(int32(d.Device.Index)) }) //nolint:gosec // the kernel's int
+}
+
 // reaches reports whether the kernel takes any address of a prefix behind the node,
 // or to the host itself.
 func (w Way) reaches(p netip.Prefix) bool {
 	return slices.ContainsFunc(w.Destinations, func(d Destination) bool { return d.Prefix.Overlaps(p) })
+}
+
+// besideAt returns the device on the uplink's own link to which the kernel routes the
+// whole of a prefix, "" for none.
+func (w Way) besideAt(p netip.Prefix) string {
+	i := slices.IndexFunc(w.Beside, func(d Destination) bool { return d.Prefix.Bits() <= p.Bits() && d.Prefix.Overlaps(p) })
+	if i < 0 {
+		return ""
+	}
+	return w.Beside[i].Device.Name
 }
 
 // taken says what takes packets for a prefix before they are routed, "" for

@@ -51,6 +51,24 @@ func TestDestinations(t *testing.T) {
 	}
 }
 
+// TestBeside has routes to devices on the uplink's link.
+func TestBeside(t *testing.T) {
+	t.Parallel()
+	p := netip.MustParsePrefix
+	entries := []rules.Entry{
+		{Prefix: p("2001:db8:1:0:f::/80"), Device: 8},
+		{Prefix: p("2001:db8:1:0:e::/80"), Behind: true, Device: 7},
+		{Prefix: p("2001:db8:1:0:f::1/128"), Host: true, Device: 8},
+		{Prefix: p("2001:db8:1::/64"), Device: 2},
+	}
+	within := func(netip.Prefix) iter.Seq[rules.Entry] { return slices.Values(entries) }
+	shares := func(index int32) bool { return index == 8 }
+	w := Way{Beside: beside(within, []rules.Rule{{Prefix: p("2001:db8:1:0:f:2::/96"), Method: rules.Route}}, shares)}
+	if len(w.Beside) != 1 || w.Beside[0].Prefix != p("2001:db8:1:0:f:2::/96") || w.Beside[0].Device.Index != 8 {
+		t.Errorf("got %v", w.Beside)
+	}
+}
+
 // fakeFirewall drops packets to a prefix that arrive on a device, "" for any.
 type fakeFirewall struct {
 	drop       firewall.Drop
@@ -214,6 +232,21 @@ func TestWay(t *testing.T) {
 		{
 			name: "no route, everything", prefix: "::/0", change: func(u *Uplink) { u.Way.Destinations, u.Way.Devices = nil, []Device{{Name: "br0"}} }, want: "warning no_route_behind",
 			says: []string{`"ip -6 route add ADDRESS/128 dev DEVICE"`},
+		},
+		{
+			name: "a macvlan on the link", change: func(u *Uplink) {
+				u.Way.Destinations, u.Way.Beside = nil, []Destination{{Prefix: p("2001:db8:1:0:f::/80"), Device: firewall.Device{Name: "mv0", Index: 8}}}
+			}, want: "info no_route_behind", says: []string{"routes 2001:db8:1:0:f::/80 to mv0, which is on the link of eth0", "answers itself", "nothing has to be done"},
+		},
+		{
+			name: "a macvlan on the link, static", method: rules.Static, change: func(u *Uplink) {
+				u.Way.Destinations, u.Way.Beside = nil, []Destination{{Prefix: p("2001:db8:1:0:f::/80"), Device: firewall.Device{Name: "mv0", Index: 8}}}
+			}, want: "warning no_route_behind", says: []string{"answers as well", "remove the rule"},
+		},
+		{
+			name: "a macvlan on the link for a part", change: func(u *Uplink) {
+				u.Way.Destinations, u.Way.Beside = nil, []Destination{{Prefix: p("2001:db8:1:0:f:1::/96"), Device: firewall.Device{Name: "mv0", Index: 8}}}
+			}, want: "warning no_route_behind", says: []string{"ip -6 route add"},
 		},
 		{
 			name: "the uplink's own address", prefix: "2001:db8:1::2/128", change: func(u *Uplink) { u.Way.Destinations = nil }, want: "info no_route_behind",

@@ -18,6 +18,7 @@ import (
 type Evidence interface {
 	Within(netip.Prefix) iter.Seq[rules.Entry]
 	WhyNotDevice(index int32) string
+	SharesLink(uplink string, index int32) (same, own bool)
 }
 
 // ReadWay reads what the host does with packets that arrive on an uplink for
@@ -43,6 +44,13 @@ func ReadWay(judge Evidence, routes *hostwatch.Routes, link rules.Link, holding 
 		d.Forwards = forwards[name]
 	}
 	w.Devices = devicesBehind(judge, link)
+	w.Beside = beside(judge.Within, holding, func(index int32) bool {
+		same, own := judge.SharesLink(link.Name, index)
+		return same && !own
+	})
+	for i := range w.Beside {
+		w.Beside[i].Device.Name = routes.Name(int32(w.Beside[i].Device.Index)) //nolint:gosec // the kernel's int
+	}
 	w.Missing = absent(holding, routes.Index)
 	if !mayAdminister() {
 		return w, func() {}
