@@ -34,6 +34,9 @@ func (c *collector) sharing(on netip.Prefix) []Device {
 	})
 }
 
+// staticShared is the effect of a static rule for such a prefix.
+const staticShared = "the static rule answers for the addresses of other stations of the link as well"
+
 // sharedPrefix tells of one such prefix, and of the rules that answer nevertheless.
 func (c *collector) sharedPrefix(on netip.Prefix, devices []Device) {
 	r, ok := c.covering(on)
@@ -52,9 +55,13 @@ func (c *collector) sharedPrefix(on netip.Prefix, devices []Device) {
 	named := r.Method == rules.Probe && len(r.Devices) > 0
 	problem := fmt.Sprintf("%s is on-link at %s and at %s as well", on, c.name, names(devices))
 	if len(asked) == 0 {
-		if !named {
-			c.warn(reasonShared, "nothing is answered for addresses behind "+names(devices)+" that have no more specific route: the prefix does not tell which they are, and they cannot be asked for there",
-				"ip -6 route add ADDRESS/128 dev "+others[0]+" for each address that is behind it, or route a part of the prefix there", "%s", problem)
+		routes := "ip -6 route add ADDRESS/128 dev " + others[0] + " for each address that is behind it, or route a part of the prefix there"
+		switch {
+		case named:
+		case r.Method == rules.Static:
+			c.warn(reasonShared, staticShared+", which cannot be told from those behind "+names(devices), `set "method: route" for the rule, and `+routes, "%s", problem)
+		default:
+			c.warn(reasonShared, "nothing is answered for addresses behind "+names(devices)+" that have no more specific route: the prefix does not tell which they are, and they cannot be asked for there", routes, "%s", problem)
 		}
 		return
 	}
@@ -66,7 +73,7 @@ func (c *collector) sharedPrefix(on netip.Prefix, devices []Device) {
 	case named:
 		c.warn(reasonShared, "packets for what answers there are drawn here, and the kernel routes them back out of "+c.name, `set "autowire: true" for the rule, which keeps a host route to each address that has answered`, "%s, and the kernel prefers the route to %s", problem, c.name)
 	case r.Method == rules.Static:
-		c.warn(reasonShared, "the static rule answers for the addresses of other stations of the link as well", "use this configuration, which answers for what lives behind "+strings.Join(asked, ", ")+" only", "%s", problem)
+		c.warn(reasonShared, staticShared, "use this configuration, which answers for what lives behind "+strings.Join(asked, ", ")+" only", "%s", problem)
 	case back:
 		c.warn(reasonShared, "nothing is answered for addresses behind "+strings.Join(asked, ", ")+": the kernel routes packets for them back out of "+c.name, "use this configuration, which asks for addresses there and keeps a host route to each that has answered", "%s, and the kernel prefers the route to %s", problem, c.name)
 	default:

@@ -41,6 +41,7 @@ func TestShared(t *testing.T) {
 		back     bool
 		severity Severity // "" for no finding
 		config   []string // what it has
+		effect   string   // a part of it
 	}{
 		{name: "a part of the prefix", rule: rule(rules.Route), devices: []Device{part}},
 		{name: "a bridge", rule: rule(rules.Route), devices: []Device{bridge, part}, severity: Warning, config: []string{"method: probe", `devices: ["br0"]`}},
@@ -50,7 +51,8 @@ func TestShared(t *testing.T) {
 		{name: "the bridge is asked on", rule: rule(rules.Probe, "br0"), devices: []Device{bridge}},
 		{name: "the bridge is asked on, and is not preferred", rule: rule(rules.Probe, "br0"), devices: []Device{bridge}, back: true, severity: Warning, config: []string{"autowire: true"}},
 		{name: "with routes", rule: wired, devices: []Device{bridge}, back: true},
-		{name: "a tunnel", rule: rule(rules.Route), devices: []Device{tunnel}, severity: Warning},
+		{name: "a tunnel", rule: rule(rules.Route), devices: []Device{tunnel}, severity: Warning, effect: "nothing is answered for addresses behind wg0"},
+		{name: "a tunnel, static", rule: rule(rules.Static), devices: []Device{tunnel}, severity: Warning, effect: "the static rule answers for the addresses of other stations"},
 		{name: "a rule for a part", rule: rules.Rule{Prefix: part.Addresses[0].Masked(), Method: rules.Route}, devices: []Device{bridge}},
 		{name: "static, with a part behind", rule: rule(rules.Static), devices: []Device{part}, back: true, severity: Info},
 		{name: "a cluster's rule", rule: rule(rules.Pods), devices: []Device{bridge}},
@@ -72,6 +74,9 @@ func TestShared(t *testing.T) {
 			}
 			if len(c.found) != 1 || c.found[0].Severity != tt.severity || c.found[0].Reason != reasonShared {
 				t.Fatalf("found %+v", c.found)
+			}
+			if !strings.Contains(c.found[0].Effect, tt.effect) {
+				t.Errorf("the effect is %q, want %q in it", c.found[0].Effect, tt.effect)
 			}
 			for _, want := range tt.config {
 				if !strings.Contains(c.found[0].Config, want) {
