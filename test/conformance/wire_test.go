@@ -165,12 +165,17 @@ func TestKernel(t *testing.T) {
 	e := &exchange{port: harness.OpenPort(t, net.Router, harness.RouterPort)}
 	for _, c := range conformance.Cases() {
 		t.Run(c.ID+" "+c.Name, func(t *testing.T) {
-			last := conformance.Solicitation(e.sentinel())
-			proxy(last.Target)
-			got := e.do(t, c, last)
 			wanted := c.Want == ndp.Answered
 			if c.Kernel != "" {
 				wanted = !wanted
+			}
+			var got [][]byte
+			for range 3 { // an answer may wait for the kernel to resolve the asker
+				last := conformance.Solicitation(e.sentinel())
+				proxy(last.Target)
+				if got = e.do(t, c, last); len(got) > 0 || !wanted {
+					break
+				}
 			}
 			if answered := len(got) > 0; answered != wanted {
 				t.Fatalf("the kernel answered: %t, want %t (%s)", answered, wanted, c.Kernel)
