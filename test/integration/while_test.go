@@ -5,6 +5,7 @@ package integration
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ var (
 	exactStation  = addr("2001:db8:1:0:f::5") // a rule names it
 	routedStation = addr("2001:db8:1:0:e::5") // it has a route of its own
 	wideStation   = addr("2001:db8:1:0:f::7") // a rule and a route for its prefix cover it
+	stations      = []netip.Addr{exactStation, routedStation, wideStation}
 )
 
 func newPair(t *testing.T) *pair {
@@ -45,7 +47,7 @@ func newPair(t *testing.T) *pair {
 		far := device(t, h, "pods")
 		harness.Must(t, h.Address("pods", "fe80::1/64"))
 		harness.Must(t, far.Route("::/0", "fe80::1", "eth0"))
-		for _, station := range []netip.Addr{exactStation, routedStation, wideStation} {
+		for _, station := range stations {
 			harness.Must(t, far.Address("eth0", station.String()+"/128"))
 		}
 		route(t, h, "2001:db8:1:0:f::/80", "pods", h.Link.RouteAdd)
@@ -79,9 +81,40 @@ func (p *pair) neighbor(t *testing.T, a netip.Addr) [6]byte {
 	return [6]byte{}
 }
 
-// TestWhileAddress moves the address that the rules of two hosts hold with. The
-// router's packets go to the host that has it, and to the other one as soon as that
-// has it: the kernel's own check of a neighbor would take it half a minute.
+// wantNeighbors wants the router to have all stations at a host.
+func (p *pair) wantNeighbors(t *testing.T, host int) {
+	t.Helper()
+	for _, station := range stations {
+		if got := p.neighbor(t, station); got != p.macs[host] {
+			t.Errorf("%s is at %x, want the host with the address, %x", station, got, p.macs[host])
+		}
+	}
+}
+
+// wantAnnounced wants a host that was put in charge just now to announce all stations.
+func (p *pair) wantAnnounced(t *testing.T, a *harness.Asker, host int) {
+	t.Helper()
+	announced := make(map[netip.Addr]bool)
+	begun := time.Now()
+	a.Port.Advertisements(2*time.Second, func(f []byte) bool {
+		const override = 0x20
+		if [6]byte(f[6:12]) == p.macs[host] && f[58]&override != 0 {
+			announced[netip.AddrFrom16([16]byte(f[62:78]))] = true
+		}
+		return announced[exactStation] && announced[routedStation] && announced[wideStation]
+	})
+	for _, station := range stations {
+		if !announced[station] {
+			t.Errorf("%s is not announced by the host that has the address now", station)
+		}
+	}
+	t.Logf("announced within %s", time.Since(begun))
+}
+
+// TestWhileAddress moves the address that the rules of two hosts hold with: there, back,
+// and there and back within half a second. The router's packets go to the host that has
+// it, and to the other one as soon as that has it: the kernel's own check of a neighbor
+// would take it half a minute.
 func TestWhileAddress(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
@@ -97,14 +130,11 @@ rules:
 	for i, h := range p.hosts {
 		daemons[i] = harness.Run(t, h, "--config", harness.WriteConfig(t, rules))
 	}
-	stations := []netip.Addr{exactStation, routedStation, wideStation}
 	for holder, other := 0, 1; ; holder, other = other, holder {
 		for _, station := range stations {
 			reachable(t, &harness.Network{Router: p.router}, station)
-			if got := p.neighbor(t, station); got != p.macs[holder] {
-				t.Errorf("%s is at %x, want the host with the address, %x", station, got, p.macs[holder])
-			}
 		}
+		p.wantNeighbors(t, holder)
 		e := daemons[other].Explain(exactStation).Answers[0]
 		if e.Answered || e.Reason != "standby" || !contains(e.Why, "no device has 2001:db8:1::f0") {
 			t.Errorf("the other host explains %+v", e)
@@ -118,27 +148,28 @@ rules:
 		}
 		a := harness.NewAsker(t, p.router, "eth0")
 		p.move(t, holder, other)
-		moved := time.Now()
-		announced := make(map[netip.Addr]bool)
-		a.Port.Advertisements(2*time.Second, func(f []byte) bool {
-			const override = 0x20
-			if [6]byte(f[6:12]) == p.macs[other] && f[58]&override != 0 {
-				announced[netip.AddrFrom16([16]byte(f[62:78]))] = true
-			}
-			return announced[exactStation] && announced[routedStation] && announced[wideStation]
-		})
-		for _, station := range stations {
-			if !announced[station] {
-				t.Errorf("%s is not announced by the host that has the address now", station)
-			}
-		}
-		t.Logf("announced within %s", time.Since(moved))
+		p.wantAnnounced(t, a, other)
 	}
-	t.Log("an address that comes back within the rest of its announcements is announced all the same")
+	t.Log("it comes back, and nobody has asked the first host since")
 	a := harness.NewAsker(t, p.router, "eth0")
 	p.move(t, 1, 0)
-	if f := a.Hear(exactStation, 2*time.Second); f == nil || [6]byte(f[6:12]) != p.macs[0] {
-		t.Errorf("%s is not announced again: % x", exactStation, f)
+	p.wantAnnounced(t, a, 0)
+	p.wantNeighbors(t, 0)
+	for _, pause := range []time.Duration{400 * time.Millisecond, 100 * time.Millisecond} {
+		t.Logf("it goes and comes back within %s", pause)
+		p.move(t, 0, 1)
+		time.Sleep(pause)
+		a := harness.NewAsker(t, p.router, "eth0")
+		p.move(t, 1, 0)
+		moved := time.Now()
+		p.wantAnnounced(t, a, 0)
+		a.Port.Advertisements(time.Until(moved.Add(pause)), harness.Never) // that were on their way
+		for _, f := range a.Port.Advertisements(3*time.Second, harness.Never) {
+			if station := netip.AddrFrom16([16]byte(f[62:78])); [6]byte(f[6:12]) == p.macs[1] && slices.Contains(stations, station) {
+				t.Errorf("the host that has lost the address goes on to announce %s", station)
+			}
+		}
+		p.wantNeighbors(t, 0)
 	}
 }
 
