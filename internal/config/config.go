@@ -48,9 +48,14 @@ type Config struct {
 
 	metricsPlace  string   // of the key metrics.authentication in its file
 	kubernetesOff bool     // the file says so
+	ndppd         bool     // the file is an ndppd.conf
 	places        []string // of the rules in their file
 	ruleUplinks   []named  // the uplinks that rules name, where the file lists none
 }
+
+// FromNDPPD reports whether the configuration was read from an ndppd.conf, which has
+// words of its own.
+func (c *Config) FromNDPPD() bool { return c.ndppd }
 
 // named is the name of an uplink with its place in the file.
 type named struct {

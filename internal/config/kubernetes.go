@@ -168,7 +168,7 @@ type Host struct {
 // Complete fills in what the file leaves to the host: in a pod Kubernetes is on
 // unless the file turns it off, and a node has a name.
 func (c *Config) Complete(h Host) error {
-	if !c.DiscoverRules && len(c.Rules) == 0 {
+	if !c.DiscoverRules && len(c.Rules) == 0 && !c.ndppd { // of which the quirk "empty" tells
 		c.Warnings = append(c.Warnings, "rules is an empty list, so ndproxyd answers for nothing: add rules, or leave the key out for what the kernel routes behind this host")
 	}
 	if c.Kubernetes == nil && !c.kubernetesOff && h.Getenv("KUBERNETES_SERVICE_HOST") != "" {

@@ -296,6 +296,9 @@ func (r *ndppdReader) iface(p *ndppdProxySection, s *ndppdRuleSection, e *ndppdE
 	switch err := CheckInterface(name); {
 	case name == "":
 		r.diagnostics.fail(e.start, quirkMissing, "iface names no interface")
+	case name == loopback:
+		r.diagnostics.misread(e.valueAt, quirkDevice, "nobody can be asked on %q: write auto in place of iface, which answers for what the host itself has", name)
+		s.drop = true
 	case err != nil:
 		r.diagnostics.misread(e.valueAt, quirkDevice, "%v", err)
 		s.drop = true
@@ -316,7 +319,7 @@ func isTunnel(name string) bool {
 
 // config puts the sections together.
 func (r *ndppdReader) config() *Config {
-	c := &Config{Metrics: Endpoint{Listen: DefaultMetricsListen}}
+	c := &Config{Metrics: Endpoint{Listen: DefaultMetricsListen}, ndppd: true}
 	for _, p := range r.proxies {
 		if !slices.ContainsFunc(c.Uplinks, func(u rules.Uplink) bool { return u.Interface == p.uplink.Interface }) {
 			c.Uplinks = append(c.Uplinks, p.uplink)

@@ -36,7 +36,7 @@ func (r *ndppdReader) resolveOverlaps() {
 		}
 	}
 	if !usable && !r.diagnostics.fatal() {
-		r.diagnostics.warn(0, quirkEmpty, "the file holds no rule that could answer for an address")
+		r.diagnostics.warn(0, quirkEmpty, `the file holds no rule that could answer for an address: write one into a proxy section, such as "rule 2001:db8:1::/64 { auto }"`)
 	}
 }
 

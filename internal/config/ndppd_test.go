@@ -148,6 +148,7 @@ func ndppdVectors() []ndppdVector {
 		{name: "semicolon in a device", in: proxy("rule P { iface br0; }"), quirks: "2:38 semicolon", lenient: "eth0 R=true; " + p + " probe br0;"},
 		{name: "values without effect", in: "route-ttl 30s⏎proxy eth0 {⏎ keepalive on⏎ promiscuous yes;⏎ rule P { static }⏎}", warns: "1:11 integer, 3:12 boolean, 4:17 semicolon", want: ok},
 		{name: "long device", in: proxy("rule P { iface abcdefghijklmnopqrst }"), quirks: "2:35 device", lenient: idle},
+		{name: "loopback in a rule", in: proxy("rule P { iface lo }"), quirks: "2:35 device", lenient: idle},
 		{name: "loopback", in: "proxy lo { rule P { static } }", quirks: "1:7 device", lenient: ""},
 		{name: "deep blocks", in: strings.Repeat("a {", 200), fails: "1:303 brace"},
 	}
@@ -255,6 +256,26 @@ func roundTrip(t *testing.T, f *config.NDPPD) {
 	}
 	if d := cmp.Diff(f.Config, again, comparePrefixes); d != "" {
 		t.Errorf("(-ndppd.conf +YAML):\n%s\n%s", d, f.YAML())
+	}
+}
+
+// TestNDPPDWords tells of faults in the words of an ndppd.conf.
+func TestNDPPDWords(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"proxy eth0 {\n}\n":                          `such as "rule 2001:db8:1::/64 { auto }"`,
+		"proxy eth0 { rule " + p + " { iface lo } }": "write auto in place of iface, which answers for what the host itself has",
+	} {
+		f, err := config.ParseNDPPD("ndppd.conf", []byte(in), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Config.Complete(config.Host{Getenv: func(string) string { return "" }}); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(append(f.Warnings, f.Config.Warnings...), "\n"); !strings.Contains(got, want) || strings.Contains(got, "empty list") {
+			t.Errorf("%q: warnings are %q", in, got)
+		}
 	}
 }
 

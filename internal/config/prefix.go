@@ -15,7 +15,7 @@ const templateWord = "uplink"
 // parsePrefix reads the prefix of a rule, or the template for one.
 func parsePrefix(s string, r *rules.Rule) (err error) {
 	if rules.IsTemplate(s) {
-		r.Template, err = rules.ParseTemplate(s)
+		r.Template, err = parseTemplate(s)
 		return err
 	}
 	if r.Prefix, err = rules.ParsePrefix(s); err == nil {
@@ -32,6 +32,25 @@ func parsePrefix(s string, r *rules.Rule) (err error) {
 		rest = "/64"
 	}
 	return fmt.Errorf("%w (did you mean %q?)", err, templateWord+rest)
+}
+
+// parseTemplate reads a template. One with a colon that nothing follows is refused with
+// what it is without that colon, or with what is wrong with that.
+func parseTemplate(s string) (rules.Template, error) {
+	text, length, hasLength := strings.Cut(s, ":/")
+	if !hasLength {
+		text = strings.TrimSuffix(s, ":")
+	}
+	if text == s || strings.HasSuffix(text, ":") { // two colons stand for zeros
+		return rules.ParseTemplate(s)
+	}
+	if hasLength {
+		text += "/" + length
+	}
+	if _, err := rules.ParseTemplate(text); err != nil {
+		return rules.Template{}, err
+	}
+	return rules.Template{}, fmt.Errorf("%q has a colon that nothing follows (did you mean %q?)", s, text)
 }
 
 // prefix is how a rule's prefix is written.

@@ -173,6 +173,11 @@ func nothing(c *config.Config, i Inspection, o discover.Overview, s discover.Sug
 			Reason: reasonNoUplink, Severity: Warning, Problem: "there is no uplink: " + o.NoUplink(), Effect: effect,
 			Remedy: noUplinkRemedy(o, s), Config: s.YAML(),
 		}}
+	case len(c.Rules) == 0 && c.FromNDPPD():
+		return []Finding{{
+			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: no proxy section of the ndppd.conf has one that counts", Effect: effect,
+			Remedy: `write one into a proxy section, such as "rule 2001:db8:1::/64 { auto }"; or start without the file: rules are then discovered from the on-link prefixes of the uplinks`, Config: s.YAML(),
+		}}
 	case len(c.Rules) == 0 && !c.DiscoverRules:
 		return []Finding{{
 			Reason: reasonNoRules, Severity: Warning, Problem: "there is no rule: the configuration's list is empty", Effect: effect,
