@@ -7,8 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/gaissmai/bart"
-
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -23,21 +21,25 @@ const maxHandedOver = 256
 // announced, as they send to the peer until they hear of another MAC address. Single
 // addresses that have a line of their own are announced anyhow.
 func (u *Uplink) handOver(deltas []rules.Delta) {
-	var begun bart.Lite
-	single := make(map[netip.Addr]bool)
+	var wide []netip.Prefix             // there are few of them
+	single := make(map[netip.Addr]bool) // whether it is announced anyhow
 	for _, d := range deltas {
-		if !begins(d) {
-			continue
-		}
-		begun.Insert(d.Prefix)
-		if d.Prefix.IsSingleIP() && d.After.Announced() {
-			single[d.Prefix.Addr()] = true
+		switch {
+		case !begins(d):
+		case d.Prefix.IsSingleIP():
+			single[d.Prefix.Addr()] = d.After.Announced()
+		default:
+			wide = append(wide, d.Prefix)
 		}
 	}
-	if begun.Size() == 0 {
+	if len(wide) == 0 && len(single) == 0 {
 		return
 	}
-	if u.conflicts.dropAll(u, begun.Contains) {
+	begun := func(a netip.Addr) bool {
+		_, ok := single[a]
+		return ok || slices.ContainsFunc(wide, func(p netip.Prefix) bool { return p.Contains(a) })
+	}
+	if u.conflicts.dropAll(u, begun) {
 		u.resync() // what was claimed is answered for and announced like the rest
 	}
 	if u.state != Ready || u.config.Gratuitous == rules.GratuitousNone {
@@ -45,7 +47,7 @@ func (u *Uplink) handOver(deltas []rules.Delta) {
 	}
 	now := time.Now()
 	for _, a := range askedLately(u.recent, func(a netip.Addr) bool {
-		return begun.Contains(a) && !single[a] && u.stillOurs(a)
+		return !single[a] && begun(a) && u.stillOurs(a)
 	}) {
 		u.announcements.announcer.TakeOver(a, u.view.Find(a).Delay == 0, now)
 	}
