@@ -132,6 +132,10 @@ func TestInspect(t *testing.T) {
 		Uplinks: []rules.Uplink{{Interface: "eth0"}},
 		Rules:   []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8:1:0:f::/112"), Method: rules.Probe, Devices: []string{"br0"}}},
 	}
+	ndppd, err := config.ParseNDPPD("ndppd.conf", []byte("proxy eth0 {\n}\n"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct {
 		name    string
 		config  *config.Config
@@ -160,6 +164,10 @@ func TestInspect(t *testing.T) {
 		{
 			"uplink that does not exist", &config.Config{Uplinks: []rules.Uplink{{Interface: "eth9"}}, DiscoverRules: true}, fakeSystem{}, "1 uplink, 0 rules, 1 warning",
 			[]string{"eth9: the interface does not exist yet (absent)", "there is no rule", "eth9 is absent"},
+		},
+		{
+			"ndppd.conf without rules", ndppd.Config, fakeSystem{links: map[string]rules.Link{"eth0": eth0}}, "1 uplink, 0 rules, 2 warnings",
+			[]string{"no proxy section of the ndppd.conf has one that counts", `such as "rule 2001:db8:1::/64 { auto }"`},
 		},
 		{
 			"information", &config.Config{Uplinks: written.Uplinks, Rules: written.Rules}, fakeSystem{links: map[string]rules.Link{"eth0": eth0}, policy: []string{"9: fwmark 0x1 lookup 9"}},
