@@ -72,3 +72,29 @@ func ndppdConfig(t *testing.T, content string) string {
 	harness.Rewrite(t, path, content)
 	return path
 }
+
+// TestNewcomerBesideSingleAddress has an uplink without a prefix, as RFC 7278 leaves it:
+// a rule for the 64 bits around its address covers those of other stations.
+func TestNewcomerBesideSingleAddress(t *testing.T) {
+	t.Parallel()
+	for name, args := range map[string][]string{
+		"static":           {"--rule", sharedPrefix + "=static"},
+		"template":         {"--rule", "uplink/64=static"},
+		"static of a part": {"--rule", "2001:db8:1:0:a::/80=static"},
+		"route":            {"--rule", sharedPrefix + "=route"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLAN(t)
+			unaddress(t, l.node, "eth0", conformance.NodeAddr.String()+"/64")
+			harness.Must(t, l.node.Address("eth0", conformance.NodeAddr.String()+"/128"))
+			route(t, l.node, "::/0", "eth0", l.node.Link.RouteAdd, func(r *netlink.Route) { r.Gw = linkLocal(conformance.RouterMAC).AsSlice() })
+			d := harness.Run(t, l.node, append([]string{"--interface", "eth0"}, args...)...)
+			d.WaitReady()
+			n := l.sw.connect("newcomer", [6]byte{2, 0, 0, 0, 0, 0x40})
+			if !takesAddress(t, n, "eth0", "2001:db8:1::a7/64") {
+				t.Error("the node keeps a newcomer from its address")
+			}
+		})
+	}
+}
