@@ -101,7 +101,7 @@ func RuleKeys() []Key {
 		},
 		{
 			Name: `dad`, Values: "`defend`, `ignore`", Default: "`ignore` where the prefix covers an on-link prefix of the uplink, else `defend`", Example: `defend`,
-			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own. By default a host route behind the node, a probed target, a pod and a service address are defended in either case, see [sharing a prefix with the link](sharing.md)",
+			Meaning: "whether duplicate address detection is answered. `defend` keeps other stations from taking an address of the prefix as their own. By default a host route behind the node, a probed target, an address of the host itself, a pod and a service address are defended in either case, see [sharing a prefix with the link](sharing.md)",
 		},
 		{
 			Name: `while`, Values: "`address`, `interface`", Default: `always`, Example: `{address: "2001:db8:1::5"}`,
