@@ -68,7 +68,7 @@ func (c clusterUplinks) Links() []cluster.Link {
 		if f.State == uplink.Ready {
 			links = append(links, cluster.Link{
 				Name: f.Config.Interface, MAC: f.Link.MAC,
-				OnLink: discover.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
+				OnLink: rules.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
 			})
 		}
 	}
@@ -190,7 +190,7 @@ func (d *daemon) discoverable() []discover.Uplink {
 			OnLinkRoutes: d.routes.HopsOf(f.Link.Index).OnLink,
 		}
 		if !u.Forwards {
-			u.Own = d.judge.From(u.Interface, 0).Own(discover.OnLink(u.Link, u.OnLinkRoutes))
+			u.Own = d.judge.From(u.Interface, 0).Own(rules.OnLink(u.Link, u.OnLinkRoutes))
 		}
 		ups = append(ups, u)
 	}

@@ -120,7 +120,7 @@ func TestOnLink(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := discover.OnLink(tt.link, prefixes(tt.routed...)); !slices.Equal(got, prefixes(tt.want...)) {
+			if got := rules.OnLink(tt.link, prefixes(tt.routed...)); !slices.Equal(got, prefixes(tt.want...)) {
 				t.Errorf("on-link are %s, want %s", got, tt.want)
 			}
 		})

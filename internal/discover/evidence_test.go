@@ -84,7 +84,7 @@ func TestDiscoveredRulesAnswer(t *testing.T) {
 			t.Parallel()
 			var s rules.Store
 			s.Replace(rules.Kernel, slices.Values(tt.entries))
-			s.SetOnLink("wan", discover.OnLink(tt.uplink.Link, nil))
+			s.SetOnLink("wan", rules.OnLink(tt.uplink.Link, nil))
 			if err := s.SetRules(discover.Rules(config.Discovery(), []discover.Uplink{tt.uplink}, nil)); err != nil {
 				t.Fatal(err)
 			}

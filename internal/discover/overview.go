@@ -123,7 +123,7 @@ func (u Uplink) line() string {
 	default:
 		parts = append(parts, join(addresses))
 	}
-	if p := OnLink(u.Link, u.OnLinkRoutes); len(p) > 0 {
+	if p := rules.OnLink(u.Link, u.OnLinkRoutes); len(p) > 0 {
 		parts = append(parts, "on-link "+join(p))
 	} else {
 		parts = append(parts, "no global on-link prefix")

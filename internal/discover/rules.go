@@ -98,7 +98,7 @@ func (u Uplink) prefixes() []netip.Prefix {
 	if u.Link.Index == 0 || u.blocked() {
 		return nil
 	}
-	return OnLink(u.Link, u.OnLinkRoutes)
+	return rules.OnLink(u.Link, u.OnLinkRoutes)
 }
 
 // Gap is an uplink for which no rule could be discovered.

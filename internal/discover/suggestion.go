@@ -43,7 +43,7 @@ func Suggest(c *config.Config, o Overview) Suggestion {
 		s.Uplinks = append(s.Uplinks, u.Interface)
 	}
 	for _, u := range o.Uplinks {
-		onLink = append(onLink, OnLink(u.Link, u.OnLinkRoutes)...)
+		onLink = append(onLink, rules.OnLink(u.Link, u.OnLinkRoutes)...)
 	}
 	for _, r := range outermost(o.Routes) {
 		if isDelegated(r.Prefix) && !slices.ContainsFunc(onLink, func(p netip.Prefix) bool { return covers(p, r.Prefix) }) {

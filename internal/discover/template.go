@@ -108,7 +108,7 @@ func (u Uplink) expand(t rules.Template) Expansion {
 // on-link, or the uplink's addresses where these say more, because the on-link prefix
 // is shorter than what the template takes, or there is none around a single address.
 func (u Uplink) sources(t rules.Template) []netip.Prefix {
-	onLink := OnLink(u.Link, u.OnLinkRoutes)
+	onLink := rules.OnLink(u.Link, u.OnLinkRoutes)
 	if t.Bits() == 0 {
 		return onLink
 	}

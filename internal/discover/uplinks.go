@@ -90,9 +90,3 @@ func NoUplink(defaults []DefaultDevice) string {
 			", which are not Ethernet, so nobody sends them solicitations"
 	}
 }
-
-// OnLink is [rules.OnLink]: the prefixes whose addresses a router on the link expects
-// there.
-func OnLink(link rules.Link, routed []netip.Prefix) []netip.Prefix {
-	return rules.OnLink(link, routed)
-}

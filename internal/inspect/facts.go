@@ -20,7 +20,7 @@ type Uplink struct {
 	Link rules.Link
 	// Forwards is true when the node forwards IPv6 packets that arrive here.
 	Forwards bool
-	// OnLink are the on-link prefixes, as discover.OnLink returns them.
+	// OnLink are the on-link prefixes, as rules.OnLink returns them.
 	OnLink []netip.Prefix
 	// Rules are those that hold here, see [Holding].
 	Rules []rules.Rule

@@ -83,7 +83,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	s.SetUplinks(indices, rules.TablesOf(c.Rules))
 	for i, u := range uplinks {
 		if !u.Forwards {
-			uplinks[i].Own = s.From(u.Interface, 0).Own(discover.OnLink(u.Link, u.OnLinkRoutes))
+			uplinks[i].Own = s.From(u.Interface, 0).Own(rules.OnLink(u.Link, u.OnLinkRoutes))
 		}
 	}
 	conditions, err := s.Conditions(c.Rules)
@@ -109,7 +109,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	}
 	for i, u := range uplinks {
 		at := Uplink{
-			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: discover.OnLink(u.Link, u.OnLinkRoutes),
+			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: rules.OnLink(u.Link, u.OnLinkRoutes),
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
 			Suggested: suggested, Templates: templates[u.Interface],
 			Behind: s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
@@ -147,7 +147,7 @@ func evidence(rs []rules.Rule, s system, uplinks []discover.Uplink) (*rules.Stor
 	}
 	store.Replace(rules.Kernel, s.Entries())
 	for _, u := range uplinks {
-		store.SetOnLink(u.Interface, discover.OnLink(u.Link, u.OnLinkRoutes))
+		store.SetOnLink(u.Interface, rules.OnLink(u.Link, u.OnLinkRoutes))
 	}
 	return store, nil
 }
