@@ -33,16 +33,22 @@ esac
 rm -rf "$dist"
 mkdir -p "$dist"/{sbom,man,completion}
 
-for arch in $arches; do
-	say "building ndproxyd $version for $arch"
-	GOOS=linux GOARCH=$arch go build -trimpath -buildvcs=false \
+# program NAME ARCH: the program, and its bill of materials.
+program() {
+	say "building $1 $version for $2"
+	GOOS=linux GOARCH=$2 go build -trimpath -buildvcs=false \
 		-ldflags "-s -w -X main.version=$version -X main.revision=$revision" \
-		-o "$dist/linux-$arch/ndproxyd" ./cmd/ndproxyd
+		-o "$dist/linux-$2/$1" "./cmd/$1"
 	"$tools/cyclonedx-gomod" bin -json -noserial -version "$version" \
-		-output "$dist/sbom/ndproxyd_linux_$arch.cdx.json" "$dist/linux-$arch/ndproxyd" 2>/dev/null
+		-output "$dist/sbom/$1_linux_$2.cdx.json" "$dist/linux-$2/$1" 2>/dev/null
 	# The time of the build is the only thing in it that differs.
 	sed -i -E "s/\"timestamp\": \"[^\"]*\"/\"timestamp\": \"$(date -u -d "@$date" +%Y-%m-%dT%H:%M:%SZ)\"/" \
-		"$dist/sbom/ndproxyd_linux_$arch.cdx.json"
+		"$dist/sbom/$1_linux_$2.cdx.json"
+}
+
+for arch in $arches; do
+	program ndproxyd "$arch"
+	! wants image || program ndproxyd-allocator "$arch"
 done
 
 say 'making manual pages and completions'
@@ -77,8 +83,11 @@ if wants packages; then
 	done
 fi
 if wants image; then
-	say "making the image for $arches"
+	say "making the images for $arches"
 	"$tools/image" -dist "$dist" -out "$dist/ndproxyd_${version}_image.tar" -version "$version" -revision "$revision" -date "$date" -arch "${arches// /,}"
+	"$tools/image" -dist "$dist" -out "$dist/ndproxyd-allocator_${version}_image.tar" -version "$version" -revision "$revision" -date "$date" -arch "${arches// /,}" \
+		-program ndproxyd-allocator -args '' -user 65532:65532 -name ghcr.io/ndproxyd/allocator \
+		-description 'Gives services of the type LoadBalancer IPv6 addresses of pools'
 fi
 if wants chart; then
 	say 'packing the chart and the manifests'

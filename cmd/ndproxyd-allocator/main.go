@@ -21,8 +21,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/allocator"
 )
 
-// version is set by the linker.
-var version = "devel"
+// version and revision are set by the linker.
+var version, revision = "devel", ""
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
@@ -40,7 +40,7 @@ func command(stderr io.Writer, getenv func(string) string) *cobra.Command {
 	var file, kubeconfig string
 	var check bool
 	c := &cobra.Command{
-		Use: "ndproxyd-allocator", Version: version, Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		Use: "ndproxyd-allocator", Version: strings.TrimSpace(version + " " + revision), Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
 		Short: "Give services of the type LoadBalancer addresses of pools",
 		Long: "Gives services of the type LoadBalancer IPv6 addresses of pools, which the daemons on the\n" +
 			"nodes answer for. Of several processes one assigns, by a lease in its namespace.",

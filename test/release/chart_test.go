@@ -42,16 +42,18 @@ func TestChartValues(t *testing.T) {
 		set           []string
 		wanted, never []string
 	}{
-		"default":    {nil, []string{"add: [NET_RAW]\n", `listen: ":9972"`, "authentication: kubernetes", "readOnlyRootFilesystem: true", "drop: [ALL]", "hostNetwork: true", "priorityClassName: system-node-critical"}, []string{"NET_ADMIN", "kind: PodMonitor", "kind: PrometheusRule", "kind: Secret"}},
-		"loopback":   {[]string{"metrics.authentication=none"}, []string{`listen: "[::1]:9972"`}, []string{"tokenreviews", "authentication: kubernetes"}},
-		"drop loops": {[]string{"uplinks[0].interface=eth0", "uplinks[0].drop_loops=true"}, []string{"add: [NET_RAW, NET_ADMIN]"}, nil},
-		"monitoring": {[]string{"metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"}, []string{"kind: PodMonitor", "kind: PrometheusRule", "alert: NdproxydDown", `grafana_dashboard: "1"`, "type: kubernetes.io/service-account-token", "nonResourceURLs: [/metrics]"}, nil},
-		"no metrics": {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
-		"digest":     {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
-		"no state":   {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
-		"nulls":      {[]string{"statePath=null", "kubernetes=null", "uplinks=null", "rules=null"}, []string{`snapshot: ""`}, []string{"hostPath"}},
-		"no cluster": {[]string{"kubernetes.enabled=false", "metrics.authentication=none"}, []string{"enabled: false"}, nil},
-		"server":     {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
+		"default":     {nil, []string{"add: [NET_RAW]\n", `listen: ":9972"`, "authentication: kubernetes", "readOnlyRootFilesystem: true", "drop: [ALL]", "hostNetwork: true", "priorityClassName: system-node-critical"}, []string{"NET_ADMIN", "kind: PodMonitor", "kind: PrometheusRule", "kind: Secret"}},
+		"loopback":    {[]string{"metrics.authentication=none"}, []string{`listen: "[::1]:9972"`}, []string{"tokenreviews", "authentication: kubernetes"}},
+		"drop loops":  {[]string{"uplinks[0].interface=eth0", "uplinks[0].drop_loops=true"}, []string{"add: [NET_RAW, NET_ADMIN]"}, nil},
+		"monitoring":  {[]string{"metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"}, []string{"kind: PodMonitor", "kind: PrometheusRule", "alert: NdproxydDown", `grafana_dashboard: "1"`, "type: kubernetes.io/service-account-token", "nonResourceURLs: [/metrics]"}, nil},
+		"no metrics":  {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
+		"digest":      {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
+		"no state":    {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"balancer":    {[]string{"loadBalancer.pools[0].name=p", "loadBalancer.pools[0].prefixes[0]=2001:db8::1:0/112"}, []string{"image: ghcr.io/ndproxyd/allocator:", "services/status", "without_class: false"}, nil},
+		"no balancer": {[]string{"loadBalancer=null"}, []string{"kind: DaemonSet"}, []string{"allocator", "services/status"}},
+		"nulls":       {[]string{"statePath=null", "kubernetes=null", "uplinks=null", "rules=null"}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"no cluster":  {[]string{"kubernetes.enabled=false", "metrics.authentication=none"}, []string{"enabled: false"}, nil},
+		"server":      {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := []string{helm, "template", "ndproxyd", chart, "--namespace", "ndproxyd"}

@@ -22,6 +22,9 @@ import (
 // mostImage is how large an image may be on a node, and a part of what it may be.
 const mostImage = 40 << 20
 
+// mostAllocator is the same for the allocator, which runs once and not on every node.
+const mostAllocator = 60 << 20
+
 // descriptor is what an OCI layout names its blobs by.
 type descriptor struct {
 	MediaType   string
@@ -46,9 +49,22 @@ func untar(t *testing.T, r io.Reader) map[string][]byte {
 	}
 }
 
-// TestImage follows the layout of the image to the files in it.
+// TestImage follows the layout of each image to the files in it.
 func TestImage(t *testing.T) {
-	f, err := os.Open(glob(t, "ndproxyd_*_image.tar"))
+	for _, tt := range []struct {
+		program, name string
+		args          []string
+		most          int
+	}{
+		{"ndproxyd", "ghcr.io/ndproxyd/ndproxyd", []string{"run"}, mostImage},
+		{"ndproxyd-allocator", "ghcr.io/ndproxyd/allocator", nil, mostAllocator},
+	} {
+		t.Run(tt.program, func(t *testing.T) { image(t, tt.program, tt.name, tt.args, tt.most) })
+	}
+}
+
+func image(t *testing.T, program, name string, args []string, most int) {
+	f, err := os.Open(glob(t, program+"_*_image.tar"))
 	harness.Must(t, err)
 	defer f.Close()
 	layout := untar(t, f)
@@ -64,7 +80,7 @@ func TestImage(t *testing.T) {
 	}
 	var top, index struct{ Manifests []descriptor }
 	harness.Must(t, json.Unmarshal(layout["index.json"], &top))
-	if len(top.Manifests) != 1 || top.Manifests[0].Annotations["io.containerd.image.name"] != "ghcr.io/ndproxyd/ndproxyd:"+version(t) {
+	if len(top.Manifests) != 1 || top.Manifests[0].Annotations["io.containerd.image.name"] != name+":"+version(t) {
 		t.Fatalf("the index is %+v", top)
 	}
 	blob(top.Manifests[0], &index)
@@ -83,7 +99,7 @@ func TestImage(t *testing.T) {
 			}
 		}
 		blob(manifest.Config, &config)
-		if !slices.Equal(config.Config.Entrypoint, []string{"/ndproxyd"}) || !slices.Equal(config.Config.Cmd, []string{"run"}) {
+		if !slices.Equal(config.Config.Entrypoint, []string{"/" + program}) || !slices.Equal(config.Config.Cmd, args) {
 			t.Errorf("it runs %v %v", config.Config.Entrypoint, config.Config.Cmd)
 		}
 		for label, want := range map[string]string{"version": version(t), "licenses": "Apache-2.0", "source": "https://github.com/ndproxyd/ndproxyd"} {
@@ -96,21 +112,21 @@ func TestImage(t *testing.T) {
 		for _, l := range manifest.Layers {
 			z, err := gzip.NewReader(bytes.NewReader(blob(l, nil)))
 			harness.Must(t, err)
-			for name, content := range untar(t, z) {
+			for file, content := range untar(t, z) {
 				size += len(content)
-				names = append(names, name)
-				want, err := os.ReadFile(root + "dist/linux-" + m.Platform.Architecture + "/ndproxyd")
+				names = append(names, file)
+				want, err := os.ReadFile(root + "dist/linux-" + m.Platform.Architecture + "/" + program)
 				harness.Must(t, err)
-				if name == "ndproxyd" && !bytes.Equal(content, want) {
+				if file == program && !bytes.Equal(content, want) {
 					t.Error("the program is another one")
 				}
 			}
 		}
 		slices.Sort(names)
-		if !slices.Equal(names, []string{"ndproxyd", "usr/share/doc/ndproxyd/sbom.cdx.json"}) {
+		if !slices.Equal(names, []string{program, "usr/share/doc/" + program + "/sbom.cdx.json"}) {
 			t.Errorf("it holds %v", names)
 		}
-		if size > mostImage {
+		if size > most {
 			t.Errorf("%s takes %d octets", m.Platform.Architecture, size)
 		}
 	}

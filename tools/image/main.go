@@ -28,14 +28,19 @@ import (
 
 // options are what an image is made of.
 type options struct {
-	dist, out, name, version, revision string
-	platforms                          []string
-	date                               time.Time
+	dist, out, program, args, user, name, description, version, revision string
+	platforms                                                            []string
+	date                                                                 time.Time
 }
 
 func main() {
 	var o options
-	flag.StringVar(&o.dist, "dist", "dist", "where linux-ARCH/ndproxyd and sbom/ndproxyd_linux_ARCH.cdx.json are")
+	flag.StringVar(&o.dist, "dist", "dist", "where linux-ARCH/PROGRAM and sbom/PROGRAM_linux_ARCH.cdx.json are")
+	flag.StringVar(&o.program, "program", "ndproxyd", "the program that the image runs")
+	flag.StringVar(&o.args, "args", "run", "its arguments, with spaces")
+	// Neither Docker nor Kubernetes gives another user effective capabilities.
+	flag.StringVar(&o.user, "user", "0:0", "its user")
+	flag.StringVar(&o.description, "description", "Answers IPv6 Neighbor Solicitations for addresses behind a node", "of the program")
 	flag.StringVar(&o.out, "out", "ndproxyd-image.tar", "the archive")
 	flag.StringVar(&o.name, "name", "ghcr.io/ndproxyd/ndproxyd", "repository, for the name in the archive")
 	flag.StringVar(&o.version, "version", "devel", "of the program, and the tag")
@@ -87,8 +92,8 @@ func build(o options, arch string) (v1.Image, error) {
 		name, from string
 		mode       int64
 	}{
-		{"ndproxyd", filepath.Join(o.dist, "linux-"+arch, "ndproxyd"), 0o755},
-		{"usr/share/doc/ndproxyd/sbom.cdx.json", filepath.Join(o.dist, "sbom", "ndproxyd_linux_"+arch+".cdx.json"), 0o644},
+		{o.program, filepath.Join(o.dist, "linux-"+arch, o.program), 0o755},
+		{"usr/share/doc/" + o.program + "/sbom.cdx.json", filepath.Join(o.dist, "sbom", o.program+"_linux_"+arch+".cdx.json"), 0o644},
 	} {
 		content, err := os.ReadFile(f.from)
 		if err != nil {
@@ -113,12 +118,10 @@ func build(o options, arch string) (v1.Image, error) {
 	image, err = mutate.ConfigFile(image, &v1.ConfigFile{
 		OS: "linux", Architecture: arch, Created: v1.Time{Time: o.date}, RootFS: v1.RootFS{Type: "layers"},
 		Config: v1.Config{
-			Entrypoint: []string{"/ndproxyd"}, Cmd: []string{"run"},
-			// Neither Docker nor Kubernetes gives another user effective capabilities.
-			User: "0:0",
+			Entrypoint: []string{"/" + o.program}, Cmd: strings.Fields(o.args), User: o.user,
 			Labels: map[string]string{
-				"org.opencontainers.image.title":       "ndproxyd",
-				"org.opencontainers.image.description": "Answers IPv6 Neighbor Solicitations for addresses behind a node",
+				"org.opencontainers.image.title":       o.program,
+				"org.opencontainers.image.description": o.description,
 				"org.opencontainers.image.source":      "https://github.com/ndproxyd/ndproxyd",
 				"org.opencontainers.image.licenses":    "Apache-2.0",
 				"org.opencontainers.image.version":     o.version,

@@ -52,6 +52,15 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if $admin }}[NET_RAW, NET_ADMIN]{{ else }}[NET_RAW]{{ end }}
 {{- end }}
 
+{{/* What the allocator reads, of the values in loadBalancer. */}}
+{{- define "ndproxyd.allocatorConfig" -}}
+version: 1
+class: {{ default "ndproxyd" .class }}
+without_class: {{ default false .withoutClass }}
+pools:
+  {{- toYaml .pools | nindent 2 }}
+{{- end }}
+
 {{- define "ndproxyd.config" -}}
 version: 1
 {{- with .Values.uplinks }}
