@@ -124,10 +124,12 @@ type rank struct {
 	node  string // of two equal scores, which do not happen
 }
 
-// The parts of a tier, the weightiest first.
+// The parts of a tier, the weightiest first. On-link goes before fit: nobody asks a
+// node for an address that no router expects on its link.
 const (
-	tierFit     = 8
-	tierOnLink  = 4
+	tierKnown   = 16 // to the others, by its lease
+	tierOnLink  = 8
+	tierFit     = 4
 	tierSettled = 2
 	tierOpen    = 1 // not cordoned
 )
@@ -149,11 +151,11 @@ func (a *Announcer) rank(s netip.Addr) (rank, bool) {
 	if !covered || a.Joining {
 		return rank{}, false
 	}
-	r := rank{node: a.Node, score: a.score(s)}
+	r := rank{node: a.Node, score: a.score(s), tier: tierKnown}
 	for _, part := range []struct {
 		has bool
 		is  uint8
-	}{{a.Excluded == "", tierFit}, {onLink, tierOnLink}, {a.Settled, tierSettled}, {!a.Cordoned, tierOpen}} {
+	}{{onLink, tierOnLink}, {a.Excluded == "", tierFit}, {a.Settled, tierSettled}, {!a.Cordoned, tierOpen}} {
 		if part.has {
 			r.tier |= part.is
 		}

@@ -145,8 +145,9 @@ func (e *Election) wouldOwn(p *peer, s netip.Addr, a *address) bool {
 // checkAll begins to check whether others have taken our addresses over: one address
 // for each peer that is a backup.
 func (e *Election) checkAll(now time.Time) {
-	was, phase := e.self.Settled, e.phase
+	was, phase, published := e.self.Settled, e.phase, e.published
 	e.self.Settled, e.phase = true, member
+	e.published = e.self
 	asked := make(map[string]bool)
 	for s, a := range e.addresses {
 		owner, backup := e.elect(s, a)
@@ -155,7 +156,7 @@ func (e *Election) checkAll(now time.Time) {
 			e.checks = append(e.checks, &check{peer: backup, address: s, due: now})
 		}
 	}
-	e.self.Settled, e.phase, e.asked = was, phase, len(e.checks)
+	e.self.Settled, e.phase, e.published, e.asked = was, phase, published, len(e.checks)
 }
 
 // takeBack no longer leaves addresses to a peer: the ranks decide again who owns them.

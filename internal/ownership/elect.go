@@ -87,17 +87,13 @@ func (e *Election) reelect(s netip.Addr, a *address) {
 // elect returns who is first and second in line for an address.
 func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
 	if e.mode != rules.OwnershipHash || e.alone {
-		if covered, _ := e.self.covers(s); covered && e.phase == member && a.takes(e.self.Node) && (e.alone || e.self.Excluded == "") {
+		if covered, _ := e.self.covers(s); covered && e.phase == member && a.takes(e.self.Node) && e.answersAlone() {
 			return e.self.Node, ""
 		}
 		return "", ""
 	}
 	var first, second rank
-	consider := func(c *Announcer) {
-		if !a.takes(c.Node) {
-			return
-		}
-		r, ok := c.rank(s)
+	consider := func(r rank, ok bool) {
 		switch {
 		case !ok:
 		case first.node == "" || r.better(first):
@@ -106,27 +102,41 @@ func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
 			second = r
 		}
 	}
-	if e.phase == member {
-		consider(e.ranked())
+	if a.takes(e.self.Node) {
+		consider(e.ownRank(s))
 	}
 	for _, p := range e.peers {
-		if p.live() {
-			consider(&p.Announcer)
+		if p.live() && a.takes(p.Node) {
+			consider(p.rank(s))
 		}
 	}
 	return first.node, second.node
 }
 
-// ranked is what we rank ourselves by. Others rank us by our lease, so that a
-// reason to go last, or another share, counts when they have read it: else nobody
-// would be first while the API server is away.
-func (e *Election) ranked() *Announcer {
-	if e.published.Holder != e.self.Holder {
-		return &e.self
+// answersAlone reports whether this node answers where it does not share addresses
+// out with others by their leases: one that is not fit leaves them to the others, if
+// there are any.
+func (e *Election) answersAlone() bool {
+	return e.alone || e.self.Excluded == "" || e.irreplaceable
+}
+
+// ownRank returns where this node stands for an address, and false when it is no
+// candidate. Nothing ranks but what the API server has of us, because others rank us
+// by that: else two would be first, or nobody, until they have read the same. Two
+// things are ours to know: that we cannot answer, for want of a link or a rule, and
+// that others have gone on without us, because the link told them so and not a lease.
+// A node that the others know nothing of is the last one.
+func (e *Election) ownRank(s netip.Addr) (rank, bool) {
+	if covered, _ := e.self.covers(s); !covered || e.phase != member {
+		return rank{}, false
 	}
-	e.ranks = e.self
-	e.ranks.Excluded, e.ranks.Cordoned, e.ranks.Weight = e.published.Excluded, e.published.Cordoned, e.published.Weight
-	return &e.ranks
+	if r, ok := e.published.rank(s); ok {
+		if !e.self.Settled {
+			r.tier &^= tierSettled
+		}
+		return r, true
+	}
+	return rank{node: e.self.Node, score: e.self.score(s)}, true
 }
 
 func (e *Election) assign(s netip.Addr, a *address, owner, backup string, fresh bool) {

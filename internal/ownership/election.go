@@ -26,12 +26,14 @@ type Election struct {
 	self        Announcer
 	settleAfter time.Duration
 
-	phase    phase
-	begun    bool      // the leases are known
-	alone    bool      // the leases may not be read, so nobody else is known
-	resume   bool      // we were settled before the present start
-	settleAt time.Time // zero where nothing is to come
-	ownSeen  time.Time // when the leases were last known to be current, see Frozen
+	phase  phase
+	begun  bool // the leases are known
+	alone  bool // the leases may not be read, so nobody else is known
+	resume bool // we were settled before the present start
+	// irreplaceable is true where nobody else can answer for what this node does.
+	irreplaceable bool
+	settleAt      time.Time // zero where nothing is to come
+	ownSeen       time.Time // when the leases were last known to be current, see Frozen
 
 	peers         map[string]*peer
 	addresses     map[netip.Addr]*address
@@ -39,9 +41,8 @@ type Election struct {
 	held          map[netip.Addr]time.Time // those that we still answer for, and until when
 	owns          map[string]int           // addresses of each node
 	stands        map[string]int           // addresses of which each node is first or second
-	published     Announcer                // our record as the API server has it
+	published     Announcer                // our record as the API server has it, perhaps of the last process
 	lastRecord    Announcer                // our record as Record last returned it
-	ranks         Announcer                // what we rank ourselves by
 	checks        []*check
 	asked         int // how many checks the start began
 	changes       []Change

@@ -31,19 +31,7 @@ func (e *Election) Heard(now time.Time) {
 // Renewed updates the view after a renewal of a lease.
 func (e *Election) Renewed(a Announcer, now time.Time) {
 	if a.Node == e.self.Node {
-		if a.Holder != e.self.Holder { // of the last process
-			e.resume = e.resume || a.Settled
-			return
-		}
-		e.Heard(now)
-		was := e.published
-		e.published = a
-		if !was.same(a) { // which may explain to others what was left to them
-			for _, l := range e.left {
-				l.until = now
-			}
-		}
-		e.electIf(was.Holder != a.Holder || was.Excluded != a.Excluded || was.Cordoned != a.Cordoned || was.Weight != a.Weight)
+		e.ownRenewed(a, now)
 		return
 	}
 	p := e.peers[a.Node]
@@ -64,8 +52,31 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 	}
 }
 
-// Left removes an announcer whose lease was deleted: it has stopped as planned.
+// ownRenewed takes in what the API server has of us now.
+func (e *Election) ownRenewed(a Announcer, now time.Time) {
+	changed := !e.published.same(a)
+	e.published = a
+	if a.Holder == e.self.Holder {
+		e.Heard(now)
+	} else { // of the last process
+		e.resume = e.resume || a.Settled
+	}
+	if changed { // which may explain to others what was left to them
+		for _, l := range e.left {
+			l.until = now
+		}
+	}
+	e.electIf(changed)
+}
+
+// Left removes an announcer whose lease was deleted: it has stopped as planned. Where
+// it was ours, others no longer count on us until it is written again.
 func (e *Election) Left(node string) {
+	if node == e.self.Node {
+		e.published, e.recordChanged = Announcer{}, true
+		e.electAll()
+		return
+	}
 	if _, known := e.peers[node]; known {
 		delete(e.peers, node)
 		e.electAll()

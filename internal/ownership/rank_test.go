@@ -4,9 +4,11 @@ package ownership_test
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -52,6 +54,77 @@ func TestFitness(t *testing.T) {
 				w.wantOne("alone")
 			}
 		})
+	}
+}
+
+// TestLabelledOnLink has a label on the only node that is on the link of the services,
+// as kubeadm and kOps put it on control planes, and workers elsewhere, of which one
+// comes later. Nobody on the link asks them.
+func TestLabelledOnLink(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, 3, 20)
+	w.nodes[0].excluded = "label"
+	w.nodes[1].link, w.nodes[2].link = 1, 2
+	for _, n := range w.nodes {
+		w.start(n)
+		w.run(2 * settleFor)
+		for a, owner := range w.wantOne("with " + n.name) {
+			if owner != "n0" {
+				t.Errorf("with %s, %s went to %s", n.name, a, owner)
+			}
+		}
+	}
+}
+
+// TestLocalKnowledge changes what a node knows of itself while the API server is away:
+// others cannot read it, so that nothing moves.
+func TestLocalKnowledge(t *testing.T) {
+	t.Parallel()
+	elsewhere := []netip.Prefix{netip.MustParsePrefix("2001:db8:2::/64")}
+	for name, change := range map[string]func(*ownership.Announcer){
+		"off the link": func(a *ownership.Announcer) { a.Links[0].OnLink = elsewhere },
+		"on the link":  func(a *ownership.Announcer) { a.Links[0].OnLink = append(a.Links[0].OnLink, elsewhere...) },
+		"excluded":     func(a *ownership.Announcer) { a.Excluded = "label" },
+		"cordoned":     func(a *ownership.Announcer) { a.Cordoned = true },
+		"another rule": func(a *ownership.Announcer) { a.Links[0].Prefixes = append(a.Links[0].Prefixes, elsewhere...) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := grown(t, 3, 60)
+			before := w.wantOne("before")
+			w.api = false
+			w.run(time.Minute)
+			self := w.self(w.nodes[0])
+			change(&self)
+			w.nodes[0].election.SetSelf(self, w.now)
+			for range 30 {
+				w.run(renewal / 10)
+				if now := w.wantOne("changed"); !maps.Equal(now, before) {
+					t.Fatal("owners changed")
+				}
+			}
+		})
+	}
+}
+
+// TestLeaseDeleted has somebody delete the lease of a node that lives. The others take
+// over at once, and it gets its addresses back when it has written the lease again.
+func TestLeaseDeleted(t *testing.T) {
+	t.Parallel()
+	w := grown(t, 3, 60)
+	before := w.wantOne("before")
+	delete(w.leases, "n1")
+	for range 20 {
+		w.run(step)
+		for a, owners := range w.owners() {
+			if len(owners) == 0 {
+				t.Fatalf("nobody owns %s", a)
+			}
+		}
+	}
+	w.run(renewal)
+	if now := w.wantOne("after"); !maps.Equal(now, before) {
+		t.Error("the owners are others than before")
 	}
 }
 

@@ -39,30 +39,41 @@ func (s *Seat) before(o *Seat) bool {
 }
 
 // Redundant reports whether enough others announce who were there first: on the link, or
-// at all, if the link has some. Beside a node that is fit, only those count on the
-// link that are. One without an uplink is needed nowhere.
+// at all, if the link has some. On the link only those count that go before this node or
+// beside it: on-link before fit, as in [Announcer.rank]. One without an uplink is needed
+// nowhere.
 func Redundant(self Seat, others []Seat) bool {
-	near, fit, all := 0, 0, 0
+	beside, all := 0, 0
+	level := self.level()
 	for i := range others {
 		o := &others[i]
 		if !o.before(&self) {
 			continue
 		}
 		all++
-		if o.near(&self.Announcer) {
-			near++
-			if o.Excluded == "" {
-				fit++
-			}
+		if o.near(&self.Announcer) && o.level() >= level {
+			beside++
 		}
 	}
-	switch {
-	case len(self.Links) == 0:
+	if len(self.Links) == 0 {
 		return all >= MaxAnnouncers
-	case self.Excluded != "":
-		fit = near
 	}
-	return fit >= MaxAnnouncers || all >= MaxSeats && fit >= leastOnLink
+	return beside >= MaxAnnouncers || all >= MaxSeats && beside >= leastOnLink
+}
+
+// level returns the weightiest parts of the announcer's tier, for the addresses of its
+// rules as a whole: on-link where they are so in part, or nothing else is known.
+func (a *Announcer) level() uint8 {
+	var level uint8
+	if slices.ContainsFunc(a.Links, func(l Link) bool {
+		return len(l.OnLink) == 0 || len(l.Prefixes) == 0 || overlapping(l.Prefixes, l.OnLink)
+	}) {
+		level |= tierOnLink
+	}
+	if a.Excluded == "" {
+		level |= tierFit
+	}
+	return level
 }
 
 // near reports whether two announcers may take the same addresses over from each
@@ -88,7 +99,9 @@ func overlap(a, b *Announcer, prefixes func(Link) []netip.Prefix) bool {
 		return ps
 	}
 	as, bs := all(a), all(b)
-	return len(as) == 0 || len(bs) == 0 || slices.ContainsFunc(as, func(p netip.Prefix) bool {
-		return slices.ContainsFunc(bs, p.Overlaps)
-	})
+	return len(as) == 0 || len(bs) == 0 || overlapping(as, bs)
+}
+
+func overlapping(as, bs []netip.Prefix) bool {
+	return slices.ContainsFunc(as, func(p netip.Prefix) bool { return slices.ContainsFunc(bs, p.Overlaps) })
 }

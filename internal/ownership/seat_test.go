@@ -19,6 +19,11 @@ func seat(name string, taken int64, link byte) ownership.Seat {
 	}}}}
 }
 
+// wide returns a link that is known to be near all others, by a second prefix.
+func wide(link byte) []ownership.Link {
+	return []ownership.Link{{Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{onLink(link), onLink(9)}}}
+}
+
 // TestRedundant asks whether a node is needed beside others.
 func TestRedundant(t *testing.T) {
 	t.Parallel()
@@ -57,6 +62,10 @@ func TestRedundant(t *testing.T) {
 			others(32, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), true},
 		{"prefixes of the link unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links[0].OnLink = nil }), true},
 		{"not fit", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { s.Excluded = []string{"", "label"}[i%2] }), false},
+		{"not fit, and the only one on the link of the services", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Excluded: "label", Links: wide(0)}},
+			others(40, func(_ int, s *ownership.Seat) { s.Links = wide(1) }), false},
+		{"fit, beside enough on the link of the services that are not", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Links: wide(1)}},
+			others(40, func(_ int, s *ownership.Seat) { s.Excluded, s.Links = "label", wide(0) }), true},
 		{"with rules for something else", seat("n", 0, 0), others(40, func(_ int, s *ownership.Seat) {
 			s.Links[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/112")}
 		}), false},

@@ -57,7 +57,9 @@ type node struct {
 	heard    bool // the API server, since the start
 	cut      bool // from the API server
 	deaf     bool // the link is down
+	stopping bool // it has given its lease back, and follows the leases no more
 	link     byte // which one it is on
+	excluded string
 	watched  map[string]ownership.Announcer
 	moves    int
 }
@@ -82,6 +84,7 @@ func (w *world) start(n *node) { w.startWith(n, w.leases) }
 // from the server.
 func (w *world) startWith(n *node, leases map[string]ownership.Announcer) {
 	n.process++
+	n.stopping = false
 	n.ours, n.watched, n.renewed, n.heard = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}, false
 	n.election = ownership.New(ownership.Announcer{Node: n.name, Holder: fmt.Sprint(n.process), Weight: 1}, rules.OwnershipHash, settleFor)
 	n.election.Update(w.facts)
@@ -103,6 +106,7 @@ func onLink(link byte) netip.Prefix {
 
 // self is what a node says of itself.
 func (w *world) self(n *node) (self ownership.Announcer) {
+	self.Excluded = n.excluded
 	if !n.deaf {
 		self.Links = []ownership.Link{{MAC: n.mac, Prefixes: []netip.Prefix{servicePrefix}, OnLink: []netip.Prefix{onLink(n.link)}}}
 	}
@@ -116,6 +120,7 @@ func (w *world) stop(n *node) {
 	if w.api && !n.cut {
 		delete(w.leases, n.name)
 	}
+	n.stopping = true
 	w.run(500 * time.Millisecond)
 	w.kill(n)
 }
@@ -134,7 +139,7 @@ func (w *world) run(d time.Duration) {
 }
 
 func (w *world) turn(n *node) {
-	if w.api && !n.cut {
+	if w.api && !n.cut && !n.stopping {
 		if !n.heard {
 			n.heard = true
 			n.election.Heard(w.now)
@@ -174,7 +179,7 @@ func (w *world) turn(n *node) {
 func (w *world) watch(n *node, lease ownership.Announcer) {
 	process := n.process
 	take := func() {
-		if n.election != nil && !n.cut && n.process == process {
+		if n.election != nil && !n.cut && !n.stopping && n.process == process {
 			n.election.Renewed(lease, w.now)
 			n.watched[lease.Node] = lease
 		}
