@@ -11,6 +11,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // cluster is what is known by one watcher, and what follows from it. The
@@ -51,6 +52,7 @@ type cluster struct {
 	complete     bool // all that is needed was known once
 	ownerChanges uint64
 	handovers    handovers
+	standIns     chan struct{} // it may be time to look for nodes that can stand in
 }
 
 // newCluster makes a cluster with its watcher, which does not run yet. standby is
@@ -61,6 +63,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		election: ownership.New(ownership.Announcer{Node: k.Node, Holder: m.holder, Weight: k.Weight}, k.Ownership, k.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
 		known: make(map[string]bool), heard: make(map[string]bool), seats: make(seats),
+		standIns: make(chan struct{}, 1),
 	}
 	c.watcher = m.watch(client, k8swatch.Config{
 		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selectionOf(k.Services),
@@ -78,6 +81,9 @@ func (c *cluster) run(ctx context.Context) {
 	var g sync.WaitGroup
 	if c.config.ProxyHealth != "" && c.needs.Services {
 		g.Go(func() { followProxy(ctx, c.config.ProxyHealth, c.proxyAnswered) })
+	}
+	if c.needs.Services && c.config.Ownership != rules.OwnershipHash {
+		g.Go(func() { c.followStandIns(ctx) })
 	}
 	c.watcher.Run(ctx)
 	g.Wait()
@@ -129,6 +135,12 @@ func (c *cluster) unfit() string {
 		return c.node.Excluded
 	}
 	return c.proxy.fault
+}
+
+// answersUnfit reports whether this node answers although it is not fit, because no
+// other can in its place.
+func (c *cluster) answersUnfit() bool {
+	return c.unfit() != "" && c.config.Ownership != rules.OwnershipHash && c.election.Irreplaceable()
 }
 
 // owns reports whether this node is the one that answers for a service address.

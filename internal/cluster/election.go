@@ -113,6 +113,9 @@ func (c *cluster) setSelf(now time.Time) {
 		a.Links = c.announcingLinks()
 	}
 	c.election.SetSelf(a, now)
+	if a.Excluded != "" {
+		post(c.standIns)
+	}
 }
 
 // announcingLinks returns the uplinks that answer for services.

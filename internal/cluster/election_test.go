@@ -156,12 +156,42 @@ func TestElection(t *testing.T) {
 				b.Error("it takes leases")
 			}
 		}},
+		{"not fit, while another node can stand in", func(b *bench) { unfitInAll(b, []netip.Addr{neighbor}, nil, 0) }},
+		{"not fit, while others are on other links", func(b *bench) { unfitInAll(b, []netip.Addr{far}, nil, n) }},
+		{"not fit, and alone", func(b *bench) { unfitInAll(b, nil, nil, n) }},
+		{"not fit, where Nodes may not be listed", func(b *bench) { unfitInAll(b, []netip.Addr{neighbor}, forbidden(), n) }},
+		{"not fit, until a node comes that can stand in", func(b *bench) {
+			unfitInAll(b, nil, nil, n)
+			b.last().set(func() { b.last().nodes = []netip.Addr{neighbor} })
+			b.wait(standInEvery + standInSpread)
+			b.wantAnswered("later", n, 0)
+		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			inBubble(t, tt.do)
 		})
+	}
+}
+
+// Addresses of other Nodes, the one on the link of the tests.
+var (
+	neighbor = netip.MustParseAddr("2001:db8:1::77")
+	far      = netip.MustParseAddr("2001:db8:99::77")
+)
+
+// unfitInAll has every node answer, and this one turn unfit, and wants so many answers.
+func unfitInAll(b *bench, nodes []netip.Addr, fault error, want int) {
+	b.configure(func(c *config.Config) { c.Kubernetes.Ownership = rules.OwnershipAll })
+	b.services(40)
+	b.last().set(func() { b.last().nodes, b.last().fault = nodes, fault })
+	b.last().handler.Node(k8swatch.NodeState{Excluded: "label"})
+	b.wait(time.Second)
+	b.wantAnswered("not fit", 40, want)
+	s, e := b.Status(), b.Explain(service(0), rules.Services)
+	if s.Unfit != "label" || s.Irreplaceable != (want > 0) || e.Unfit != "label" || (e.Owner == "") != (want == 0) {
+		b.Errorf("status %+v, explain %+v", s, e)
 	}
 }
 

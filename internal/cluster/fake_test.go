@@ -26,7 +26,9 @@ type fakeWatcher struct {
 	renewals  int
 	events    []k8swatch.Event
 	waits     []string
-	other     bool // it asks another server
+	other     bool         // it asks another server
+	nodes     []netip.Addr // those of other Nodes that are fit
+	fault     error        // of the list of Nodes
 }
 
 func (w *fakeWatcher) Run(ctx context.Context) {
@@ -46,6 +48,11 @@ func (w *fakeWatcher) Announce() { w.set(func() { w.announced = true }) }
 func (w *fakeWatcher) Renew()    { w.set(func() { w.renewals++ }) }
 
 func (w *fakeWatcher) Emit(e k8swatch.Event) { w.set(func() { w.events = append(w.events, e) }) }
+
+func (w *fakeWatcher) StandIn(_ context.Context, near func(netip.Addr) bool) (found bool, err error) {
+	w.set(func() { found, err = slices.ContainsFunc(w.nodes, near), w.fault })
+	return found, err
+}
 
 func (w *fakeWatcher) set(f func()) {
 	w.mu.Lock()

@@ -79,7 +79,7 @@ func (m *Manager) Status() *status.Cluster {
 	out := &status.Cluster{
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
-		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Standby: c.standby,
+		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby,
 	}
 	if c.standby {
 		out.Announcers, out.Frozen = c.announcers, false
@@ -126,6 +126,9 @@ func (m *Manager) Explain(target netip.Addr, method rules.Method) *status.Cluste
 	}
 	e := &status.ClusterEntry{Service: s.Service.Namespace + "/" + s.Service.Name, Kind: string(s.Kind)}
 	e.Owner, e.Backup = c.election.Owner(target)
+	if c.config.Ownership != rules.OwnershipHash {
+		e.Unfit = c.unfit()
+	}
 	if s.Local {
 		e.Endpoints = append([]string{}, s.Nodes...)
 	}

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"context"
+	"net/netip"
 
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 )
@@ -23,6 +24,8 @@ type watcher interface {
 	Status() []k8swatch.SourceStatus
 	Waits() []string
 	Server() string
+	// StandIn waits for the server.
+	StandIn(ctx context.Context, near func(netip.Addr) bool) (bool, error)
 	Uses(*k8swatch.Client) bool
 }
 

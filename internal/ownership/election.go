@@ -202,6 +202,18 @@ func (e *Election) Status(now time.Time) Status {
 	return s
 }
 
+// SetIrreplaceable sets whether no other node can answer in this one's place, so that it
+// answers although it is not fit. It counts where every node answers.
+func (e *Election) SetIrreplaceable(is bool) {
+	if e.irreplaceable != is {
+		e.irreplaceable = is
+		e.electAll()
+	}
+}
+
+// Irreplaceable returns what SetIrreplaceable has set.
+func (e *Election) Irreplaceable() bool { return e.irreplaceable }
+
 // Owner returns who is first and second in line for an address, "" for nobody.
 func (e *Election) Owner(s netip.Addr) (owner, backup string) {
 	if a := e.addresses[s]; a != nil {

@@ -30,7 +30,10 @@ type Cluster struct {
 	Alone bool `json:"alone,omitempty"`
 	// Unfit says why other nodes go first.
 	Unfit string `json:"unfit,omitempty"`
-	Peers []Peer `json:"peers,omitempty"`
+	// Irreplaceable is true where this node answers although it is unfit, because no
+	// other node on its link can.
+	Irreplaceable bool   `json:"irreplaceable,omitempty"`
+	Peers         []Peer `json:"peers,omitempty"`
 }
 
 // Source tells how one kind of object is followed.
@@ -70,6 +73,9 @@ type ClusterEntry struct {
 	// Owner and Backup are nodes.
 	Owner  string `json:"owner,omitempty"`
 	Backup string `json:"backup,omitempty"`
+	// Unfit says why this node leaves the address to others, if there are any. Where
+	// addresses are shared out by leases the owner tells.
+	Unfit string `json:"unfit,omitempty"`
 	// Endpoints are the nodes that take traffic, where not every node does.
 	Endpoints []string `json:"endpoints,omitempty"`
 	// PrefixSource is where the node's prefix comes from.

@@ -26,6 +26,12 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, "  service        %s (%s)\n", c.Service, c.Kind)
 	fmt.Fprintf(b, "  owner          %s, backup %s\n", orNobody(c.Owner), orNobody(c.Backup))
+	switch {
+	case c.Unfit != "" && c.Owner != "":
+		fmt.Fprintf(b, "  not fit        %s: this node answers because no other on its link can\n", c.Unfit)
+	case c.Unfit != "":
+		fmt.Fprintf(b, "  not fit        %s: this node leaves the address to the others of its link\n", c.Unfit)
+	}
 	if c.Endpoints != nil {
 		fmt.Fprintf(b, "  endpoints      on %s\n", orNobody(strings.Join(c.Endpoints, ", ")))
 	}
@@ -66,6 +72,13 @@ func (c *Cluster) write(row func(name, format string, args ...any)) {
 	}
 	if c.Ownership == rules.OwnershipHash.String() && c.Announcers > 0 {
 		row("  announcers", "%d%s", c.Announcers, strings.Join(append([]string{""}, state...), "; "))
+	}
+	if c.Ownership != rules.OwnershipHash.String() && c.Unfit != "" {
+		does := "others answer for services"
+		if c.Irreplaceable {
+			does = "it answers for services all the same, because no other node on its link can"
+		}
+		row("  unfit", "%s: %s", c.Unfit, does)
 	}
 	for _, p := range c.Peers {
 		row("  peer "+p.Node, "%s", p)
