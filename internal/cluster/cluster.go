@@ -31,8 +31,10 @@ type cluster struct {
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
 	node         k8swatch.NodeState
-	known, heard map[string]bool // sources that are known as a whole, and from the server
-	inherited    inherited
+	// nodeAddresses are left to the nodes that have them.
+	nodeAddresses nodeAddresses
+	known, heard  map[string]bool // sources that are known as a whole, and from the server
+	inherited     inherited
 	// servicesForbidden and endpointsForbidden are true where the account may
 	// not read them: without endpoints a Local policy cannot count.
 	servicesForbidden, endpointsForbidden bool
@@ -70,7 +72,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
+		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.forbidden,
 	})
 	return c

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -86,6 +87,7 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 			delete(c.seats, l.Node)
 			c.election.Left(l.Node)
 			c.manager.trouble.Report(leaseOf(l.Node), nil)
+			c.readLeaseAddresses(now)
 			return
 		}
 		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
@@ -93,6 +95,9 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 		c.manager.trouble.Report(leaseOf(l.Node), err)
 		if err != nil {
 			return
+		}
+		if !slices.Equal(was.addresses(), c.seats[l.Node].addresses()) {
+			c.readLeaseAddresses(now)
 		}
 		c.election.Renewed(a, now)
 		c.due(now) // others' leases may have ended meanwhile
@@ -126,7 +131,7 @@ func (c *cluster) announcingLinks() []ownership.Link {
 	}
 	var links []ownership.Link
 	for _, l := range c.manager.links {
-		link := ownership.Link{MAC: l.MAC, OnLink: l.OnLink}
+		link := ownership.Link{MAC: l.MAC, OnLink: l.OnLink, Addresses: l.Addresses}
 		for _, r := range table.Rules() {
 			if r.Method == rules.Services && r.Covers(l.Name) {
 				link.Prefixes = append(link.Prefixes, r.Prefix)
@@ -153,7 +158,8 @@ func (c *cluster) publish(now time.Time) {
 		// Ours but another's: it is answered for until the owner announces it, which
 		// we no longer do.
 		leaving := ch.Ours && ch.Owner != c.config.Node
-		entries[i] = rules.EntryChange{Entry: rules.Entry{Prefix: single(ch.Address), Behind: ch.Ours, Leaving: leaving, Since: now}, Gone: ch.Gone}
+		entries[i] = rules.EntryChange{Entry: c.entry(ch.Address, now), Gone: ch.Gone}
+		entries[i].Behind, entries[i].Leaving = ch.Ours, leaving
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
 			c.handovers.add(ch, c.config.Node)

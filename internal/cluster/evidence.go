@@ -61,7 +61,7 @@ func (c *cluster) cidrsChanged(cidrs []netip.Prefix) {
 
 // servicesChanged hands changed service addresses to the election.
 func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
-	c.locked(func(time.Time) {
+	c.locked(func(now time.Time) {
 		facts := make([]ownership.Fact, len(changes))
 		for i, a := range changes {
 			facts[i] = c.fact(a)
@@ -71,14 +71,19 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 			} else {
 				a.Service.Addresses = nil // one of them is enough here
 				c.services[a.Address] = a
+				c.reportNodeAddress(a.Address, now)
 			}
 		}
 		c.election.Update(facts)
 	})
 }
 
-// fact returns what the election has to know of an address.
+// fact returns what the election has to know of an address. What a node has as its own
+// nobody owns: no node takes traffic for it but by its kernel.
 func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
+	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode {
+		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
+	}
 	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.endpointsForbidden, Nodes: a.Nodes}
 }
 
@@ -93,8 +98,13 @@ func (c *cluster) sourceKnown(source string, heard bool) {
 			c.heard[source] = true
 			c.forgetInherited(source, now)
 		}
-		if source == k8swatch.SourceLeases {
+		switch source {
+		case k8swatch.SourceLeases:
 			c.election.Together(now)
+		case k8swatch.SourceNodeAddresses:
+			for a := range c.nodeAddresses.links {
+				c.reportNodeAddress(a, now)
+			}
 		}
 		c.join(now)
 	})
@@ -123,6 +133,7 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 			delete(c.seats, node)
 			c.election.Left(node)
 		}
+		c.readLeaseAddresses(now)
 		c.inherited.leases = nil
 		c.election.Heard(now)
 	}

@@ -32,6 +32,7 @@ func (m *Manager) readLinks() {
 	m.update(func(now time.Time) {
 		m.links = links
 		if c := m.current; c != nil {
+			c.readLinkAddresses(now)
 			c.setSelf(now)
 			c.publish(now)
 		}

@@ -81,6 +81,7 @@ func (m *Manager) Configure(cfg *config.Config, client *k8swatch.Client) {
 	m.update(func(now time.Time) {
 		m.replace(cfg, client)
 		if c := m.current; c != nil {
+			c.readLinkAddresses(now)
 			c.setSelf(now)
 			c.publish(now)
 		}

@@ -29,4 +29,6 @@ type Link struct {
 	MAC  [6]byte
 	// OnLink are the prefixes whose addresses a router expects on the link.
 	OnLink []netip.Prefix
+	// Addresses are those of the interface that others may reach, in order.
+	Addresses []netip.Addr
 }

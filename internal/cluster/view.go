@@ -129,6 +129,7 @@ func (m *Manager) Explain(target netip.Addr, method rules.Method) *status.Cluste
 	if c.config.Ownership != rules.OwnershipHash {
 		e.Unfit = c.unfit()
 	}
+	e.Node, _ = c.nodeAddresses.node(target)
 	if s.Local {
 		e.Endpoints = append([]string{}, s.Nodes...)
 	}

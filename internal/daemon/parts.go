@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,11 +69,25 @@ func (c clusterUplinks) Links() []cluster.Link {
 		if f.State == uplink.Ready {
 			links = append(links, cluster.Link{
 				Name: f.Config.Interface, MAC: f.Link.MAC,
-				OnLink: rules.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
+				OnLink:    rules.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
+				Addresses: reachable(f.Link),
 			})
 		}
 	}
 	return links
+}
+
+// reachable returns the addresses of a link that stations of other links may reach, in
+// order, also those whose duplicate address detection has not ended.
+func reachable(l rules.Link) []netip.Addr {
+	var all []netip.Addr
+	for _, a := range l.Addresses {
+		if a.Prefix.Addr().IsGlobalUnicast() {
+			all = append(all, a.Prefix.Addr())
+		}
+	}
+	slices.SortFunc(all, netip.Addr.Compare)
+	return slices.Compact(all)
 }
 
 // Ask implements [cluster.Uplinks].

@@ -51,6 +51,9 @@ type Link struct {
 	Prefixes []netip.Prefix `json:"prefixes"`
 	// OnLink are the prefixes that a router expects there.
 	OnLink []netip.Prefix `json:"on_link"`
+	// Addresses are those of the uplink itself, in order, which no other node may
+	// announce. Records of older versions have none.
+	Addresses []netip.Addr `json:"addresses,omitempty"`
 }
 
 // MAC is a link-layer address.
@@ -94,6 +97,11 @@ func (a Announcer) same(o Announcer) bool {
 		slices.EqualFunc(a.Links, o.Links, func(x, y Link) bool {
 			return x.MAC == y.MAC && slices.Equal(x.Prefixes, y.Prefixes) && slices.Equal(x.OnLink, y.OnLink)
 		})
+}
+
+// sameAddresses reports whether the uplinks of two announcers have the same addresses.
+func (a Announcer) sameAddresses(o Announcer) bool {
+	return slices.EqualFunc(a.Links, o.Links, func(x, y Link) bool { return slices.Equal(x.Addresses, y.Addresses) })
 }
 
 // covers reports whether a rule of the announcer covers an address, and whether

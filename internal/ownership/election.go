@@ -99,6 +99,9 @@ func (e *Election) Together(now time.Time) {
 func (e *Election) SetSelf(a Announcer, now time.Time) {
 	a.Settled, a.Node, a.Holder, a.Weight = e.self.Settled, e.self.Node, e.self.Holder, e.self.Weight
 	if a.same(e.self) {
+		if !a.sameAddresses(e.self) { // which no rank depends on
+			e.self, e.recordChanged = a, true
+		}
 		return
 	}
 	had := len(e.self.Links) > 0

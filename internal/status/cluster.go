@@ -76,6 +76,8 @@ type ClusterEntry struct {
 	// Unfit says why this node leaves the address to others, if there are any. Where
 	// addresses are shared out by leases the owner tells.
 	Unfit string `json:"unfit,omitempty"`
+	// Node is the node that has the address as its own, "" for none.
+	Node string `json:"node,omitempty"`
 	// Endpoints are the nodes that take traffic, where not every node does.
 	Endpoints []string `json:"endpoints,omitempty"`
 	// PrefixSource is where the node's prefix comes from.

@@ -25,6 +25,10 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 		return
 	}
 	fmt.Fprintf(b, "  service        %s (%s)\n", c.Service, c.Kind)
+	if c.Node != "" {
+		fmt.Fprintf(b, "  own address    of node %s\n", c.Node)
+		return
+	}
 	fmt.Fprintf(b, "  owner          %s, backup %s\n", orNobody(c.Owner), orNobody(c.Backup))
 	switch {
 	case c.Unfit != "" && c.Owner != "":

@@ -40,7 +40,7 @@ func (a *archive) stores() []stored {
 		all = append(all, w.leases)
 	}
 	if n.Services {
-		all = append(all, w.slices, w.services)
+		all = append(all, w.addresses, w.slices, w.services)
 	}
 	if n.ServiceCIDRs {
 		all = append(all, w.cidrs)
@@ -50,7 +50,7 @@ func (a *archive) stores() []stored {
 
 // shared reports whether a store holds what announcers share out.
 func (a *archive) shared(k stored) bool {
-	return k == stored(a.w.leases) || k == stored(a.w.services) || k == stored(a.w.slices)
+	return k == stored(a.w.leases) || k == stored(a.w.services) || k == stored(a.w.slices) || k == stored(a.w.addresses)
 }
 
 // restore hands over what the last process knew. Pods end with a reboot.
@@ -190,9 +190,9 @@ func (a *archive) copyAll(saved *time.Time) map[string]any {
 	a.w.dirty = false
 	all := make(map[string]any)
 	for _, k := range a.stores() {
-		// Of leases and endpoints that may not be read nothing is known; of a
-		// network's objects it is that there are none for us.
-		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices; k.known() && (!own || !k.status().Forbidden) {
+		// Of leases, endpoints and addresses that may not be read nothing is known; of
+		// a network's objects it is that there are none for us.
+		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices || k.source() == SourceNodeAddresses; k.known() && (!own || !k.status().Forbidden) {
 			all[k.source()] = k.copy()
 		}
 	}

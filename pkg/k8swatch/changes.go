@@ -115,8 +115,11 @@ func (w *Watcher) servicesChanged(keys []string) {
 
 // servicesKnown tells that services are known, unless their endpoints are needed and
 // about to be: others would leave addresses to us of which we do not know yet whether
-// we take them.
+// we take them. The addresses of Nodes come before, which nobody else may announce.
 func (w *Watcher) servicesKnown() {
+	if !w.addresses.known() && w.addresses.health.get().Fault == "" && !w.services.status().Restored {
+		return
+	}
 	if s := w.slices.health.get(); w.stopSlices == nil || w.slices.known() || s.Fault != "" || w.services.status().Restored {
 		w.known(w.services.health)
 	}

@@ -48,6 +48,9 @@ type Handler struct {
 	// ServiceCIDRs has all of them.
 	ServiceCIDRs func([]netip.Prefix)
 	Node         func(NodeState)
+	// NodeAddresses has the addresses of all Nodes, each with the name of its Node. It
+	// is called before services are Known, where the account may list Nodes.
+	NodeAddresses func(map[netip.Addr]string)
 	// Lease is called at each renewal that is seen, and with gone at the end.
 	Lease func(l Lease, gone bool)
 	// Wanted reports whether this node is to announce, given the leases of those
@@ -72,4 +75,5 @@ const (
 	SourceServices       = "services"
 	SourceLeases         = "leases"
 	SourceEndpointSlices = "endpointslices"
+	SourceNodeAddresses  = "node_addresses"
 )

@@ -39,9 +39,12 @@ type Watcher struct {
 	cidrs      *kept[[]netip.Prefix]
 	leases     *kept[Lease]
 	seenLeases map[string]Lease
-	allocated  *allocated
-	nodeEvents chan struct{}
-	dirty      bool // what is kept has changed since the snapshot was written
+	addresses  *kept[[]netip.Addr] // of all Nodes
+
+	seenAddresses map[string][]netip.Addr
+	allocated     *allocated
+	nodeEvents    chan struct{}
+	dirty         bool // what is kept has changed since the snapshot was written
 
 	stopSlices context.CancelFunc
 	ending     sync.WaitGroup  // what has to be done in the end
@@ -52,7 +55,7 @@ type Watcher struct {
 func New(client *Client, config Config, handler Handler) *Watcher {
 	w := &Watcher{
 		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
-		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), nodeEvents: make(chan struct{}),
+		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}),
 	}
 	w.events, w.archive = newEventWriter(client, config, w.nodeUID), &archive{w: w}
 	w.pods = newKept(&w.mu, newHealth(config.Log, "pods"), readPod, func([]string) { w.podsChanged() })
@@ -61,6 +64,8 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.slices = newKept(&w.mu, newHealth(config.Log, SourceEndpointSlices), readSlice, w.slicesChanged)
 	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
+	w.addresses = newKept(&w.mu, newHealth(config.Log, SourceNodeAddresses), readNodeAddresses, w.addressesChanged)
+	w.addresses.health.failed = w.apart(w.servicesKnown) // answers do not wait for what may not be read
 	w.services.health.forbidden = func() { handler.Forbidden(SourceServices) }
 	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
 	w.slices.health.failed = w.apart(w.servicesKnown)
@@ -121,6 +126,7 @@ func (w *Watcher) Run(ctx context.Context) {
 }
 
 func (w *Watcher) followServices(ctx context.Context) {
+	w.followNodeAddresses(ctx)
 	w.begin(w.services.health, func() {
 		follow(ctx, w.services.health, w.client.typed.services(), selection{}, &corev1.Service{}, w.services, false)
 	})

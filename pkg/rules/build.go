@@ -212,7 +212,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	if !p.IsSingleIP() {
 		return v, needed
 	}
-	exact := f.line && (f.answer || f.host)
+	exact := f.line && (f.answer || f.host) && !f.chosen
 	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && v.Host == e.host && (v.Host || b.askedOn(s, r, v.Device, e.device)) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
 		needed, f.own, exact = true, !v.Host, exact || !v.Host

@@ -14,7 +14,8 @@ const (
 	// DADAuto ignores it where the rule covers an on-link prefix of the uplink: the
 	// other stations of the link take their addresses from there. Addresses with
 	// evidence of their own behind us, such as a host route, a probed target or a
-	// pod, are defended all the same. Elsewhere DADAuto defends.
+	// pod, are defended all the same, but for service addresses that are [Entry.Chosen].
+	// Elsewhere DADAuto defends.
 	DADAuto DADPolicy = iota
 	// DADDefend always answers.
 	DADDefend

@@ -22,6 +22,8 @@ func TestDAD(t *testing.T) {
 	behind := func(p string) []rules.Entry {
 		return []rules.Entry{{Prefix: prefix(p), Behind: true, Forwarded: true, Neighbor: true, Device: 7}}
 	}
+	chosen := [][]rules.Entry{nil, nil, nil, nil, {{Prefix: prefix(host + "/128"), Behind: true, Chosen: true}}}
+	ofNode := [][]rules.Entry{nil, nil, nil, nil, {{Prefix: prefix(host + "/128"), NodeAddress: true}}}
 	tests := []struct {
 		name    string
 		rule    rules.Rule
@@ -52,6 +54,10 @@ func TestDAD(t *testing.T) {
 		{name: "a pod", rule: rule(link, rules.Pods, rules.DADAuto), entries: [][]rules.Entry{nil, nil, behind(host + "/128")}},
 		{name: "a node's prefix", rule: rule(link, rules.Node, rules.DADAuto), entries: [][]rules.Entry{nil, nil, nil, behind(part)}, ignored: true},
 		{name: "a service", rule: rule(link, rules.Services, rules.DADAuto), entries: [][]rules.Entry{nil, nil, nil, nil, behind(host + "/128")}},
+		{name: "a service with an address that somebody has chosen", rule: rule(link, rules.Services, rules.DADAuto), entries: chosen, ignored: true},
+		{name: "such a service, and the rule sets a part aside", rule: rule(part, rules.Services, rules.DADAuto), entries: chosen},
+		{name: "such a service, and the rule says defend", rule: rule(link, rules.Services, rules.DADDefend), entries: chosen},
+		{name: "a service with the address of a node", rule: rule(part, rules.Services, rules.DADDefend), entries: ofNode, silent: true},
 		{name: "a static address that another station has", rule: rule(link, rules.Static, rules.DADAuto), entries: [][]rules.Entry{behind(host + "/128")}, guarded: true, silent: true},
 		{name: "no evidence", rule: rule(link, rules.Route, rules.DADAuto), silent: true},
 	}

@@ -44,8 +44,8 @@ type finding struct {
 	host bool
 	// contested is [Verdict.Contested].
 	contested bool
-	// leaving is [Entry.Leaving].
-	leaving bool
+	// leaving is [Entry.Leaving], and chosen [Entry.Chosen].
+	leaving, chosen bool
 }
 
 // decision makes a finding of a source's entries. It depends on nothing but the
@@ -76,10 +76,12 @@ func allocated(q question) finding {
 	switch {
 	case !ok:
 		return finding{silence: q.method.silence}
+	case e.ofNode:
+		return finding{silence: NodeAddress, line: true}
 	case !e.behind:
 		return finding{silence: q.method.elsewhere, line: true}
 	}
-	return finding{answer: true, line: true, leaving: e.leaving}
+	return finding{answer: true, line: true, leaving: e.leaving, chosen: e.chosen}
 }
 
 // listed answers for what the rule's file of targets lists inside of the rule. A

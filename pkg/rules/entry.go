@@ -35,6 +35,12 @@ type Entry struct {
 	// Behind, so that it is answered until that node announces it, and no longer
 	// announced here.
 	Leaving bool
+	// NodeAddress is true for a service address that a node of the cluster has as its
+	// own. No node answers for such an address by a rule, and it is never Behind.
+	NodeAddress bool
+	// Chosen is true for a service address that no range of the cluster vouches for:
+	// whoever made the service may have chosen the address of another station.
+	Chosen bool
 	// Device is the index of the device that leads to the prefix, 0 where the
 	// source does not know of devices.
 	Device int32
@@ -61,6 +67,8 @@ type fact struct {
 	behind   bool
 	neighbor bool
 	leaving  bool
+	ofNode   bool // NodeAddress
+	chosen   bool
 
 	forwarded bool
 	host      bool
@@ -70,14 +78,14 @@ type fact struct {
 func (s *Store) fact(e Entry) fact {
 	return fact{
 		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden,
+		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen,
 	}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
 		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden,
+		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen,
 	}
 }
 

@@ -83,6 +83,8 @@ const (
 	Shared
 	// Standby: the rule waits for its conditions, see [Rule.While].
 	Standby
+	// NodeAddress: a node of the cluster has the service address as its own.
+	NodeAddress
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -109,6 +111,7 @@ func silences() [SilenceCount]silence {
 		NotListed:    {"not_listed", "the file of targets that the rule names does not list the address"},
 		Shared:       {"shared_prefix", "the uplink has the same prefix on-link as the device behind this node or a more specific one, so the route does not tell where the address is, and it cannot be asked for on the device. A more specific route, or a rule for a part of the prefix, answers for it"},
 		Standby:      {"standby", "the rule holds only under a condition (while) that is not met at present"},
+		NodeAddress:  {"node_address", "a node of the cluster has the address as its own, and the kernel of that node answers for it"},
 	}
 }
 
