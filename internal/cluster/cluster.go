@@ -33,8 +33,10 @@ type cluster struct {
 	node         k8swatch.NodeState
 	// nodeAddresses are left to the nodes that have them.
 	nodeAddresses nodeAddresses
-	known, heard  map[string]bool // sources that are known as a whole, and from the server
-	inherited     inherited
+	// answered are the addresses that nobody has to be asked for.
+	answered     answered
+	known, heard map[string]bool // sources that are known as a whole, and from the server
+	inherited    inherited
 	// servicesForbidden and endpointsForbidden are true where the account may
 	// not read them: without endpoints a Local policy cannot count.
 	servicesForbidden, endpointsForbidden bool
@@ -66,6 +68,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
 		known: make(map[string]bool), heard: make(map[string]bool), seats: make(seats),
 		standIns: make(chan struct{}, 1),
+		answered: newAnswered(),
 	}
 	c.watcher = m.watch(client, k8swatch.Config{
 		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selectionOf(k.Services),

@@ -147,6 +147,7 @@ func (c *cluster) announcingLinks() []ownership.Link {
 // due does what the election has to do now.
 func (c *cluster) due(now time.Time) {
 	c.manager.outbox.ask(c.election.Due(now))
+	c.learn(now)
 	c.publish(now)
 }
 

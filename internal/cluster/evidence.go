@@ -68,6 +68,7 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 			delete(c.inherited.services, a.Address)
 			if a.Gone {
 				delete(c.services, a.Address)
+				c.answered.forget(a.Address, c.manager.links)
 			} else {
 				a.Service.Addresses = nil // one of them is enough here
 				c.services[a.Address] = a
@@ -125,6 +126,7 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 		for a := range c.inherited.services {
 			gone = append(gone, ownership.Fact{Address: a, Gone: true})
 			delete(c.services, a)
+			c.answered.forget(a, c.manager.links)
 		}
 		c.inherited.services = nil
 		c.election.Update(gone)

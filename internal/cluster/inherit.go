@@ -50,7 +50,7 @@ func inherit(c, old *cluster) {
 // inheritElection goes on with an election. What the new watcher does not see of it
 // is forgotten when it has read everything.
 func inheritElection(c, old *cluster) {
-	c.election, c.services, c.seats, c.nodeAddresses = old.election, old.services, old.seats, old.nodeAddresses
+	c.election, c.services, c.seats, c.nodeAddresses, c.answered = old.election, old.services, old.seats, old.nodeAddresses, old.answered
 	c.election.Configure(c.config.Weight, c.config.Settle)
 	c.inherited = inherited{services: make(map[netip.Addr]bool, len(c.services)), leases: make(map[string]bool, len(c.seats))}
 	for s := range c.services {

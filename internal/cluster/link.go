@@ -61,15 +61,19 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	}
 	mac := ownership.MAC(sign.MAC)
 	others := rules.PresencePrefix().Contains(sign.Address) || verdict != nil && verdict.Silence == rules.NotOwner
-	if !c.election.Knows(mac) {
+	// The kernel of an announcer's node has the address: a daemon answers without
+	// Override (RFC 4861 §7.2.8).
+	kernel := sign.Advertisement && sign.Solicited && sign.Override && c.shares(sign.Address)
+	if !c.election.Knows(mac) || kernel {
+		c.used(uplink, sign)
 		return others
 	}
-	if _, service := c.services[sign.Address]; !others && !service {
+	if !others && !c.shares(sign.Address) {
 		return false
 	}
 	if sign.Advertisement {
 		now := time.Now()
-		c.election.Hear(ownership.Sign{From: mac, Address: sign.Address, Announced: sign.Override && !sign.Solicited}, now)
+		c.hear(uplink, sign, now)
 		c.publish(now)
 		m.rearm()
 	}
@@ -129,8 +133,17 @@ func (m *Manager) Conflict(a netip.Addr, mac [6]byte) {
 	_, service := c.services[a]
 	if pod || service {
 		c.emit(k8swatch.Event{Warning: true, Reason: "AddressConflict", Message: fmt.Sprintf(
-			"The station %s on the uplink of node %s uses %s: it is left to that station while it answers.", macString(mac), c.config.Node, a)}, a)
+			"The station %s on the uplink of node %s uses %s: it is left to that station while it answers.", c.station(mac), c.config.Node, a)}, a)
 	}
+}
+
+// station names a station by its MAC address, and by its node where that is another
+// announcer's.
+func (c *cluster) station(mac [6]byte) string {
+	if node := c.election.NodeOf(ownership.MAC(mac)); node != "" {
+		return macString(mac) + " (node " + node + ")"
+	}
+	return macString(mac)
 }
 
 func macString(mac [6]byte) string { return net.HardwareAddr(mac[:]).String() }

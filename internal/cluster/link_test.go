@@ -28,6 +28,9 @@ func TestHeard(t *testing.T) {
 		{"an announcer has a pod's", ndp.Sighting{Address: pod, MAC: otherMAC, Advertisement: true, Override: true}, false},
 		{"an announcer announces", ndp.Sighting{Address: service(0), MAC: otherMAC, Advertisement: true, Override: true}, true},
 		{"an announcer answers", ndp.Sighting{Address: service(0), MAC: otherMAC, Advertisement: true, Solicited: true}, true},
+		{"the kernel of an announcer's node answers", ndp.Sighting{Address: service(0), MAC: otherMAC, Advertisement: true, Solicited: true, Override: true}, false},
+		{"an announcer looks for duplicates", ndp.Sighting{Address: service(0), MAC: otherMAC, Tentative: true}, true},
+		{"a stranger looks for duplicates", ndp.Sighting{Address: service(0), MAC: stranger, Tentative: true}, false},
 		{"an announcer asks", ndp.Sighting{Address: service(0), MAC: otherMAC}, true},
 		{"a presence", ndp.Sighting{Address: rules.Presence("n9"), MAC: stranger, Advertisement: true}, true},
 	}

@@ -15,6 +15,7 @@ import (
 // announcements are the unsolicited advertisements of an uplink.
 type announcements struct {
 	announcer ndp.Announcer
+	inquiries inquiries
 	rounds    ndp.Rounds
 	interval  time.Duration // that the rounds were started with; 0 while they stand still
 	routers   []netip.Addr  // next hops of the default route, which are primed
@@ -37,10 +38,11 @@ func (a *announcements) follow(u *Uplink, deltas []rules.Delta) {
 	for _, d := range deltas {
 		switch {
 		case !d.Prefix.IsSingleIP() || !d.After.Announced():
+		case u.iface.Owns(d.Prefix.Addr()): // the kernel answers
 		case d.Before.Silence == rules.NotOwner || d.Before.Silence == rules.Standby:
-			a.announcer.TakeOver(d.Prefix.Addr(), d.After.Delay == 0, now)
+			a.begin(u, d.Prefix.Addr(), d.After, true, now)
 		case !d.Before.Announced():
-			a.announcer.Announce(d.Prefix.Addr(), d.After.Delay == 0, now)
+			a.begin(u, d.Prefix.Addr(), d.After, false, now)
 		}
 	}
 }
@@ -57,6 +59,7 @@ func (a *announcements) withdraw(u *Uplink, deltas []rules.Delta) {
 		case d.After.Announced():
 		case d.Before.Announced() || !u.stillOurs(d.Prefix.Addr()):
 			a.announcer.Withdraw(d.Prefix.Addr())
+			a.inquiries.drop(d.Prefix.Addr())
 		}
 	}
 	if wide { // addresses without a line of their own are announced, too, see handOver
@@ -71,7 +74,7 @@ func (a *announcements) all(u *Uplink, at time.Time) {
 	}
 	for p, v := range u.view.Decisions() {
 		if p.IsSingleIP() && v.Announced() && !u.iface.Owns(p.Addr()) {
-			a.announcer.Announce(p.Addr(), v.Delay == 0, at)
+			a.begin(u, p.Addr(), v, false, at)
 		}
 	}
 }
@@ -132,6 +135,7 @@ func (a *announcements) repeated(u *Uplink, address netip.Addr, v rules.Verdict)
 // has the last word: an address that it does not answer for is never announced, whatever
 // was missed when it changed, because routers would send to a host that is not in charge.
 func (a *announcements) sendDue(u *Uplink, now time.Time) {
+	a.inquiries.turn(u, now)
 	a.repeat(u, now)
 	if u.responder == nil || u.state != Ready {
 		a.announcer.Stop()
@@ -141,8 +145,12 @@ func (a *announcements) sendDue(u *Uplink, now time.Time) {
 		if !ok {
 			return
 		}
-		if !u.stillOurs(next.Address) {
+		if !u.announces(next.Address) {
 			a.announcer.Withdraw(next.Address)
+			continue
+		}
+		if u.holds(next) {
+			a.announcer.Retry(next, now)
 			continue
 		}
 		sent, err := a.send(u, next)
@@ -169,6 +177,9 @@ func (a *announcements) send(u *Uplink, next ndp.Announcement) (sent int, err er
 		}
 		sent++
 		u.counters.Unsolicited.Add(1)
+	}
+	if next.First {
+		u.options.Cluster.Announced(u.name, next.Address)
 	}
 	if next.Last && u.options.Cluster.Owns(next.Address) { // who had it before is silent by now
 		if err := u.send(u.iface.Solicitation(next.Address)); err != nil {

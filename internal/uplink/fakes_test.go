@@ -36,7 +36,8 @@ type host struct {
 	stuck    map[string]<-chan struct{} // links whose reading blocks until closed
 	busy     bool                       // sockets have no room
 	joinErr  error
-	diary    []string // what was opened, joined, left and closed, in order
+	cluster  uplink.Cluster // nil for none
+	diary    []string       // what was opened, joined, left and closed, in order
 }
 
 func newHost(links ...rules.Link) *host {
@@ -216,6 +217,9 @@ func (noCluster) Heard(string, ndp.Sighting) bool { return false }
 func (noCluster) Rival(string, ndp.Sighting) bool { return false }
 func (noCluster) Conflict(netip.Addr, [6]byte)    {}
 func (noCluster) Owns(netip.Addr) bool            { return false }
+func (noCluster) Asks(string, netip.Addr) bool    { return false }
+func (noCluster) Announced(string, netip.Addr)    {}
+func (noCluster) Shares(netip.Addr) bool          { return false }
 
 // rig is a set of uplinks that runs on a fake host.
 type rig struct {
@@ -233,8 +237,12 @@ type rig struct {
 func run(t *testing.T, h *host, rs []rules.Rule, names ...string) *rig {
 	t.Helper()
 	r := &rig{t: t, host: h, store: new(rules.Store), log: new(strings.Builder)}
+	var cluster uplink.Cluster = noCluster{}
+	if h.cluster != nil {
+		cluster = h.cluster
+	}
 	r.set = uplink.NewSet(uplink.Options{
-		Store: r.store, System: h, Changed: func() { r.changed.Add(1) }, Ask: func(ndp.Query) bool { return false }, Cluster: noCluster{},
+		Store: r.store, System: h, Changed: func() { r.changed.Add(1) }, Ask: func(ndp.Query) bool { return false }, Cluster: cluster,
 		Log: slog.New(slog.NewTextHandler(locked{r.log, new(sync.Mutex)}, nil)),
 	})
 	if err := r.store.SetRules(rs); err != nil {

@@ -65,6 +65,12 @@ func (u *Uplink) stillOurs(a netip.Addr) bool {
 	return v != nil && v.Answer && !v.Leaving
 }
 
+// announces reports whether the present view answers for an address that this node may
+// announce: the interface's own kernel does that for the addresses of the interface.
+func (u *Uplink) announces(a netip.Addr) bool {
+	return u.stillOurs(a) && (u.iface == nil || !u.iface.Owns(a))
+}
+
 // askedLately returns the wanted ones of the addresses that were asked for last, each
 // once: while their rule waited, and also before that, when this host answered. A router
 // that has an address from an announcement of the peer asks nobody for it, so nothing was

@@ -60,6 +60,14 @@ type Cluster interface {
 	Rival(uplink string, s ndp.Sighting) bool
 	// Conflict hears that a station has an address that a rule covers.
 	Conflict(a netip.Addr, mac [6]byte)
+	// Asks reports whether the link has to be asked who has a service address before
+	// this node announces it on an uplink: no announcer of the cluster has been heard
+	// to answer for it there.
+	Asks(uplink string, a netip.Addr) bool
+	// Announced hears that this node announces an address on an uplink.
+	Announced(uplink string, a netip.Addr)
+	// Shares reports whether an address is one of a service.
+	Shares(netip.Addr) bool
 	// Owns reports whether this node answers for a service address that it
 	// shares out with others.
 	Owns(netip.Addr) bool

@@ -236,6 +236,7 @@ func (u *Uplink) close() error {
 func (u *Uplink) abandon() {
 	u.report("socket", u.close())
 	u.announcements.announcer.Stop()
+	u.announcements.inquiries.clear()
 	u.conflicts.clear(u)
 }
 

@@ -147,6 +147,7 @@ func (u *Uplink) nextDeadline() (first time.Time, ok bool) {
 	}
 	consider(u.again, !u.again.IsZero())
 	consider(u.announcements.announcer.Next())
+	consider(u.announcements.inquiries.next(time.Now()))
 	consider(u.announcements.rounds.Next())
 	consider(u.conflicts.claims.Next())
 	return first, ok

@@ -26,6 +26,10 @@ const (
 	claimFirst        = 700 * time.Millisecond
 	claimSecond       = 400 * time.Millisecond
 	claimSecondSpread = 700 * time.Millisecond
+	// claimTentative is how long after the first frame of duplicate address detection a
+	// station has the address for certain: that takes a second (RFC 4862 §5.1), and it
+	// answers no question before.
+	claimTentative = 2 * time.Second
 	// claimCheck is how long a claim stands before the station is asked again,
 	// and claimCheckSpread the most that is added at random. All stations of the
 	// address's group hear the question, so it is not less.
@@ -129,13 +133,21 @@ func (c *Claims) Sight(s Sighting, now time.Time) (begun, stands bool) {
 	case claim.queue == claimResting:
 		if !now.Before(claim.ready) {
 			claim.MAC = s.MAC
-			c.move(claim, claimFresh, now.Add(upTo(claimFirst)))
+			c.move(claim, claimFresh, s.askAt(now))
 		}
 		return false, false
 	case !s.Solicited:
 		return false, false
 	}
 	return false, c.hear(claim, s.MAC, now)
+}
+
+// askAt returns when the station of a first sign is asked.
+func (s *Sighting) askAt(now time.Time) time.Time {
+	if s.Tentative {
+		now = now.Add(claimTentative)
+	}
+	return now.Add(upTo(claimFirst))
 }
 
 // begin takes the first sign of an address in, where there is room.
@@ -153,7 +165,7 @@ func (c *Claims) begin(s Sighting, now time.Time) bool {
 			c.limits[i] = rate.NewLimiter(questionRate, questionRate)
 		}
 	}
-	claim := &Claim{address: s.Address, MAC: s.MAC, Since: now, queue: claimFresh, due: now.Add(upTo(claimFirst))}
+	claim := &Claim{address: s.Address, MAC: s.MAC, Since: now, queue: claimFresh, due: s.askAt(now)}
 	c.byAddress[s.Address] = claim
 	heap.Push(&c.queues[claimFresh], claim)
 	c.digest.Begun++
@@ -228,6 +240,13 @@ func (c *Claims) Drop(a netip.Addr) bool {
 	}
 	c.forget(claim)
 	return claim.Stands
+}
+
+// Open reports whether a station is about to be asked for an address, or has answered
+// once, so that it is not certain yet whose the address is.
+func (c *Claims) Open(a netip.Addr) bool {
+	claim := c.byAddress[a]
+	return claim != nil && !claim.Stands && claim.queue != claimResting
 }
 
 // All yields the claims by their address.

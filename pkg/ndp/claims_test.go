@@ -29,6 +29,10 @@ func proxies(a netip.Addr, mac [6]byte) ndp.Sighting {
 	return ndp.Sighting{Address: a, MAC: mac, Advertisement: true, Solicited: true}
 }
 
+func detects(a netip.Addr, mac [6]byte) ndp.Sighting {
+	return ndp.Sighting{Address: a, MAC: mac, Tentative: true}
+}
+
 // sign is a sighting at a time.
 type sign struct {
 	at time.Duration
@@ -105,6 +109,16 @@ func after(latency, leaves time.Duration, mac [6]byte) func(time.Duration, netip
 	}
 }
 
+// from is a station that answers from a time on: it has the address then.
+func from(begin time.Duration, mac [6]byte) func(time.Duration, netip.Addr) []sign {
+	return func(at time.Duration, a netip.Addr) []sign {
+		if at < begin {
+			return nil
+		}
+		return []sign{{at + time.Millisecond, answers(a, mac)}}
+	}
+}
+
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	const ms, ever = time.Millisecond, time.Hour
@@ -135,6 +149,9 @@ func TestClaims(t *testing.T) {
 		{name: "two stations have it", signs: []sign{{0, speaks(claimed, station)}}, answer: func(at time.Duration, a netip.Addr) []sign {
 			return []sign{{at + ms, answers(a, station)}, {at + 2*ms, answers(a, stranger)}}
 		}, until: 7 * time.Second, asked: [2]int{2, 2}, began: 1, stands: true},
+		{name: "duplicate address detection", signs: []sign{{0, detects(claimed, station)}}, answer: from(time.Second, station), until: 4500 * ms, asked: [2]int{2, 2}, began: 1, stands: true},
+		{name: "such a station gives up", signs: []sign{{0, detects(claimed, station)}}, until: time.Hour, asked: [2]int{1, 1}, began: 1},
+		{name: "such a station after another one has failed", signs: []sign{{0, announces(claimed, stranger)}, {10 * time.Second, detects(claimed, station)}}, answer: from(11*time.Second, station), until: 15 * time.Second, asked: [2]int{3, 3}, began: 1, stands: true},
 		{name: "one answer is not enough", signs: []sign{{0, speaks(claimed, station)}}, answer: after(ms, ever, station), once: true, until: time.Hour, asked: [2]int{2, 2}, began: 1},
 	}
 	for _, tt := range tests {

@@ -209,6 +209,9 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 			lp.handOn(sign)
 		}
 	}
+	if sign, ok := lp.s.tentative(res.Reason); ok && lp.last.isNew(sign.Address, sign.MAC, view, lp.clock) {
+		lp.handOn(sign)
+	}
 }
 
 // handOn reports a sign to the listener's owner, unless there were too many of

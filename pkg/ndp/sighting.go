@@ -15,8 +15,11 @@ type Sighting struct {
 	// MAC is the other station's.
 	MAC [6]byte
 	// Advertisement is true for an advertisement for the address, false for a
-	// solicitation from it.
+	// solicitation from it, or by duplicate address detection for it.
 	Advertisement bool
+	// Tentative is true for the latter: the station does not have the address yet, and
+	// answers no question about it meanwhile (RFC 4862 §5.4).
+	Tentative bool
 	// Override and Solicited are the O and S flags of the advertisement. A
 	// proxy answers without the former (RFC 4861 §7.2.8).
 	Override, Solicited bool
@@ -101,6 +104,15 @@ func (s *Solicitation) sight(i *Interface, view *rules.View) (Sighting, bool) {
 		return Sighting{}, false
 	}
 	return Sighting{Address: s.source, MAC: s.asker}, true
+}
+
+// tentative returns the sign in duplicate address detection that was left unanswered, so
+// that the station may take the address: the rule says so, or another node answers.
+func (s *Solicitation) tentative(r Reason) (Sighting, bool) {
+	if !s.source.IsUnspecified() || r != DADIgnored && r != Silent(rules.NotOwner) {
+		return Sighting{}, false
+	}
+	return Sighting{Address: s.target, MAC: s.ether, Tentative: true}, true
 }
 
 // guarded reports whether it matters that another station has an address: we
