@@ -15,6 +15,7 @@ type address struct {
 	owner, backup string
 	leftTo        string    // an announcer that has just announced it, "" for none
 	since, until  time.Time // when it was left, and when to ask about it next
+	hurry         bool      // it is asked about whatever the number of others
 }
 
 // takes reports whether a node takes traffic for the address.

@@ -172,21 +172,23 @@ func (e *Election) takeBack(node string) {
 
 // leftDue begins to check whether the peers that addresses were left to still answer.
 func (e *Election) leftDue(now time.Time) {
-	asked := make(map[string]bool)
+	asked, checked := make(map[string]int), make(map[netip.Addr]bool)
+	for _, c := range e.checks {
+		if c.left {
+			asked[c.peer]++
+			checked[c.address] = true
+		}
+	}
 	for s, a := range e.left {
 		if now.Before(a.until) {
 			continue
 		}
-		if !asked[a.leftTo] && !e.isChecking(a.leftTo) {
-			asked[a.leftTo] = true
+		if !checked[s] && (a.hurry || asked[a.leftTo] < leftAsks) {
+			asked[a.leftTo]++
 			e.checks = append(e.checks, &check{peer: a.leftTo, address: s, due: now, left: true})
 		}
-		a.until = now.Add(askLeft)
+		a.until, a.hurry = now.Add(askLeft), false
 	}
-}
-
-func (e *Election) isChecking(peer string) bool {
-	return slices.ContainsFunc(e.checks, func(c *check) bool { return c.left && c.peer == peer })
 }
 
 // checksDue advances the checks, and returns the questions to send.
@@ -200,7 +202,7 @@ func (e *Election) checksDue(now time.Time) []Ask {
 			rest = append(rest, c)
 		case p == nil || c.asks >= checkAsks: // it does not answer
 			if c.left {
-				e.takeBack(c.peer)
+				e.giveBack(c)
 			}
 		default:
 			c.asks++

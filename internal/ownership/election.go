@@ -46,6 +46,7 @@ type Election struct {
 	checks        []*check
 	asked         int // how many checks the start began
 	changes       []Change
+	contests      []Contest
 	recordChanged bool
 	looked        time.Time // when Due was last called
 }

@@ -208,8 +208,10 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		// Others may be about to read in the leases what explains it. While these
 		// tell nothing it stays as it is.
 		if a := e.addresses[s]; a != nil && !e.Frozen(now) && now.Sub(a.since) >= deferFor {
-			e.setSettled(false, now) // the others have gone on without us
-			e.takeBack(p.Node)
+			if e.contend(p, s) { // the others have gone on without us
+				e.setSettled(false, now)
+				e.takeBack(p.Node)
+			}
 		}
 		return
 	}

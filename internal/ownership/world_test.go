@@ -62,6 +62,8 @@ type node struct {
 	excluded string
 	watched  map[string]ownership.Announcer
 	moves    int
+	// foreign are addresses that another program on the node answers for.
+	foreign map[netip.Addr]bool
 }
 
 func newWorld(t *testing.T, nodes, services int) *world {
@@ -218,7 +220,7 @@ func (w *world) ask(from *node, ask ownership.Ask) {
 			if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link || from.election != asker {
 				continue
 			}
-			if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] {
+			if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] || n.foreign[ask.Target] {
 				asker.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
 			}
 		}
