@@ -37,9 +37,7 @@ type cluster struct {
 	answered     answered
 	known, heard map[string]bool // sources that are known as a whole, and from the server
 	inherited    inherited
-	// servicesForbidden and endpointsForbidden are true where the account may
-	// not read them: without endpoints a Local policy cannot count.
-	servicesForbidden, endpointsForbidden bool
+	forbidden    map[string]bool // sources that the account has no permission for
 
 	// What this node's part is.
 	seats      seats
@@ -66,7 +64,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		manager: m, config: k, needs: needs, client: client, standby: standby,
 		election: ownership.New(ownership.Announcer{Node: k.Node, Holder: m.holder, Weight: k.Weight}, k.Ownership, k.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
-		known: make(map[string]bool), heard: make(map[string]bool), seats: make(seats),
+		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats),
 		standIns: make(chan struct{}, 1),
 		answered: newAnswered(),
 	}
@@ -76,7 +74,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
 		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
-		Record: c.record, Renewed: c.renewed, Forbidden: c.forbidden,
+		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged,
 	})
 	return c
 }
@@ -120,7 +118,7 @@ func (c *cluster) knowsAll() bool {
 // snapshot is what there is then.
 func (c *cluster) waits() []string {
 	switch {
-	case !c.needs.Services, c.servicesForbidden, c.standby, c.election.IsAlone():
+	case !c.needs.Services, c.forbidden[k8swatch.SourceServices] && !c.known[k8swatch.SourceServices], c.standby, c.election.IsAlone():
 		return nil
 	case !c.known[k8swatch.SourceServices]:
 		return []string{k8swatch.SourceServices}
@@ -128,7 +126,7 @@ func (c *cluster) waits() []string {
 		return []string{k8swatch.SourceLeases}
 	case !c.election.Speaks():
 		return []string{"other announcers"}
-	case c.needs.Leases && !c.leaseHeld && (c.leaseFault == nil || c.heard[k8swatch.SourceLeases] && !isForbidden(c.leaseFault)):
+	case c.needs.Leases && !c.leaseHeld && (c.leaseFault == nil || c.heard[k8swatch.SourceLeases] && !c.forbidden[k8swatch.SourceOwnLease]):
 		return []string{"own lease"}
 	}
 	return nil

@@ -45,6 +45,9 @@ func (c *cluster) record() string {
 func (c *cluster) renewed(err error) {
 	c.locked(func(now time.Time) {
 		c.leaseFault, c.leaseHeld = err, c.leaseHeld || err == nil
+		if err == nil {
+			c.setForbidden(k8swatch.SourceOwnLease, false, now)
+		}
 		c.setSelf(now)
 	})
 }
@@ -112,8 +115,10 @@ func leaseOf(node string) string { return "lease of node " + node }
 func (c *cluster) setSelf(now time.Time) {
 	a := ownership.Announcer{Excluded: c.unfit(), Cordoned: c.node.Cordoned}
 	// Without a lease nobody has ever known of us, nor counts on us. Later the same
-	// fault is an outage like others.
-	unknown := isForbidden(c.leaseFault) && !c.leaseHeld && !c.election.IsAlone()
+	// fault is an outage like others. The lease of the last process is good for a server
+	// that starts.
+	_, seated := c.seats[c.config.Node]
+	unknown := isForbidden(c.leaseFault) && !c.leaseHeld && !c.election.IsAlone() && (!seated || c.forbidden[k8swatch.SourceOwnLease])
 	if !c.standby && !unknown {
 		a.Links = c.announcingLinks()
 	}

@@ -100,7 +100,7 @@ func TestElection(t *testing.T) {
 		}},
 		{"the leases may not be read", func(b *bench) {
 			b.services(n)
-			b.last().handler.Forbidden(k8swatch.SourceLeases)
+			b.last().handler.Forbidden(k8swatch.SourceLeases, true)
 			b.wait(0)
 			b.wantAnswered("alone", n, n)
 			if s := b.Status(); !s.Alone || b.Waits() != nil {
@@ -118,7 +118,7 @@ func TestElection(t *testing.T) {
 			b.knowLeases()
 			b.services(n, func(c *k8swatch.AddressChange) { c.Local = true })
 			b.wantAnswered("before", n, 0)
-			b.last().handler.Forbidden(k8swatch.SourceEndpointSlices)
+			b.last().handler.Forbidden(k8swatch.SourceEndpointSlices, true)
 			b.wait(0)
 			b.wantAnswered("where endpoints may not be read", n, n)
 		}},

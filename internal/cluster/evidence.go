@@ -85,7 +85,7 @@ func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
 	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode {
 		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
 	}
-	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.endpointsForbidden, Nodes: a.Nodes}
+	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.ignoresEndpoints(), Nodes: a.Nodes}
 }
 
 // sourceKnown begins to take part when there is something to take part in.
@@ -97,6 +97,7 @@ func (c *cluster) sourceKnown(source string, heard bool) {
 		c.known[source] = true
 		if heard {
 			c.heard[source] = true
+			c.setForbidden(source, false, now) // also what the configuration before had found
 			c.forgetInherited(source, now)
 		}
 		switch source {
@@ -139,38 +140,6 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 		c.inherited.leases = nil
 		c.election.Heard(now)
 	}
-}
-
-// forbidden goes on without what the account may not read.
-func (c *cluster) forbidden(source string) {
-	c.locked(func(now time.Time) {
-		switch {
-		case source == k8swatch.SourceEndpointSlices:
-			c.ignoreEndpoints()
-		case source == k8swatch.SourceServices:
-			c.servicesForbidden = true
-		case source == k8swatch.SourceLeases && !c.known[source]: // who was known stays so
-			c.manager.log.Warn("the account may not read leases: this node answers for every service address, as if no other did; two such nodes send packets in circles",
-				"namespace", c.config.Namespace)
-			c.election.Alone(now)
-			c.setSelf(now)
-		}
-	})
-}
-
-// ignoreEndpoints lets every node take traffic for a Local policy, where nobody
-// can tell which of them has endpoints.
-func (c *cluster) ignoreEndpoints() {
-	if c.endpointsForbidden {
-		return
-	}
-	c.manager.log.Warn("the account may not read endpoints: Local policies of services do not count")
-	c.endpointsForbidden = true
-	facts := make([]ownership.Fact, 0, len(c.services))
-	for _, s := range c.services {
-		facts = append(facts, c.fact(s))
-	}
-	c.election.Update(facts)
 }
 
 func single(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }

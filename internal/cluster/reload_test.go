@@ -255,8 +255,14 @@ func TestWaits(t *testing.T) {
 			_ = b.Ready()
 			b.last().waits = []string{"pods"}
 		}, "[]"},
-		{"services that may not be read", func(b *bench) { b.last().handler.Forbidden(k8swatch.SourceServices) }, "[]"},
-		{"a lease that may not be written", func(b *bench) { b.services(1); b.knowLeases(); b.last().handler.Renewed(forbidden()) }, "[]"},
+		{"services that may not be read", func(b *bench) { b.last().handler.Forbidden(k8swatch.SourceServices, true) }, "[]"},
+		{"a lease that is forbidden for now", func(b *bench) { b.services(1); b.knowLeases(); b.last().handler.Renewed(forbidden()) }, "[own lease]"},
+		{"a lease that may not be written", func(b *bench) {
+			b.services(1)
+			b.knowLeases()
+			b.last().handler.Renewed(forbidden())
+			b.last().handler.Forbidden(k8swatch.SourceOwnLease, true)
+		}, "[]"},
 		{"no cluster", func(b *bench) { b.configure(func(c *config.Config) { c.Kubernetes = nil }) }, "[]"},
 	}
 	for _, tt := range tests {

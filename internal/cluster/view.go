@@ -42,7 +42,7 @@ func (m *Manager) Waits() []string {
 	waits = append(c.watcher.Waits(), waits...)
 	if len(waits) == 0 && m.store.Load() != nil {
 		m.mu.Lock()
-		c.complete = len(m.links) > 0
+		c.complete = len(m.links) > 0 && c.isComplete()
 		m.mu.Unlock()
 	}
 	return waits
@@ -98,7 +98,7 @@ func (m *Manager) Status() *status.Cluster {
 func sourceStatus(s k8swatch.SourceStatus) status.Source {
 	return status.Source{
 		Source: s.Source, Synced: s.Synced, Snapshot: s.Restored, LastEvent: s.LastEvent,
-		Fault: s.Fault, Forbidden: s.Forbidden, Missing: s.Missing, Held: s.Held, Lists: s.Lists, Watches: s.Watches,
+		Fault: s.Fault, Forbidden: s.Forbidden, NoPermission: s.NoPermission, Missing: s.Missing, Held: s.Held, Lists: s.Lists, Watches: s.Watches,
 	}
 }
 

@@ -43,11 +43,14 @@ type Source struct {
 	Snapshot  bool      `json:"snapshot,omitempty"`
 	LastEvent time.Time `json:"last_event,omitzero"`
 	Fault     string    `json:"fault,omitempty"`
-	Forbidden bool      `json:"forbidden,omitempty"`
-	Missing   bool      `json:"missing,omitempty"` // the server has no such API
-	Held      int       `json:"held,omitempty"`
-	Lists     uint64    `json:"lists"`
-	Watches   uint64    `json:"watches"`
+	// Forbidden is true when the API server forbade the last request, NoPermission
+	// when it has forbidden all for so long that the permission counts as missing.
+	Forbidden    bool   `json:"forbidden,omitempty"`
+	NoPermission bool   `json:"no_permission,omitempty"`
+	Missing      bool   `json:"missing,omitempty"` // the server has no such API
+	Held         int    `json:"held,omitempty"`
+	Lists        uint64 `json:"lists"`
+	Watches      uint64 `json:"watches"`
 }
 
 // Peer is another announcer.

@@ -106,10 +106,12 @@ func (s Source) String() string {
 	if s.Held > 0 {
 		text += fmt.Sprintf(", %d held that the last list lacks", s.Held)
 	}
-	if s.Forbidden {
-		return text + ", NOT PERMITTED: " + s.Fault
-	}
-	if s.Fault != "" {
+	switch {
+	case s.NoPermission:
+		text += ", NOT PERMITTED: " + s.Fault
+	case s.Forbidden:
+		text += ", FORBIDDEN, which counts when it lasts: " + s.Fault
+	case s.Fault != "":
 		text += ", FAULT: " + s.Fault
 	}
 	return text

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -84,11 +85,27 @@ func (a *archive) restore() {
 			log.Warn("part of the snapshot cannot be used", "source", k.source(), "err", err)
 		}
 	}
+	a.presume(s)
 	a.fresh, a.onDisk = s.Saved, s.Saved
 	w.mu.Lock()
 	w.dirty = false
 	w.mu.Unlock()
 	log.Info("answering from the snapshot until the API server is heard", "saved", s.Saved, "rebooted", rebooted)
+}
+
+// presume takes the permissions for missing that the last process had not, so that a
+// restart does not wait for [ForbiddenFor] again. What the server permits now counts as
+// soon as it says so.
+func (a *archive) presume(s snapshot) {
+	var missing []string
+	if err := json.Unmarshal(s.Objects[missingPermissions], &missing); err != nil { // there is none
+		return
+	}
+	for _, k := range a.stores() {
+		if slices.Contains(missing, k.source()) && !(a.w.config.Standby && a.shared(k)) {
+			k.presume()
+		}
+	}
 }
 
 // run writes what changes until ctx ends, and once more then.
@@ -147,7 +164,7 @@ func (a *archive) warnUnwritten(err error) {
 func (a *archive) heard() bool {
 	for _, k := range a.stores() {
 		s := k.status()
-		if s.Restored || s.Fault != "" && !s.Forbidden || !k.known() && !a.shared(k) { // who stands by knows nothing of these
+		if s.Restored || s.Fault != "" && !s.NoPermission || !k.known() && !a.shared(k) { // who stands by knows nothing of these
 			return false
 		}
 	}
@@ -189,12 +206,18 @@ func (a *archive) copyAll(saved *time.Time) map[string]any {
 	*saved = saved.Truncate(time.Second)
 	a.w.dirty = false
 	all := make(map[string]any)
+	var missing []string
 	for _, k := range a.stores() {
-		// Of leases, endpoints and addresses that may not be read nothing is known; of
-		// a network's objects it is that there are none for us.
-		if own := k.source() == SourceLeases || k.source() == SourceEndpointSlices || k.source() == SourceNodeAddresses; k.known() && (!own || !k.status().Forbidden) {
+		st := k.status()
+		if st.Synced || st.Restored || st.Missing {
 			all[k.source()] = k.copy()
 		}
+		if st.NoPermission {
+			missing = append(missing, k.source())
+		}
+	}
+	if len(missing) > 0 {
+		all[missingPermissions] = missing
 	}
 	return all
 }

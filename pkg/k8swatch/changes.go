@@ -20,6 +20,7 @@ func (w *Watcher) podsChanged() {
 			}
 		}
 	}
+	w.known(w.pods.health)
 	w.handler.Pods(all)
 }
 
@@ -27,6 +28,7 @@ func (w *Watcher) nodeChanged() {
 	w.dirty = true
 	close(w.nodeEvents)
 	w.nodeEvents = make(chan struct{})
+	w.known(w.node.health)
 	if n, ok := w.node.objects[w.config.Node]; ok {
 		w.handler.Node(n.NodeState)
 	}
@@ -115,12 +117,13 @@ func (w *Watcher) servicesChanged(keys []string) {
 
 // servicesKnown tells that services are known, unless their endpoints are needed and
 // about to be: others would leave addresses to us of which we do not know yet whether
-// we take them. The addresses of Nodes come before, which nobody else may announce.
+// we take them. The addresses of Nodes come before, which nobody else may announce. A
+// server that only forbids endpoints for now is waited for.
 func (w *Watcher) servicesKnown() {
 	if !w.addresses.known() && w.addresses.health.get().Fault == "" && !w.services.status().Restored {
 		return
 	}
-	if s := w.slices.health.get(); w.stopSlices == nil || w.slices.known() || s.Fault != "" || w.services.status().Restored {
+	if s := w.slices.health.get(); w.stopSlices == nil || w.slices.known() || s.Fault != "" && !s.Forbidden || w.services.status().Restored {
 		w.known(w.services.health)
 	}
 }
@@ -139,6 +142,7 @@ func (w *Watcher) slicesChanged(keys []string) {
 	if changes := w.allocated.slicesChanged(keys, w.sliceOf); len(changes) > 0 {
 		w.handler.Services(changes)
 	}
+	w.known(w.slices.health)
 	w.servicesKnown()
 }
 

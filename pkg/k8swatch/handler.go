@@ -59,20 +59,23 @@ type Handler struct {
 	// Joining is called when it is about to.
 	Joining func()
 	// Known is called when a source is known as a whole, from the snapshot, or by
-	// heard from the server: services, with what their policies need, after all of
-	// them; leases after all of them. It may be called again.
+	// heard from the server: pods and nodes before what is known of them; services, with
+	// what their policies need, and leases after all of them. It may be called again.
 	Known func(source string, heard bool)
 	// Record returns what this node's lease says of it; Renewed is called after
-	// each attempt to renew it, and Forbidden when the account may not read a
-	// source. They may be called at any time.
+	// each attempt to renew it, and Forbidden when the account has turned out to lack
+	// the permission for a source, or to have it again. They may be called at any time.
 	Record    func() string
 	Renewed   func(error)
-	Forbidden func(source string)
+	Forbidden func(source string, is bool)
 }
 
 // The sources that Known and Forbidden tell apart.
 const (
+	SourcePods           = "pods"
+	SourceNodes          = "nodes"
 	SourceServices       = "services"
+	SourceOwnLease       = "own lease"
 	SourceLeases         = "leases"
 	SourceEndpointSlices = "endpointslices"
 	SourceNodeAddresses  = "node_addresses"

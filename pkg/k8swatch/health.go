@@ -3,6 +3,7 @@
 package k8swatch
 
 import (
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -21,9 +22,10 @@ type SourceStatus struct {
 	// it took, an event or a bookmark.
 	LastEvent time.Time
 	// Fault is why the last request failed, "" since one succeeded. Forbidden
-	// is true when the account may not make it.
-	Fault     string
-	Forbidden bool
+	// is true when the API server forbade it, and NoPermission when it has forbidden
+	// every one for [ForbiddenFor], until one works.
+	Fault                   string
+	Forbidden, NoPermission bool
 	// Missing is true while the server has no such API.
 	Missing bool
 	// Held is the number of objects that are kept although the last list lacks
@@ -35,13 +37,16 @@ type SourceStatus struct {
 
 // health records how a source fares: what its last requests came to.
 type health struct {
-	log       *slog.Logger
-	forbidden func() // called without a lock; nil where nobody asks
-	failed    func() // in a goroutine of its own; nil where nobody asks
+	log *slog.Logger
+	// forbidden is called when the permission counts as missing, without a lock, and
+	// permitted when it no longer does, which may be with the watcher's lock held;
+	// failed is called in a goroutine of its own. All are nil where nobody asks.
+	forbidden, permitted, failed func()
 
-	mu       sync.Mutex
-	status   SourceStatus
-	reported string
+	mu         sync.Mutex
+	status     SourceStatus
+	permission permission
+	reported   string
 }
 
 func newHealth(log *slog.Logger, source string) *health {
@@ -63,6 +68,11 @@ func (h *health) event(held int) {
 
 // listed notes a whole list, after which objects are held.
 func (h *health) listed(held int) {
+	h.list(held)
+	h.grant()
+}
+
+func (h *health) list(held int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.status.Synced {
@@ -77,15 +87,62 @@ func (h *health) listed(held int) {
 // heard notes that the server has taken a watch.
 func (h *health) heard() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.status.LastEvent = time.Now()
+	synced := h.status.Synced
+	h.mu.Unlock()
+	if synced { // it goes on from what was listed
+		h.grant()
+	}
 }
 
 // renewed notes that the server has taken what is ours to write.
 func (h *health) renewed() {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.status.Synced, h.status.LastEvent = true, time.Now()
+	h.mu.Unlock()
+	h.grant()
+}
+
+// grant notes that requests work. It is not enough that one was answered: what a source
+// has is known from its first list on, and until then a missing permission is what
+// explains that it is not.
+func (h *health) grant() {
+	h.mu.Lock()
+	was := h.permission.grant()
+	h.status.NoPermission = false
+	h.mu.Unlock()
+	if !was {
+		return
+	}
+	h.log.Info("the account has the permission again, which counted as missing")
+	if h.permitted != nil {
+		h.permitted()
+	}
+}
+
+// presume takes a permission for missing that was so for the process before.
+func (h *health) presume() {
+	h.mu.Lock()
+	h.permission = permission{since: time.Now(), missing: true}
+	h.status.Forbidden, h.status.NoPermission = true, true
+	h.status.Fault = "the permission was missing before the daemon started"
+	h.mu.Unlock()
+	if h.forbidden != nil {
+		h.forbidden()
+	}
+}
+
+// adopt takes over for how long another kind of request for the same was forbidden.
+func (h *health) adopt(from *health) {
+	from.mu.Lock()
+	p, s := from.permission, from.status
+	from.mu.Unlock()
+	h.mu.Lock()
+	h.permission, h.status.Forbidden, h.status.NoPermission, h.status.Fault = p, s.Forbidden, s.NoPermission, s.Fault
+	h.mu.Unlock()
+	if p.missing && h.forbidden != nil {
+		h.forbidden()
+	}
 }
 
 func (h *health) holds(n int) {
@@ -105,11 +162,14 @@ func (h *health) restored(at time.Time) {
 // known reports whether everything of the source is known, be that nothing.
 func (h *health) known() bool {
 	s := h.get()
-	return s.Synced || s.Restored || s.Missing || s.Forbidden
+	return s.Synced || s.Restored || s.Missing || s.NoPermission
 }
 
-// missing notes that the server has no such API, which is no fault.
+// missing notes whether the server has such an API. That it has none is no fault.
 func (h *health) missing(is bool) {
+	if is {
+		h.grant()
+	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.status.Missing = is; is {
@@ -124,30 +184,47 @@ func (h *health) failing() bool {
 }
 
 // result notes what became of a request, and reports a failure of another kind than
-// the last one.
+// the last one, and a permission that counts as missing from now on.
 func (h *health) result(err error, watch bool) {
-	if !h.changed(err, watch) {
-		return
-	}
-	if h.failed != nil {
+	changed, lost := h.observe(err, watch)
+	if changed && h.failed != nil {
 		go h.failed()
 	}
+	if lost && h.forbidden != nil {
+		h.forbidden()
+	}
 	switch {
-	case apierrors.IsForbidden(err):
-		if h.forbidden != nil {
-			h.forbidden()
-		}
-		h.log.Warn("the account may not read this: see docs/kubernetes.md for the permissions", "err", err)
-	case apierrors.IsUnauthorized(err):
-		h.log.Warn("the API server does not know the account: its token may have expired; what is known stays", "err", err)
-	default:
-		h.log.Warn("the API server does not answer: what is known stays", "err", err)
+	case lost:
+		h.log.Warn("the account lacks a permission: see docs/kubernetes.md; it is asked for again, and counts when it is granted", "forbidden_for", ForbiddenFor, "err", err)
+	case changed:
+		h.log.Warn(describe(err)+": what is known stays", "err", err)
 	}
 }
 
-// changed notes what became of a request, and returns true for a failure of another
-// kind than the last one.
-func (h *health) changed(err error, watch bool) bool {
+// describe says what kind of failure a request has met.
+func describe(err error) string {
+	var answer apierrors.APIStatus
+	switch {
+	case apierrors.IsForbidden(err):
+		return "the API server forbids a request, as one does that starts; after " + ForbiddenFor.String() + " it is taken for a missing permission"
+	case apierrors.IsUnauthorized(err):
+		return "the API server does not know the account: its token may have expired"
+	case apierrors.IsConflict(err), apierrors.IsAlreadyExists(err):
+		return "somebody else has written the object meanwhile"
+	case apierrors.IsTooManyRequests(err):
+		return "the API server has too much to do, and asks to wait"
+	case apierrors.IsTimeout(err), apierrors.IsServerTimeout(err):
+		return "the API server does not answer in time"
+	case errors.As(err, &answer):
+		return "the API server answers with an error"
+	}
+	return "the API server does not answer"
+}
+
+// observe notes what became of a request, and returns whether it is a failure of
+// another kind than the last one, and whether a permission counts as missing from now
+// on.
+func (h *health) observe(err error, watch bool) (changed, lost bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if watch {
@@ -159,17 +236,21 @@ func (h *health) changed(err error, watch bool) bool {
 		if h.status.Fault != "" {
 			h.log.Info("source is followed again")
 		}
+		h.permission.answer()
 		h.status.Fault, h.status.Forbidden, h.reported = "", false, ""
-		return false
+		return false, false
 	}
 	h.status.Fault, h.status.Forbidden = err.Error(), apierrors.IsForbidden(err)
-	kind := string(apierrors.ReasonForError(err))
-	if kind == "" {
-		kind = "away" // the words differ each time
+	if h.status.Forbidden {
+		lost = h.permission.forbid(time.Now())
+		h.status.NoPermission = h.permission.missing
+	} else {
+		h.permission.answer()
 	}
+	kind := describe(err)
 	if kind == h.reported {
-		return false
+		return false, lost
 	}
 	h.reported = kind
-	return true
+	return true, lost
 }

@@ -110,12 +110,19 @@ func (k *keeper) run(ctx context.Context) {
 			k.health.renewed()
 		}
 		k.w.handler.Renewed(err)
-		wait := RenewTime
-		if err != nil {
-			wait = retryTime
-		}
-		timer.Reset(wait)
+		timer.Reset(k.wait(err))
 	}
+}
+
+// wait returns when to renew the lease again after an attempt.
+func (k *keeper) wait(err error) time.Duration {
+	switch {
+	case err == nil:
+		return RenewTime
+	case apierrors.IsForbidden(err):
+		return k.health.pace()
+	}
+	return retryTime
 }
 
 // renew brings the lease into line with what the announcer says now.

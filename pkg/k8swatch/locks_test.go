@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,21 +50,23 @@ func TestNeverBlock(t *testing.T) {
 // TestForbiddenUnlocked has the handler of a missing permission look at the sources.
 func TestForbiddenUnlocked(t *testing.T) {
 	t.Parallel()
-	called := 0
-	var w *Watcher
-	w = New(nil, Config{Node: "n1", Log: slog.New(slog.DiscardHandler)}, Handler{Forbidden: func(string) {
-		called++
-		w.services.health.get()
-		w.Status()
-	}})
-	within(t, "a missing permission", func() {
+	synctest.Test(t, func(t *testing.T) {
+		called := 0
+		var w *Watcher
+		w = New(nil, Config{Node: "n1", Log: slog.New(slog.DiscardHandler)}, Handler{Forbidden: func(string, bool) {
+			called++
+			w.services.health.get()
+			w.Status()
+		}})
 		err := apierrors.NewForbidden(schema.GroupResource{Resource: "services"}, "", errors.New("no"))
-		w.services.health.result(err, false)
-		w.services.health.result(err, false)
+		for range 3 {
+			within(t, "a forbidden request", func() { w.services.health.result(err, false) })
+			time.Sleep(ForbiddenFor)
+		}
+		if called != 1 || !w.services.health.get().NoPermission {
+			t.Errorf("%d calls, status %+v", called, w.services.health.get())
+		}
 	})
-	if called != 1 || !w.services.health.get().Forbidden {
-		t.Errorf("%d calls, status %+v", called, w.services.health.get())
-	}
 }
 
 // TestSnapshotUnlocked has the server change what is kept while the snapshot is

@@ -165,12 +165,8 @@ func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.Resourc
 			w.pause(ctx)
 			continue
 		case err != nil:
-			h.result(err, false)
-			if apierrors.IsForbidden(err) {
-				w.mu.Lock()
-				w.prefixesChanged() // the next source may be taken
-				w.mu.Unlock()
-				w.pause(ctx)
+			if h.result(err, false); apierrors.IsForbidden(err) {
+				h.waitPermission(ctx)
 				continue
 			}
 			select {

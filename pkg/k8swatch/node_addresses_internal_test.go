@@ -44,7 +44,7 @@ func TestNodeAddresses(t *testing.T) {
 		NodeAddresses: func(all map[netip.Addr]string) { calls = append(calls, all) },
 		Services:      func([]AddressChange) {},
 		Known:         func(source string, _ bool) { known = append(known, source) },
-		Forbidden:     func(string) {},
+		Forbidden:     func(string, bool) {},
 	})
 	if err := w.services.Replace(nil, ""); err != nil {
 		t.Fatal(err)

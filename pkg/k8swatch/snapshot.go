@@ -25,6 +25,9 @@ const (
 	// more likely wrong than right.
 	SnapshotAge = 24 * time.Hour
 	bootIDFile  = "/proc/sys/kernel/random/boot_id"
+	// missingPermissions stands among the objects for the sources that the account may
+	// not read. Versions that do not know it pass over it.
+	missingPermissions = "missing permissions"
 )
 
 // snapshot is what outlives the process.
@@ -57,6 +60,8 @@ type stored interface {
 	// The copy may be encoded without it.
 	copy() any
 	load(data json.RawMessage, at time.Time) error
+	// presume takes the permission for missing.
+	presume()
 }
 
 func (k *kept[T]) source() string { return k.health.status.Source }
@@ -65,6 +70,8 @@ func (k *kept[T]) status() SourceStatus { return k.health.get() }
 
 // known reports whether what is kept is all that there is.
 func (k *kept[T]) known() bool { return k.health.known() }
+
+func (k *kept[T]) presume() { k.health.presume() }
 
 func (k *kept[T]) copy() any { return maps.Clone(k.objects) } // the objects themselves never change
 

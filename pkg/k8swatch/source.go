@@ -34,15 +34,11 @@ func follow[L runtime.Object](ctx context.Context, h *health, r reader[L], sel s
 	}
 	lw := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			list, err := r.List(ctx, narrow(o))
-			h.result(err, false)
-			return list, err
+			return untilPermitted(ctx, h, false, func(error) bool { return false }, func() (L, error) { return r.List(ctx, narrow(o)) })
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			w, err := r.Watch(ctx, narrow(o))
-			if o.SendInitialEvents == nil || !apierrors.IsInvalid(err) { // else the server does not stream lists, and is asked for one
-				h.result(err, true)
-			}
+			cannotStream := func(err error) bool { return o.SendInitialEvents != nil && apierrors.IsInvalid(err) } // it is asked for a list
+			w, err := untilPermitted(ctx, h, true, cannotStream, func() (watch.Interface, error) { return r.Watch(ctx, narrow(o)) })
 			if err == nil { // not every server sends bookmarks
 				h.heard()
 			}

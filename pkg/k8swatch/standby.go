@@ -74,10 +74,13 @@ func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
 	switch {
 	case ctx.Err() != nil:
 		return 0, false
-	case apierrors.IsForbidden(err) && !s.read: // who follows them hears it as well
-		return 0, true
 	case err != nil:
-		return s.failed(err), false
+		wait := s.failed(err)
+		if s.health.get().NoPermission && !s.read { // nobody else is ever going to be known
+			s.w.leases.health.adopt(s.health)
+			return 0, true
+		}
+		return wait, false
 	}
 	s.health.result(nil, false)
 	s.health.renewed()
@@ -108,8 +111,11 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 	s.asked = false
 	s.w.joining()
 	err := s.keeper.renew(ctx)
-	if apierrors.IsForbidden(err) { // who keeps the lease tells of it
-		return 0, true
+	if apierrors.IsForbidden(err) && ctx.Err() == nil {
+		if s.keeper.health.result(err, false); s.keeper.health.get().NoPermission { // who keeps the lease tells of it
+			return 0, true
+		}
+		return spread(s.keeper.health.pace()), false
 	}
 	var live []Lease
 	var all map[string]Lease
@@ -132,6 +138,9 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 func (s *standby) failed(err error) time.Duration {
 	s.health.result(err, false)
 	s.last = nil
+	if apierrors.IsForbidden(err) {
+		return spread(s.health.pace())
+	}
 	wait := spread(s.retry)
 	s.retry = min(2*s.retry, s.every())
 	return wait
@@ -151,10 +160,13 @@ func (s *standby) look(ctx context.Context) (live []Lease, all map[string]Lease,
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	if time.Since(s.counted) > countAgain {
-		if s.nodes, err = s.w.countNodes(ctx); err != nil {
+		nodes, permitted, err := s.w.countNodes(ctx)
+		if err != nil {
 			return nil, nil, err
 		}
-		s.counted = time.Now()
+		if s.nodes = nodes; permitted {
+			s.counted = time.Now()
+		}
 	}
 	// Version 0 is what the server has at hand, without a word with its storage.
 	o := metav1.ListOptions{LabelSelector: announcerLabel, ResourceVersion: "0"}
@@ -193,15 +205,17 @@ func (w *Watcher) joining() {
 	w.handler.Joining()
 }
 
-// countNodes returns how many nodes the cluster has, 1 where the account may not
-// know.
-func (w *Watcher) countNodes(ctx context.Context) (int, error) {
+// countNodes returns how many nodes the cluster has, and 1 with permitted false where
+// the account may not know, or not yet.
+func (w *Watcher) countNodes(ctx context.Context) (n int, permitted bool, err error) {
 	list, err := w.client.typed.nodes().List(ctx, metav1.ListOptions{Limit: 1})
 	switch {
-	case apierrors.IsForbidden(err), err == nil && list.RemainingItemCount == nil:
-		return 1, nil
+	case apierrors.IsForbidden(err):
+		return 1, false, nil
 	case err != nil:
-		return 0, err
+		return 0, false, err
+	case list.RemainingItemCount == nil:
+		return 1, true, nil
 	}
-	return 1 + int(*list.RemainingItemCount), nil
+	return 1 + int(*list.RemainingItemCount), true, nil
 }

@@ -58,25 +58,56 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}),
 	}
 	w.events, w.archive = newEventWriter(client, config, w.nodeUID), &archive{w: w}
-	w.pods = newKept(&w.mu, newHealth(config.Log, "pods"), readPod, func([]string) { w.podsChanged() })
-	w.node = newKept(&w.mu, newHealth(config.Log, "nodes"), readNode, func([]string) { w.nodeChanged() })
+	w.pods = newKept(&w.mu, newHealth(config.Log, SourcePods), readPod, func([]string) { w.podsChanged() })
+	w.node = newKept(&w.mu, newHealth(config.Log, SourceNodes), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
 	w.slices = newKept(&w.mu, newHealth(config.Log, SourceEndpointSlices), readSlice, w.slicesChanged)
 	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
 	w.addresses = newKept(&w.mu, newHealth(config.Log, SourceNodeAddresses), readNodeAddresses, w.addressesChanged)
 	w.addresses.health.failed = w.apart(w.servicesKnown) // answers do not wait for what may not be read
-	w.services.health.forbidden = func() { handler.Forbidden(SourceServices) }
-	w.slices.health.forbidden = func() { handler.Forbidden(SourceEndpointSlices) }
+	w.tellPermissions(w.pods.health)
+	w.tellPermissions(w.node.health, w.prefixesChanged)
+	w.tellPermissions(w.services.health)
+	w.tellPermissions(w.slices.health, w.servicesKnown)
+	w.tellPermissions(w.leases.health)
 	w.slices.health.failed = w.apart(w.servicesKnown)
 	w.node.health.failed = w.apart(w.prefixesChanged)
-	w.leases.health.forbidden = func() { handler.Forbidden(SourceLeases) }
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
 	for _, b := range blockSources(config.Node) {
 		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, b.String()), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
 	}
 	w.ciliumNode = newKept(&w.mu, newHealth(config.Log, name(ciliumResource())), readCiliumNode, func([]string) { w.prefixesChanged() })
+	for _, h := range w.networkHealth() {
+		h.forbidden = w.apart(w.prefixesChanged) // the next source may be taken now
+	}
 	return w
+}
+
+// networkHealth returns that of the network plugins' objects.
+func (w *Watcher) networkHealth() []*health {
+	all := []*health{w.ciliumNode.health}
+	for _, b := range w.blocks {
+		all = append(all, b.health)
+	}
+	return all
+}
+
+// tellPermissions has the handler hear when the permission for a source counts as
+// missing, and when it no longer does. then are called after the former, with the lock
+// held.
+func (w *Watcher) tellPermissions(h *health, then ...func()) {
+	source := h.status.Source
+	h.forbidden = func() {
+		w.handler.Forbidden(source, true)
+		w.apart(func() {
+			w.dirty = true // the snapshot has it
+			for _, f := range then {
+				f()
+			}
+		})()
+	}
+	h.permitted = func() { w.handler.Forbidden(source, false) }
 }
 
 func name(r schema.GroupVersionResource) string { return r.GroupResource().String() }
@@ -135,7 +166,8 @@ func (w *Watcher) followServices(ctx context.Context) {
 // announce waits for a seat, follows what an announcer has to know, and keeps its
 // lease.
 func (w *Watcher) announce(ctx context.Context) {
-	k := &keeper{w: w, holder: w.config.Holder, health: newHealth(w.config.Log, "own lease")}
+	k := &keeper{w: w, holder: w.config.Holder, health: newHealth(w.config.Log, SourceOwnLease)}
+	w.tellPermissions(k.health)
 	written, ok := w.standBy(ctx, k)
 	if !ok {
 		return
@@ -188,19 +220,22 @@ func (w *Watcher) Waits() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	var waits []string
-	for _, s := range []struct {
-		what          string
-		needed, known bool
-	}{
-		{"nodes", w.config.Needs.Prefixes || w.config.Needs.Services, w.node.known()},
-		{"pods", w.config.Needs.Pods || w.config.Needs.Prefixes, w.pods.known()},
-		{"prefixes of this node", w.config.Needs.Prefixes, w.prefixes}, // by whichever source
-		{"servicecidrs", w.config.Needs.ServiceCIDRs, w.cidrs.known()},
-	} {
-		if s.needed && !s.known {
-			waits = append(waits, s.what)
+	n := w.config.Needs
+	wait := func(needed bool, h *health) {
+		switch {
+		case !needed || h.known():
+		case h.get().Forbidden:
+			waits = append(waits, h.get().Source+" (forbidden)")
+		default:
+			waits = append(waits, h.get().Source)
 		}
 	}
+	wait(n.Prefixes || n.Services, w.node.health)
+	wait(n.Pods || n.Prefixes, w.pods.health)
+	if n.Prefixes && !w.prefixes {
+		waits = append(waits, "prefixes of this node") // by whichever source
+	}
+	wait(n.ServiceCIDRs, w.cidrs.health)
 	return waits
 }
 
