@@ -27,6 +27,7 @@ type cluster struct {
 
 	// What the API server says.
 	pods         map[netip.Addr]k8swatch.Pod
+	prefixes     []netip.Prefix
 	prefixSource string // where the node's prefixes are from
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
@@ -41,6 +42,7 @@ type cluster struct {
 
 	// What this node's part is.
 	seats      seats
+	namesake   namesake
 	proxy      proxyState
 	leaseFault error // why our lease could not be renewed, nil since it was
 	leaseHeld  bool  // it was renewed once
@@ -51,6 +53,7 @@ type cluster struct {
 	// while we are needed.
 	redundantSince time.Time
 
+	confirms     confirms
 	complete     bool // all that is needed was known once
 	ownerChanges uint64
 	handovers    handovers
@@ -65,6 +68,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		election: ownership.New(ownership.Announcer{Node: k.Node, Holder: m.holder, Weight: k.Weight}, k.Ownership, k.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
 		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats),
+		confirms: confirms{until: time.Now().Add(confirmWithin)},
 		standIns: make(chan struct{}, 1),
 		answered: newAnswered(),
 	}
@@ -74,7 +78,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
 		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
-		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged,
+		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})
 	return c
 }
@@ -126,6 +130,8 @@ func (c *cluster) waits() []string {
 		return []string{k8swatch.SourceLeases}
 	case !c.election.Speaks():
 		return []string{"other announcers"}
+	case c.hasNamesake():
+		return []string{"own lease, which another daemon keeps"}
 	case c.needs.Leases && !c.leaseHeld && (c.leaseFault == nil || c.heard[k8swatch.SourceLeases] && !c.forbidden[k8swatch.SourceOwnLease]):
 		return []string{"own lease"}
 	}

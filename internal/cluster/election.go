@@ -45,6 +45,7 @@ func (c *cluster) record() string {
 func (c *cluster) renewed(err error) {
 	c.locked(func(now time.Time) {
 		c.leaseFault, c.leaseHeld = err, c.leaseHeld || err == nil
+		c.noteNamesake(err)
 		if err == nil {
 			c.setForbidden(k8swatch.SourceOwnLease, false, now)
 		}
@@ -80,6 +81,9 @@ func (c *cluster) proxyAnswered(fault string) {
 // leaseChanged hands the renewal or the end of an announcer's lease to the election.
 func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 	c.locked(func(now time.Time) {
+		if l.Node == c.config.Node {
+			c.ownLeaseChanged(l, gone, now)
+		}
 		was, known := c.seats[l.Node]
 		again := c.inherited.leases[l.Node] && known && !gone && l.Holder == was.Holder && l.Renewed <= was.written
 		delete(c.inherited.leases, l.Node)
@@ -119,7 +123,7 @@ func (c *cluster) setSelf(now time.Time) {
 	// that starts.
 	_, seated := c.seats[c.config.Node]
 	unknown := isForbidden(c.leaseFault) && !c.leaseHeld && !c.election.IsAlone() && (!seated || c.forbidden[k8swatch.SourceOwnLease])
-	if !c.standby && !unknown {
+	if !c.standby && !unknown && !c.hasNamesake() {
 		a.Links = c.announcingLinks()
 	}
 	c.election.SetSelf(a, now)
@@ -151,6 +155,7 @@ func (c *cluster) announcingLinks() []ownership.Link {
 
 // due does what the election has to do now.
 func (c *cluster) due(now time.Time) {
+	c.confirm(now)
 	c.manager.outbox.ask(c.election.Due(now))
 	c.learn(now)
 	c.publish(now)
@@ -166,6 +171,7 @@ func (c *cluster) publish(now time.Time) {
 		leaving := ch.Ours && ch.Owner != c.config.Node
 		entries[i] = rules.EntryChange{Entry: c.entry(ch.Address, now), Gone: ch.Gone}
 		entries[i].Behind, entries[i].Leaving = ch.Ours, leaving
+		entries[i].Unconfirmed = ch.Ours && !c.confirms.services
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
 			c.handovers.add(ch, c.config.Node)

@@ -9,7 +9,6 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // podsChanged takes the addresses of this node's pods over.
@@ -21,13 +20,7 @@ func (c *cluster) podsChanged(pods map[netip.Addr]k8swatch.Pod) {
 			}
 		}
 		c.pods = pods
-		c.manager.store.Replace(rules.PodAddresses, func(yield func(rules.Entry) bool) {
-			for a := range pods {
-				if !yield(rules.Entry{Prefix: single(a), Behind: true}) {
-					return
-				}
-			}
-		})
+		c.replacePods()
 	})
 }
 
@@ -37,14 +30,8 @@ func (c *cluster) prefixesChanged(source string, prefixes []netip.Prefix) {
 		if source != c.prefixSource {
 			c.manager.log.Info("the prefixes of this node come from another source", "source", source, "prefixes", prefixes)
 		}
-		c.prefixSource = source
-		c.manager.store.Replace(rules.NodePrefixes, func(yield func(rules.Entry) bool) {
-			for _, p := range prefixes {
-				if !yield(rules.Entry{Prefix: p, Behind: true}) {
-					return
-				}
-			}
-		})
+		c.prefixes, c.prefixSource = prefixes, source
+		c.replacePrefixes()
 	})
 }
 
@@ -108,6 +95,7 @@ func (c *cluster) sourceKnown(source string, heard bool) {
 				c.reportNodeAddress(a, now)
 			}
 		}
+		c.confirm(now)
 		c.join(now)
 	})
 }

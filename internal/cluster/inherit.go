@@ -4,7 +4,9 @@ package cluster
 
 import (
 	"net/netip"
+	"time"
 
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -16,7 +18,11 @@ type inherited struct {
 
 // carryOver gives a cluster what another one knows of this node.
 func carryOver(c, old *cluster) {
-	c.pods, c.prefixSource, c.cidrs, c.node = old.pods, old.prefixSource, old.cidrs, old.node
+	c.pods, c.prefixes, c.prefixSource, c.cidrs, c.node = old.pods, old.prefixes, old.prefixSource, old.cidrs, old.node
+	c.confirms = old.confirms
+	if old.isConfirmed(k8swatch.SourcePods) && old.confirms.services { // what is announced stays so
+		c.confirms.until = time.Time{}
+	}
 	c.ownerChanges, c.complete = old.ownerChanges, old.complete
 	if c.config.ProxyHealth == old.config.ProxyHealth {
 		c.proxy = old.proxy
@@ -54,6 +60,7 @@ func inherit(c, old *cluster) {
 // is forgotten when it has read everything.
 func inheritElection(c, old *cluster) {
 	c.election, c.services, c.seats, c.nodeAddresses, c.answered = old.election, old.services, old.seats, old.nodeAddresses, old.answered
+	c.leaseFault, c.namesake = old.leaseFault, old.namesake
 	c.election.Configure(c.config.Weight, c.config.Settle)
 	c.inherited = inherited{services: make(map[netip.Addr]bool, len(c.services)), leases: make(map[string]bool, len(c.seats))}
 	for s := range c.services {

@@ -156,7 +156,7 @@ func (m *Manager) next() (time.Time, bool) {
 	if m.current == nil {
 		return time.Time{}, false
 	}
-	return m.current.election.Next()
+	return m.current.next()
 }
 
 // post leaves a message in a mailbox of one, which stands for any number.

@@ -33,7 +33,7 @@ func (m *Manager) Ready() error {
 func (m *Manager) Waits() []string {
 	m.mu.Lock()
 	c := m.current
-	if c == nil || c.complete {
+	if c == nil || c.complete && !c.namesake.alive {
 		m.mu.Unlock()
 		return nil
 	}
@@ -80,6 +80,10 @@ func (m *Manager) Status() *status.Cluster {
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
 		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby,
+		Namesake: c.namesake.text(),
+	}
+	if c.namesake.alive { // nobody sees a renewal of ours
+		out.Frozen = false
 	}
 	if c.standby {
 		out.Announcers, out.Frozen = c.announcers, false

@@ -28,6 +28,9 @@ type Cluster struct {
 	Standby bool `json:"standby,omitempty"`
 	// Alone is true where the leases may not be read.
 	Alone bool `json:"alone,omitempty"`
+	// Namesake is another daemon with the name of this node, which had it first; ""
+	// for none. This node owns nothing then.
+	Namesake string `json:"namesake,omitempty"`
 	// Unfit says why other nodes go first.
 	Unfit string `json:"unfit,omitempty"`
 	// Irreplaceable is true where this node answers although it is unfit, because no

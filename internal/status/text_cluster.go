@@ -51,6 +51,9 @@ func orNobody(s string) string {
 // write shows the cluster in rows.
 func (c *Cluster) write(row func(name, format string, args ...any)) {
 	row("kubernetes", "node %s, %s", c.Node, c.Server)
+	if c.Namesake != "" {
+		row("  NAMESAKE", "%s has the name of this node, too: this one owns nothing", c.Namesake)
+	}
 	for _, s := range c.Sources {
 		row("  "+s.Source, "%s", s)
 	}

@@ -59,10 +59,10 @@ func begins(d rules.Delta) bool {
 }
 
 // stillOurs reports whether the present view answers for an address, and no other node
-// has it from now on.
+// has it from now on, nor may have it since the daemon started anew.
 func (u *Uplink) stillOurs(a netip.Addr) bool {
 	v := u.view.Find(a)
-	return v != nil && v.Answer && !v.Leaving
+	return v != nil && v.Answer && !v.Leaving && !v.Unconfirmed
 }
 
 // announces reports whether the present view answers for an address that this node may

@@ -65,8 +65,11 @@ type Handler struct {
 	// Record returns what this node's lease says of it; Renewed is called after
 	// each attempt to renew it, and Forbidden when the account has turned out to lack
 	// the permission for a source, or to have it again. They may be called at any time.
-	Record    func() string
-	Renewed   func(error)
+	Record  func() string
+	Renewed func(error)
+	// SameHost reports whether the record of a lease of this node's name was written on
+	// this host. It may be called at any time.
+	SameHost  func(record string) bool
 	Forbidden func(source string, is bool)
 }
 

@@ -193,7 +193,10 @@ func (h *health) result(err error, watch bool) {
 	if lost && h.forbidden != nil {
 		h.forbidden()
 	}
+	held := new(HeldError)
 	switch {
+	case errors.As(err, &held) && changed: // the handler tells of one that is alive
+		h.log.Info(err.Error())
 	case lost:
 		h.log.Warn("the account lacks a permission: see docs/kubernetes.md; it is asked for again, and counts when it is granted", "forbidden_for", ForbiddenFor, "err", err)
 	case changed:
@@ -204,7 +207,10 @@ func (h *health) result(err error, watch bool) {
 // describe says what kind of failure a request has met.
 func describe(err error) string {
 	var answer apierrors.APIStatus
+	held := new(HeldError)
 	switch {
+	case errors.As(err, &held):
+		return err.Error()
 	case apierrors.IsForbidden(err):
 		return "the API server forbids a request, as one does that starts; after " + ForbiddenFor.String() + " it is taken for a missing permission"
 	case apierrors.IsUnauthorized(err):

@@ -76,6 +76,8 @@ type keeper struct {
 	health *health
 	lease  *coordinationv1.Lease // as the server has it, nil where that is not known
 	wrote  bool                  // there was a try to write it
+	had    bool                  // it was ours at the last look
+	rival  *rival                // who else keeps it, nil for nobody
 }
 
 // run renews until ctx ends, and deletes the lease then, so that others take over
@@ -116,8 +118,9 @@ func (k *keeper) run(ctx context.Context) {
 
 // wait returns when to renew the lease again after an attempt.
 func (k *keeper) wait(err error) time.Duration {
+	held := new(HeldError)
 	switch {
-	case err == nil:
+	case err == nil, errors.As(err, &held) && held.Alive:
 		return RenewTime
 	case apierrors.IsForbidden(err):
 		return k.health.pace()
@@ -127,6 +130,16 @@ func (k *keeper) wait(err error) time.Duration {
 
 // renew brings the lease into line with what the announcer says now.
 func (k *keeper) renew(stop context.Context) error {
+	err := k.try(stop)
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) { // somebody else has written it: who?
+		err = k.try(stop)
+	}
+	return err
+}
+
+// try reads the lease, where it is not known, and writes it, where it is not another
+// daemon's.
+func (k *keeper) try(stop context.Context) error {
 	ctx, cancel := context.WithTimeout(stop, callTimeout)
 	defer cancel()
 	api := k.w.client.typed.leases(k.w.config.Namespace)
@@ -138,6 +151,9 @@ func (k *keeper) renew(stop context.Context) error {
 		case err != nil:
 			return fmt.Errorf("read lease %s/%s: %w", k.w.config.Namespace, name, err)
 		default:
+			if err := k.check(l, time.Now()); err != nil {
+				return err
+			}
 			k.lease = l
 		}
 	}
@@ -151,7 +167,7 @@ func (k *keeper) renew(stop context.Context) error {
 	}
 	switch {
 	case err == nil:
-		k.lease = next
+		k.lease, k.had, k.rival = next, true, nil
 		return nil
 	case stop.Err() == nil: // else what is to be given back is known well enough
 		k.lease = nil // read it again
@@ -192,14 +208,20 @@ func (k *keeper) release() {
 	lease := k.lease
 	k.lease, k.wrote = nil, false
 	var err error
-	if lease == nil { // the answer to the last request was not waited for
-		lease, err = api.Get(ctx, leasePrefix+k.w.config.Node)
-	}
-	if err == nil {
+	for range 2 { // once more if somebody else has written it
+		if lease == nil { // the answer to the last request was not waited for
+			if lease, err = api.Get(ctx, leasePrefix+k.w.config.Node); err != nil {
+				break
+			}
+		}
 		if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != k.holder {
 			return
 		}
-		err = api.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID}})
+		err = api.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}})
+		if !apierrors.IsConflict(err) {
+			break
+		}
+		lease = nil
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		k.w.config.Log.Warn("giving the lease back failed: other nodes take over when it expires, or when they miss this node on the link", "err", err)

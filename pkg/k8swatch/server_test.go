@@ -4,6 +4,7 @@ package k8swatch
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -189,8 +190,10 @@ func object(apiVersion, kind, name string, parts map[string]any) map[string]any 
 type watched struct {
 	*Watcher
 	*testing.T
-	server *fakeServer
-	log    *bytes.Buffer
+	server   *fakeServer
+	log      *bytes.Buffer
+	sameHost bool   // what it says of a lease of this node
+	kill     func() // ends it without a word to the server
 
 	told      sync.Mutex
 	forbidden []string
@@ -220,6 +223,13 @@ func watchServer(t *testing.T, server *fakeServer, config Config) *watched {
 	must(t, err)
 	client := &Client{typed: typed, dynamic: free}
 	w := &watched{T: t, server: server, log: new(bytes.Buffer)}
+	config.Holder = "h1"
+	w.start(client, config)
+	return w
+}
+
+// start runs a watcher, which ends with the test's bubble or when stop is called.
+func (w *watched) start(client *Client, config Config) {
 	config.Log = slog.New(slog.NewTextHandler(&lockedWriter{w: w.log}, nil))
 	if config.Node == "" {
 		config.Node = "n1"
@@ -231,13 +241,25 @@ func watchServer(t *testing.T, server *fakeServer, config Config) *watched {
 		},
 		Services: func([]AddressChange) {}, ServiceCIDRs: func([]netip.Prefix) {}, Node: func(NodeState) {}, Lease: func(Lease, bool) {},
 		Wanted: func([]Lease) bool { return true }, Joining: func() {}, Known: func(string, bool) {}, Record: func() string { return "{}" },
-		Renewed: func(err error) { w.record(func() { w.renewals = append(w.renewals, err) }) },
+		SameHost: func(string) bool { return w.sameHost },
+		Renewed:  func(err error) { w.record(func() { w.renewals = append(w.renewals, err) }) },
 		Forbidden: func(source string, is bool) {
 			w.record(func() { w.forbidden = append(w.forbidden, fmt.Sprint(source, " ", is)) })
 		},
 	})
-	go w.Watcher.Run(t.Context())
-	return w
+	ctx, stop := context.WithCancelCause(w.Context())
+	w.kill = func() { stop(ErrReplaced) }
+	go w.Watcher.Run(ctx)
+}
+
+// another starts a watcher of the same server and the same node in another process.
+func (w *watched) another(holder string, sameHost bool) *watched {
+	config := w.Watcher.config
+	config.Holder = holder
+	o := &watched{T: w.T, server: w.server, log: new(bytes.Buffer), sameHost: sameHost}
+	o.start(w.client, config)
+	o.Announce()
+	return o
 }
 
 func (w *watched) record(f func()) {

@@ -112,6 +112,7 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 	s.w.joining()
 	err := s.keeper.renew(ctx)
 	if apierrors.IsForbidden(err) && ctx.Err() == nil {
+		s.w.show(s.keeper.health)
 		if s.keeper.health.result(err, false); s.keeper.health.get().NoPermission { // who keeps the lease tells of it
 			return 0, true
 		}

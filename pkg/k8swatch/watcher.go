@@ -192,7 +192,9 @@ func (w *Watcher) begin(h *health, f func()) {
 func (w *Watcher) show(h *health) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.sources = append(w.sources, h)
+	if !slices.Contains(w.sources, h) {
+		w.sources = append(w.sources, h)
+	}
 }
 
 func (w *Watcher) hide(h *health) {

@@ -198,7 +198,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	f := b.leaveSameLink(q, m.decide(q))
 	v := Verdict{
 		Rule: i, Delay: r.Delay,
-		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving,
+		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Unconfirmed: f.unconfirmed,
 		Contested: f.contested, Host: f.host, Part: f.part && at != p,
 	}
 	v.IgnoreDAD = v.Hears() && q.ignoresDAD

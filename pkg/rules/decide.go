@@ -44,8 +44,8 @@ type finding struct {
 	host bool
 	// contested is [Verdict.Contested].
 	contested bool
-	// leaving is [Entry.Leaving], and chosen [Entry.Chosen].
-	leaving, chosen bool
+	// leaving is [Entry.Leaving], chosen [Entry.Chosen], unconfirmed [Entry.Unconfirmed].
+	leaving, chosen, unconfirmed bool
 }
 
 // decision makes a finding of a source's entries. It depends on nothing but the
@@ -81,7 +81,7 @@ func allocated(q question) finding {
 	case !e.behind:
 		return finding{silence: q.method.elsewhere, line: true}
 	}
-	return finding{answer: true, line: true, leaving: e.leaving, chosen: e.chosen}
+	return finding{answer: true, line: true, leaving: e.leaving, chosen: e.chosen, unconfirmed: e.unconfirmed}
 }
 
 // listed answers for what the rule's file of targets lists inside of the rule. A
@@ -162,6 +162,7 @@ func asked(q question) finding {
 func local(q question) finding {
 	var (
 		is, line bool
+		hearsay  bool // nothing but unconfirmed entries say so
 		given    = -1 // the length of the prefix that a wide source has
 		p        = q.prefix
 	)
@@ -170,8 +171,8 @@ func local(q question) finding {
 			continue
 		}
 		if !sources()[s].wide {
-			if _, ok := q.store.entries[s].Get(p); ok {
-				is, line = true, true
+			if e, ok := q.store.entries[s].Get(p); ok {
+				is, line, hearsay = true, true, e.unconfirmed
 			}
 			continue
 		}
@@ -179,7 +180,7 @@ func local(q question) finding {
 			given, is, line = max(given, at.Bits()), true, line || at == p
 		}
 	}
-	f := finding{answer: is, line: line, own: line && p.IsSingleIP()}
+	f := finding{answer: is, line: line, own: line && p.IsSingleIP(), unconfirmed: hearsay}
 	at, route, ok := q.route()
 	switch {
 	case !ok, q.isWide(at), at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
@@ -191,6 +192,7 @@ func local(q question) finding {
 	case is:
 		f.line = line || at == p
 		f.device, f.own = route.device, f.line && p.IsSingleIP()
+		f.unconfirmed = f.unconfirmed && at != p // the kernel's route confirms it
 	}
 	if !f.answer {
 		f.silence, f.own = q.method.silence, false

@@ -41,6 +41,9 @@ type Entry struct {
 	// Chosen is true for a service address that no range of the cluster vouches for:
 	// whoever made the service may have chosen the address of another station.
 	Chosen bool
+	// Unconfirmed is true for what an earlier process has learned: it is answered
+	// for, and not announced before its source says so again.
+	Unconfirmed bool
 	// Device is the index of the device that leads to the prefix, 0 where the
 	// source does not know of devices.
 	Device int32
@@ -70,22 +73,23 @@ type fact struct {
 	ofNode   bool // NodeAddress
 	chosen   bool
 
-	forwarded bool
-	host      bool
-	hidden    bool
+	forwarded   bool
+	host        bool
+	hidden      bool
+	unconfirmed bool
 }
 
 func (s *Store) fact(e Entry) fact {
 	return fact{
 		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen,
+		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
 	}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
 		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen,
+		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
 	}
 }
 

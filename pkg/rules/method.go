@@ -132,6 +132,8 @@ func (m Method) AnswerText(v Verdict) string {
 		return "the address has answered a solicitation of ours"
 	case v.Leaving:
 		return "another node has the address from now on, and this one answers until that announces it"
+	case v.Answer && v.Unconfirmed && m.valid():
+		return methods()[m].yes + ", by what was known before the daemon started: it is announced when that is confirmed"
 	case v.Answer && v.Host:
 		return "this host itself has the address, and the kernel does not answer for it on the uplink"
 	case v.Answer && m.valid():

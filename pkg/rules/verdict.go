@@ -27,6 +27,9 @@ type Verdict struct {
 	// Leaving is true for an address that is answered until another node, which
 	// has it from now on, announces it.
 	Leaving bool
+	// Unconfirmed is true for an address that an earlier process has learned, see
+	// [Entry.Unconfirmed].
+	Unconfirmed bool
 	// Part is true for a line that exists only because its target was solicited,
 	// or because of a route inside a rule that answers or asks without one. It needs
 	// no multicast groups of its own: the line around it has them.
@@ -51,8 +54,10 @@ func (v Verdict) Hears() bool { return v.Answer || v.Probe }
 // Announced reports whether an unsolicited advertisement may announce an address
 // with this verdict. A learned target is not announced: it is there because
 // somebody has asked for it. One that is leaving is announced by its next owner,
-// and what is but a part of a static rule is answered for without ever appearing.
-func (v Verdict) Announced() bool { return v.Answer && !v.Learned && !v.Leaving && !v.Part }
+// one that is not confirmed may be another node's by now, and what is but a part of a static rule is answered for without ever appearing.
+func (v Verdict) Announced() bool {
+	return v.Answer && !v.Learned && !v.Leaving && !v.Unconfirmed && !v.Part
+}
 
 // sameEffect compares all but the rule's index, which shifts when rules are added
 // before it.

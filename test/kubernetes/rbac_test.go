@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -220,7 +221,9 @@ func TestLeaseAdmission(t *testing.T) {
 	harness.Must(t, leases.Delete(context.Background(), "ndproxyd-n1", metav1.DeleteOptions{}))
 }
 
-// TestKubelet runs with the rights of the node's own kubelet, which may read less.
+// TestKubelet runs with the rights of the node's own kubelet, which may read less. What
+// it may not read is said at once, and counts after a minute; the next process goes by
+// that from its first moment on.
 func TestKubelet(t *testing.T) {
 	t.Parallel()
 	c := cluster.Start(t)
@@ -230,11 +233,17 @@ func TestKubelet(t *testing.T) {
 	c.CreatePod("p", node.Name, pod)
 	d := harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.KubeletToken, "", both))
 	a.WantAnswer(pod)
-	a.WantAnswer(service)
+	d.Wait("a word of what is forbidden", func(s status.Status) bool {
+		return len(s.Waiting) > 0 && slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "leases" && src.Forbidden && !src.NoPermission })
+	})
 	alone := func(s status.Status) bool {
-		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "leases" && src.Forbidden })
+		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "leases" && src.NoPermission })
+	}
+	for end := time.Now().Add(3 * k8swatch.ForbiddenFor); !alone(d.Status()) && time.Now().Before(end); {
+		time.Sleep(100 * time.Millisecond)
 	}
 	d.Wait("a word of what is missing", alone)
+	a.WantAnswer(service)
 	time.Sleep(6 * time.Second) // what it knows is on disk
 	harness.Must(t, d.Process.Kill())
 	d.Exit()
