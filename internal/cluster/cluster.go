@@ -36,6 +36,8 @@ type cluster struct {
 	nodeAddresses nodeAddresses
 	// answered are the addresses that nobody has to be asked for.
 	answered     answered
+	absent       bool            // the cluster has no Node of this name
+	alike        []string        // the names of its Nodes that are like it
 	known, heard map[string]bool // sources that are known as a whole, and from the server
 	inherited    inherited
 	forbidden    map[string]bool // sources that the account has no permission for
@@ -77,7 +79,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
+		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})
 	return c

@@ -61,6 +61,11 @@ func (c *cluster) nodeChanged(n k8swatch.NodeState) {
 	})
 }
 
+// absentChanged takes in whether the cluster has a Node of this name.
+func (c *cluster) absentChanged(is bool, alike []string) {
+	c.locked(func(time.Time) { c.absent, c.alike = is, alike })
+}
+
 // proxyAnswered takes in why the service proxy is not well, "" where it is.
 func (c *cluster) proxyAnswered(fault string) {
 	c.manager.mu.Lock()

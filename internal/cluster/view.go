@@ -80,7 +80,7 @@ func (m *Manager) Status() *status.Cluster {
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
 		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby,
-		Namesake: c.namesake.text(),
+		Namesake: c.namesake.text(), NodeAbsent: c.absent, NodesAlike: c.alike,
 	}
 	if c.namesake.alive { // nobody sees a renewal of ours
 		out.Frozen = false

@@ -10,6 +10,10 @@ type Cluster struct {
 	Node      string   `json:"node"`
 	Ownership string   `json:"ownership"`
 	Sources   []Source `json:"sources"`
+	// NodeAbsent is true while the cluster has no Node of that name, and NodesAlike are
+	// the names of its Nodes that are like it.
+	NodeAbsent bool     `json:"node_absent,omitempty"`
+	NodesAlike []string `json:"nodes_alike,omitempty"`
 	// PrefixSource is the source of the node's prefixes that is taken.
 	PrefixSource string `json:"prefix_source,omitempty"`
 	Pods         int    `json:"pods"`

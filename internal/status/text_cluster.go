@@ -51,6 +51,9 @@ func orNobody(s string) string {
 // write shows the cluster in rows.
 func (c *Cluster) write(row func(name, format string, args ...any)) {
 	row("kubernetes", "node %s, %s", c.Node, c.Server)
+	if c.NodeAbsent {
+		row("  NODE ABSENT", "the cluster has no Node %s; those with a name like it: %s", c.Node, orNone(c.NodesAlike))
+	}
 	if c.Namesake != "" {
 		row("  NAMESAKE", "%s has the name of this node, too: this one owns nothing", c.Namesake)
 	}
@@ -136,4 +139,11 @@ func (p Peer) String() string {
 		text += ", unfit: " + p.Unfit
 	}
 	return text
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
 }

@@ -28,6 +28,7 @@ func (w *Watcher) nodeChanged() {
 	w.dirty = true
 	close(w.nodeEvents)
 	w.nodeEvents = make(chan struct{})
+	w.lookAtName()
 	w.known(w.node.health)
 	if n, ok := w.node.objects[w.config.Node]; ok {
 		w.handler.Node(n.NodeState)

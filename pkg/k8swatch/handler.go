@@ -51,6 +51,9 @@ type Handler struct {
 	// NodeAddresses has the addresses of all Nodes, each with the name of its Node. It
 	// is called before services are Known, where the account may list Nodes.
 	NodeAddresses func(map[netip.Addr]string)
+	// Absent is called when the cluster turns out to have no Node of this node's name,
+	// once more with the names that are like it, and when it has one after all.
+	Absent func(is bool, alike []string)
 	// Lease is called at each renewal that is seen, and with gone at the end.
 	Lease func(l Lease, gone bool)
 	// Wanted reports whether this node is to announce, given the leases of those

@@ -43,7 +43,7 @@ func newFollower(t *testing.T, snapshot string) *follower {
 	t.Helper()
 	f := new(follower)
 	f.Watcher = New(nil, Config{Node: "n1", Needs: Needs{Pods: true}, Snapshot: snapshot, Log: slog.New(slog.DiscardHandler)},
-		Handler{Pods: func(all map[netip.Addr]Pod) { f.pods = all }, Known: func(string, bool) {}})
+		Handler{Pods: func(all map[netip.Addr]Pod) { f.pods = all }, Known: func(string, bool) {}, Absent: func(bool, []string) {}})
 	return f
 }
 

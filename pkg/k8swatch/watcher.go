@@ -44,7 +44,10 @@ type Watcher struct {
 	seenAddresses map[string][]netip.Addr
 	allocated     *allocated
 	nodeEvents    chan struct{}
-	dirty         bool // what is kept has changed since the snapshot was written
+	nameDoubts    chan struct{} // the name of this node is to be looked at
+	absent        bool          // the cluster has no Node of this name
+	alike         []string      // its Nodes with names like it
+	dirty         bool          // what is kept has changed since the snapshot was written
 
 	stopSlices context.CancelFunc
 	ending     sync.WaitGroup  // what has to be done in the end
@@ -55,7 +58,7 @@ type Watcher struct {
 func New(client *Client, config Config, handler Handler) *Watcher {
 	w := &Watcher{
 		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
-		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}),
+		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}), nameDoubts: make(chan struct{}, 1),
 	}
 	w.events, w.archive = newEventWriter(client, config, w.nodeUID), &archive{w: w}
 	w.pods = newKept(&w.mu, newHealth(config.Log, SourcePods), readPod, func([]string) { w.podsChanged() })
@@ -72,7 +75,10 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.tellPermissions(w.slices.health, w.servicesKnown)
 	w.tellPermissions(w.leases.health)
 	w.slices.health.failed = w.apart(w.servicesKnown)
-	w.node.health.failed = w.apart(w.prefixesChanged)
+	w.node.health.failed = func() {
+		w.lookAtName()
+		w.apart(w.prefixesChanged)()
+	}
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
 	for _, b := range blockSources(config.Node) {
 		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, b.String()), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
@@ -124,7 +130,7 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Unlock()
 	w.archive.restore()
 	api, n := w.client.typed, w.config.Needs
-	if n.Prefixes || n.Services {
+	if n.Pods || n.Prefixes || n.Services {
 		w.begin(w.node.health, func() {
 			follow(ctx, w.node.health, api.nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
 		})
@@ -150,6 +156,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		w.begin(w.cidrs.health, func() { w.followServiceCIDRs(ctx) })
 	}
 	w.ending.Go(func() { w.events.run(ctx) })
+	w.ending.Go(func() { w.checkName(ctx) })
 	if w.config.Snapshot != "" {
 		w.ending.Go(func() { w.archive.run(ctx) })
 	}
@@ -232,7 +239,11 @@ func (w *Watcher) Waits() []string {
 			waits = append(waits, h.get().Source)
 		}
 	}
-	wait(n.Prefixes || n.Services, w.node.health)
+	if w.absent {
+		waits = append(waits, w.absence())
+	} else {
+		wait(n.Prefixes || n.Services, w.node.health)
+	}
 	wait(n.Pods || n.Prefixes, w.pods.health)
 	if n.Prefixes && !w.prefixes {
 		waits = append(waits, "prefixes of this node") // by whichever source
