@@ -55,7 +55,12 @@ type cluster struct {
 	// while we are needed.
 	redundantSince time.Time
 
-	confirms     confirms
+	confirms confirms
+	calls    calls // of nodes that stand by
+	// calledUntil is until when this node announces because it was called in, zero
+	// where it never was.
+	calledUntil time.Time
+
 	complete     bool // all that is needed was known once
 	ownerChanges uint64
 	handovers    handovers
@@ -79,7 +84,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Known: c.sourceKnown,
+		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Called: c.called, Known: c.sourceKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})
 	return c
@@ -174,12 +179,4 @@ func (c *cluster) emit(e k8swatch.Event, addresses ...netip.Addr) {
 		}
 	}
 	c.watcher.Emit(e)
-}
-
-// requests returns the nodes that this one asks to announce beside enough others.
-func (c *cluster) requests(now time.Time) []string {
-	if len(c.seats) < ownership.MaxAnnouncers { // whoever wants to does
-		return nil
-	}
-	return c.election.Requests(func(node string) bool { return c.seats.regular(node, now) })
 }

@@ -90,8 +90,10 @@ func (c *cluster) replacePrefixes() {
 // next returns when the cluster has something to do, and false for never.
 func (c *cluster) next() (time.Time, bool) {
 	at, ok := c.election.Next()
-	if until := c.confirms.until; !until.IsZero() && (!ok || until.Before(at)) {
-		return until, true
+	for _, due := range []time.Time{c.confirms.until, c.calls.at} {
+		if !due.IsZero() && (!ok || due.Before(at)) {
+			at, ok = due, true
+		}
 	}
 	return at, ok
 }

@@ -38,7 +38,7 @@ func (c *cluster) speak() {
 func (c *cluster) record() string {
 	c.manager.mu.Lock()
 	defer c.manager.mu.Unlock()
-	return c.election.Record(c.requests(time.Now())...)
+	return c.election.Record(c.election.Calls(c.requests(time.Now()).Nodes)...)
 }
 
 // renewed takes in what became of the last renewal of our lease.
@@ -98,11 +98,15 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 		if gone {
 			delete(c.seats, l.Node)
 			c.election.Left(l.Node)
+			c.calls.schedule(now)
 			c.manager.trouble.Report(leaseOf(l.Node), nil)
 			c.readLeaseAddresses(now)
 			return
 		}
 		a, err := ownership.ParseRecord(l.Node, l.Holder, l.Record)
+		if !c.seats.present(l.Node, now) || l.Node == c.config.Node {
+			c.calls.schedule(now) // at each renewal of ours, too: others' leases may have ended
+		}
 		c.seats.renewed(l, a, now)
 		c.manager.trouble.Report(leaseOf(l.Node), err)
 		if err != nil {
@@ -163,6 +167,7 @@ func (c *cluster) due(now time.Time) {
 	c.confirm(now)
 	c.manager.outbox.ask(c.election.Due(now))
 	c.learn(now)
+	c.updateCalls(now)
 	c.publish(now)
 }
 

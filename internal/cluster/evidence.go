@@ -51,7 +51,9 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 	c.locked(func(now time.Time) {
 		facts := make([]ownership.Fact, len(changes))
 		for i, a := range changes {
-			facts[i] = c.fact(a)
+			if facts[i] = c.fact(a); a.Local || c.services[a.Address].Local {
+				c.calls.schedule(now)
+			}
 			delete(c.inherited.services, a.Address)
 			if a.Gone {
 				delete(c.services, a.Address)

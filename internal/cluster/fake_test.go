@@ -5,6 +5,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ type fakeWatcher struct {
 	announced bool
 	renewals  int
 	events    []k8swatch.Event
+	calls     []string
 	waits     []string
 	other     bool         // it asks another server
 	nodes     []netip.Addr // those of other Nodes that are fit
@@ -46,6 +48,10 @@ func (w *fakeWatcher) Run(ctx context.Context) {
 
 func (w *fakeWatcher) Announce() { w.set(func() { w.announced = true }) }
 func (w *fakeWatcher) Renew()    { w.set(func() { w.renewals++ }) }
+
+func (w *fakeWatcher) Call(node string, needed bool) {
+	w.set(func() { w.calls = append(w.calls, fmt.Sprint(node, " ", needed)) })
+}
 
 func (w *fakeWatcher) Emit(e k8swatch.Event) { w.set(func() { w.events = append(w.events, e) }) }
 

@@ -51,6 +51,7 @@ func inherit(c, old *cluster) {
 	if old.watcher.Uses(c.client) { // the same account: what it may not read is not waited for again
 		c.forbidden = old.forbidden
 	}
+	c.calledUntil = old.calledUntil
 	c.leaseHeld, c.standby, c.announcers = old.leaseHeld && !old.standby, old.standby, old.announcers
 	if c.needs.Services && old.needs.Services {
 		inheritElection(c, old)

@@ -23,7 +23,7 @@ func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 		self, others := c.candidates(announcers)
 		// Who answers already, by the configuration before, goes on until review
 		// says otherwise.
-		wanted = len(c.services) > 0 || !ownership.Redundant(self, others) || isRequested(others, c.config.Node)
+		wanted = len(c.services) > 0 || !ownership.Redundant(self, others) || c.isCalled(others, now)
 		if wanted {
 			return
 		}
@@ -90,7 +90,7 @@ func (c *cluster) isRedundant(now time.Time) bool {
 		return false
 	}
 	others := c.seats.but(c.config.Node, now)
-	return ownership.Redundant(self.Seat, others) && !isRequested(others, c.config.Node)
+	return ownership.Redundant(self.Seat, others) && !c.isCalled(others, now)
 }
 
 // isRequested reports whether an announcer asks a node to announce as well.

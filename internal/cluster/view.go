@@ -80,7 +80,7 @@ func (m *Manager) Status() *status.Cluster {
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
 		Announcers: view.Announcers, Frozen: view.Frozen, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby,
-		Namesake: c.namesake.text(), NodeAbsent: c.absent, NodesAlike: c.alike,
+		Namesake: c.namesake.text(), NodeAbsent: c.absent, NodesAlike: c.alike, Uncalled: len(c.calls.requests.Left),
 	}
 	if c.namesake.alive { // nobody sees a renewal of ours
 		out.Frozen = false
@@ -134,6 +134,7 @@ func (m *Manager) Explain(target netip.Addr, method rules.Method) *status.Cluste
 		e.Unfit = c.unfit()
 	}
 	e.Node, _ = c.nodeAddresses.node(target)
+	e.Uncalled = c.calls.requests.Left[target]
 	if s.Local {
 		e.Endpoints = append([]string{}, s.Nodes...)
 	}

@@ -14,10 +14,11 @@ type watcher interface {
 	// Run calls the handler until ctx ends. It keeps this node's lease for the
 	// next watcher if the cause is [k8swatch.ErrReplaced].
 	Run(ctx context.Context)
-	// Announce, Renew and Emit do not block, and take no lock that the handler
+	// Announce, Renew, Call and Emit do not block, and take no lock that the handler
 	// is called with.
 	Announce()
 	Renew()
+	Call(node string, needed bool)
 	Emit(k8swatch.Event)
 	// Status and Waits wait for the handler to return: they must not be called
 	// with the Manager's lock held.

@@ -4,7 +4,6 @@ package ownership
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -200,43 +199,6 @@ func (e *Election) holdsDue(now time.Time) {
 			e.release(s)
 		}
 	}
-}
-
-// Requests returns the nodes that a Local policy needs among the announcers, in order:
-// for an address of our rules that none of those who would announce without being
-// asked may own, two of those that take traffic for it. Announcers with the same rules
-// choose the same.
-func (e *Election) Requests(regular func(node string) bool) []string {
-	wanted := make(map[string]bool)
-	known := make(map[string]bool) // answers of regular
-	isRegular := func(node string) bool {
-		is, asked := known[node]
-		if !asked {
-			is = regular(node)
-			known[node] = is
-		}
-		return is
-	}
-	for s, a := range e.addresses {
-		if !a.local {
-			continue
-		}
-		if covered, _ := e.self.covers(s); !covered {
-			continue
-		}
-		if slices.ContainsFunc(a.nodes, func(node string) bool { return e.mayOwn(node, s) && isRegular(node) }) {
-			continue
-		}
-		for _, node := range best(a.nodes, s) {
-			wanted[node] = true
-		}
-	}
-	names := make([]string, 0, len(wanted))
-	for node := range wanted {
-		names = append(names, node)
-	}
-	slices.Sort(names)
-	return names[:min(len(names), maxRequests)]
 }
 
 // mayOwn reports whether a node announces and has a rule for an address. What the

@@ -30,6 +30,9 @@ type Cluster struct {
 	// Standby is true while enough other nodes announce. This one knows nothing
 	// of services then.
 	Standby bool `json:"standby,omitempty"`
+	// Uncalled is how many addresses nobody answers for, because a Local policy leaves
+	// each of them to nodes that stand by, and too many nodes would have to be called in.
+	Uncalled int `json:"uncalled,omitempty"`
 	// Alone is true where the leases may not be read.
 	Alone bool `json:"alone,omitempty"`
 	// Namesake is another daemon with the name of this node, which had it first; ""
@@ -90,6 +93,8 @@ type ClusterEntry struct {
 	Node string `json:"node,omitempty"`
 	// Endpoints are the nodes that take traffic, where not every node does.
 	Endpoints []string `json:"endpoints,omitempty"`
+	// Uncalled is true for an address that [Cluster].Uncalled counts.
+	Uncalled bool `json:"uncalled,omitempty"`
 	// PrefixSource is where the node's prefix comes from.
 	PrefixSource string `json:"prefix_source,omitempty"`
 }

@@ -36,6 +36,9 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	case c.Unfit != "":
 		fmt.Fprintf(b, "  not fit        %s: this node leaves the address to the others of its link\n", c.Unfit)
 	}
+	if c.Uncalled {
+		fmt.Fprintf(b, "  not called in  too many nodes that stand by would have to announce for Local policies\n")
+	}
 	if c.Endpoints != nil {
 		fmt.Fprintf(b, "  endpoints      on %s\n", orNobody(strings.Join(c.Endpoints, ", ")))
 	}
@@ -89,6 +92,9 @@ func (c *Cluster) write(row func(name, format string, args ...any)) {
 			does = "it answers for services all the same, because no other node on its link can"
 		}
 		row("  unfit", "%s: %s", c.Unfit, does)
+	}
+	if c.Uncalled > 0 {
+		row("  unanswered", "%d addresses of Local policies: too many nodes that stand by would have to announce for them", c.Uncalled)
 	}
 	for _, p := range c.Peers {
 		row("  peer "+p.Node, "%s", p)

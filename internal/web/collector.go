@@ -150,6 +150,7 @@ func (c *collector) cluster(out sink, s *status.Cluster) {
 	out.gauge(d.announcers, float64(s.Announcers))
 	out.gauge(d.frozen, number(s.Frozen))
 	out.gauge(d.standby, number(s.Standby))
+	out.gauge(d.uncalled, float64(s.Uncalled))
 }
 
 // seconds is a time as a metric has it, 0 for none.

@@ -9,13 +9,13 @@ const sourceConfiguration = "configuration"
 
 // descriptions are those of the metrics that are made at each scrape.
 type descriptions struct {
-	received, answered, ignored, sent, sendErrors                      *prometheus.Desc
-	drops, redirected, conflicts, duration, probes, wrong              *prometheus.Desc
-	entries, updates, groups, ready                                    *prometheus.Desc
-	fileTargets, fileFaults, fileReadable                              *prometheus.Desc
-	reloadOK, reloadTime, build                                        *prometheus.Desc
-	synced, lastEvent, held, requests, prefixSource                    *prometheus.Desc
-	ownerChanges, serviceAddresses, owned, announcers, frozen, standby *prometheus.Desc
+	received, answered, ignored, sent, sendErrors                                *prometheus.Desc
+	drops, redirected, conflicts, duration, probes, wrong                        *prometheus.Desc
+	entries, updates, groups, ready                                              *prometheus.Desc
+	fileTargets, fileFaults, fileReadable                                        *prometheus.Desc
+	reloadOK, reloadTime, build                                                  *prometheus.Desc
+	synced, lastEvent, held, requests, prefixSource                              *prometheus.Desc
+	ownerChanges, serviceAddresses, owned, announcers, frozen, standby, uncalled *prometheus.Desc
 
 	all []described
 }
@@ -81,6 +81,7 @@ func newDescriptions() *descriptions {
 		owned:            desc("owned_addresses", "Service addresses that this node owns and answers for."),
 		announcers:       desc("announcers", "Nodes that share the service addresses among them, as this node sees it."),
 		standby:          desc("ownership_standby", "1 while this node stands by because enough other nodes announce services, otherwise 0."),
+		uncalled:         desc("service_addresses_uncalled", "Service addresses that nobody answers for because a Local policy leaves them to nodes that stand by, more of which than may be called in."),
 		frozen:           desc("ownership_frozen", "1 while owners stay as they are because the API server cannot be reached, otherwise 0."),
 		build:            desc("build_info", "The build of the program in its labels. The value is always 1.", "version", "revision", "goversion"),
 	}

@@ -61,6 +61,9 @@ type Handler struct {
 	Wanted func(announcers []Lease) bool
 	// Joining is called when it is about to.
 	Joining func()
+	// Called is called when an announcer has called this node in: it is wanted from
+	// now on for a while.
+	Called func()
 	// Known is called when a source is known as a whole, from the snapshot, or by
 	// heard from the server: pods and nodes before what is known of them; services, with
 	// what their policies need, and leases after all of them. It may be called again.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"math"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -39,6 +40,9 @@ type standby struct {
 	read    bool // the leases were read once
 	asked   bool // this node was wanted at the last look
 	retry   time.Duration
+
+	callMu sync.Mutex
+	call   *kept[called] // the call for this node
 }
 
 // standBy waits until this node has a seat among the announcers, and returns false
@@ -50,6 +54,10 @@ func (w *Watcher) standBy(ctx context.Context, k *keeper) (written, ok bool) {
 	s := &standby{w: w, keeper: k, health: newHealth(w.config.Log, SourceLeases), retry: retryTime}
 	w.show(s.health)
 	defer w.hide(s.health) // what follows the leases is shown then
+	standing, stop := context.WithCancel(ctx)
+	defer stop()
+	arrived := s.followCall(standing)
+	defer w.hide(s.call.health)
 	for {
 		wait, seated := s.turn(ctx)
 		if ctx.Err() != nil {
@@ -63,6 +71,7 @@ func (w *Watcher) standBy(ctx context.Context, k *keeper) (written, ok bool) {
 		case <-ctx.Done():
 			return false, false
 		case <-time.After(wait):
+		case <-arrived:
 		}
 	}
 }
@@ -85,14 +94,19 @@ func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
 	s.health.result(nil, false)
 	s.health.renewed()
 	s.read, s.retry = true, retryTime
+	isCalled := s.isCalled()
+	if isCalled {
+		s.w.called()
+	}
 	switch {
 	case !s.w.wanted(live):
 		s.asked, s.last = false, all
 		return spread(s.every()), false
 	case all[s.w.config.Node].Node != "": // of the last process: others may count on it
 		s.w.joining()
+		s.answerCall(ctx)
 		return 0, true
-	case !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
+	case !isCalled && !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
 		s.asked = true
 		return joinWait(s.nodes, rand.Float64()), false //nolint:gosec // no secret
 	}
@@ -124,6 +138,7 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 		live, all, err = s.look(ctx)
 	}
 	if err == nil && s.w.wanted(live) {
+		s.answerCall(ctx)
 		return 0, true
 	}
 	s.keeper.release()
@@ -144,6 +159,9 @@ func (s *standby) failed(err error) time.Duration {
 	}
 	wait := spread(s.retry)
 	s.retry = min(2*s.retry, s.every())
+	if s.isCalled() {
+		return callRetry
+	}
 	return wait
 }
 

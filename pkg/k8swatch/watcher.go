@@ -25,6 +25,7 @@ type Watcher struct {
 	once    sync.Once
 	events  *eventWriter
 	archive *archive
+	calls   *calls
 
 	mu         sync.Mutex // what the handler is called with
 	sources    []*health
@@ -60,7 +61,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
 		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}), nameDoubts: make(chan struct{}, 1),
 	}
-	w.events, w.archive = newEventWriter(client, config, w.nodeUID), &archive{w: w}
+	w.events, w.archive, w.calls = newEventWriter(client, config, w.nodeUID), &archive{w: w}, newCalls(w)
 	w.pods = newKept(&w.mu, newHealth(config.Log, SourcePods), readPod, func([]string) { w.podsChanged() })
 	w.node = newKept(&w.mu, newHealth(config.Log, SourceNodes), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
@@ -183,6 +184,7 @@ func (w *Watcher) announce(ctx context.Context) {
 	if written {   // it has to be kept while services are read
 		w.Announce()
 	}
+	w.ending.Go(func() { w.calls.run(ctx) })
 	w.followServices(ctx)
 	w.begin(w.leases.health, func() {
 		follow(ctx, w.leases.health, w.client.typed.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)

@@ -219,6 +219,7 @@ func TestLeaseAdmission(t *testing.T) {
 		t.Error("an agent could delete another node's lease")
 	}
 	harness.Must(t, leases.Delete(context.Background(), "ndproxyd-n1", metav1.DeleteOptions{}))
+	admitCalls(t, c, leases)
 }
 
 // TestKubelet runs with the rights of the node's own kubelet, which may read less. What
