@@ -57,18 +57,44 @@ func isDefault(p netip.Prefix) bool { return p.Bits() < 8 }
 func (v judgment) entry(d hostwatch.Decision) rules.Entry {
 	paths := v.taken(d.Paths)
 	counts := !isDefault(d.Prefix)
-	e := rules.Entry{Prefix: d.At, Behind: counts, Forwarded: counts, Neighbor: counts, Device: paths[0].Index}
+	e := rules.Entry{Prefix: d.At, Behind: counts, Forwarded: counts, Neighbor: counts, Attached: counts, Device: paths[0].Index}
 	for _, p := range paths {
 		forwarded, why := v.judge(p)
 		e.Behind = e.Behind && why == ""
 		e.Forwarded = e.Forwarded && forwarded
+		e.Elsewhere = e.Elsewhere || counts && v.leadsElsewhere(p, d.At)
 		device, _ := v.tables.Device(p.Index)
-		e.Neighbor = e.Neighbor && !p.Gateway.IsValid() && !p.Encap && device.Neighbors
+		e.Attached = e.Attached && !p.Gateway.IsValid() && !p.Encap && (device.Neighbors || isPair(device))
+		e.Neighbor = e.Neighbor && e.Attached && device.Neighbors
 	}
-	e.Neighbor = e.Neighbor && e.Forwarded
+	e.Attached = e.Attached && e.Forwarded
+	e.Neighbor = e.Neighbor && e.Attached
 	e.Host, e.Hidden = v.host(d)
 	return e
 }
+
+// leadsElsewhere reports whether a path for a prefix leads to another node of a
+// cluster, see [rules.Entry.Elsewhere].
+func (v judgment) leadsElsewhere(p hostwatch.Path, at netip.Prefix) bool {
+	if p.Kind != unix.RTN_UNICAST {
+		return false
+	}
+	d, _ := v.tables.Device(p.Index)
+	gateway := p.Gateway.IsValid()
+	switch v.policy.classify(d) {
+	case Tunnel:
+		return true
+	case Overlay:
+		return gateway
+	case Behind, Stacked, Undecided:
+	}
+	return v.uplinks[p.Index] || v.onUplinkLink(d) || p.Encap && v.policy.encap == Tunnel || gateway && at.IsSingleIP()
+}
+
+// isPair reports whether the far end of a device is another device of this host, in the
+// network namespace of a pod: a veth, or a netkit, which has no neighbor discovery in
+// its default mode l3.
+func isPair(d hostwatch.Device) bool { return d.Kind == "veth" || d.Kind == "netkit" }
 
 // taken returns those of some paths with one metric that a packet from an uplink
 // may take. The kernel prefers one out of the device that the packet came in on
@@ -161,6 +187,8 @@ func (v judgment) judgeDevice(index int32, gateway bool) (forwarded bool, why st
 	switch v.policy.classify(d) {
 	case Tunnel:
 		return true, "through a tunnel (" + d.Kind + ")"
+	case Undecided:
+		return true, "to a device that the network plugin routes the pods of every node to, so it does not tell which node has the address"
 	case Overlay:
 		if gateway {
 			return true, "through the network plugin's device to other nodes"

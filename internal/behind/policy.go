@@ -24,6 +24,10 @@ const (
 	// Overlay: it carries the pods of other nodes as well as those of this one.
 	// Only what is on-link is here; a next hop is another node.
 	Overlay
+	// Undecided: what is on-link there may be on this node or on another one, so a
+	// route says nothing of where an address is. Cilium's tunnel has routes to
+	// cilium_host without a next hop for the prefixes of all nodes.
+	Undecided
 	// Stacked: it shares the link of the device below it (IFLA_LINK), and has a
 	// MAC address or neighbor discovery of its own there. It leads behind this
 	// node unless that link is an uplink's.
@@ -56,7 +60,8 @@ type prefixClass struct {
 func hostPolicy() *policy {
 	return &policy{
 		names: map[string]Class{
-			"cilium_host": Overlay, "ovn-k8s-mp0": Overlay, "ovn0": Overlay, "antrea-gw0": Overlay,
+			"cilium_host": Undecided,
+			"ovn-k8s-mp0": Overlay, "ovn0": Overlay, "antrea-gw0": Overlay,
 			"vxlan.calico": Tunnel, "vxlan-v6.calico": Tunnel, "wireguard.cali": Tunnel, "wg-v6.cali": Tunnel, "tunl0": Tunnel,
 			"kilo0": Tunnel, "vx-submariner": Tunnel,
 		},

@@ -247,3 +247,53 @@ func TestForwarded(t *testing.T) {
 		}
 	})
 }
+
+// TestPodRoutes looks at what routes say of the pods of a node: which are at the far
+// end of a device here, and which are sent to another node.
+func TestPodRoutes(t *testing.T) {
+	t.Parallel()
+	const nk, host = 50, 51
+	const pod, block = "2001:db8:1:0:a::5/128", "2001:db8:1:0:a::/112"
+	encap := dev(pod1)
+	encap.Encap = true
+	tests := []struct {
+		name                        string
+		prefix                      string
+		path                        hostwatch.Path
+		behind, attached, elsewhere bool
+	}{
+		{"veth", pod, dev(pod1), true, true, false},
+		{"netkit without neighbor discovery", pod, dev(nk), true, true, false},
+		{"bridge", block, dev(bridge), true, true, false},
+		{"tun", pod, dev(tun), true, false, false},
+		{"ipvlan in the mode l3", pod, dev(ipvlan), true, false, false},
+		{"a router behind the node", block, via("fe80::9", pod1), true, false, false},
+		{"one address by a next hop on another interface", pod, via("fe80::9", pod1), true, false, true},
+		{"uplink", block, via("fe80::9", uplink), false, false, true},
+		{"on the uplink's link", block, dev(uplink), false, false, true},
+		{"macvlan of the uplink", pod, dev(macvlan), false, false, true},
+		{"tunnel", block, dev(wireguard), false, false, true},
+		{"encapsulated", pod, encap, false, true, true},
+		{"the plugin's device, on-link", block, dev(ovn), true, true, false},
+		{"the plugin's device, next hop", block, via("fe80::9", ovn), false, false, true},
+		{"cilium_host", block, dev(host), false, true, false},
+		{"blackhole", block, typed(unix.RTN_BLACKHOLE), false, false, false},
+		{"part of a default route", "2000::/3", via("fe80::9", uplink), false, false, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := testRoutes()
+			r.SetDevice(hostwatch.Device{Index: nk, Name: "lxc1", Kind: "netkit"}, false)
+			r.SetDevice(hostwatch.Device{Index: host, Name: "cilium_host", Kind: "veth"}, false)
+			r.Apply(message(tt.prefix, tt.path), 0, false)
+			j := behind.New(r)
+			j.SetUplinks([]int{uplink})
+			j.SetPolicy(true, nil)
+			e, _ := j.Entry(netip.MustParsePrefix(tt.prefix))
+			if e.Behind != tt.behind || e.Attached != tt.attached && tt.behind || e.Elsewhere != tt.elsewhere {
+				t.Errorf("the entry is %+v", e)
+			}
+		})
+	}
+}

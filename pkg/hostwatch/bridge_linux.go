@@ -55,7 +55,7 @@ func readSnooping(link netlink.Link) Snooping {
 		return s
 	}
 	a := link.Attrs()
-	if link.Type() != "veth" || a.ParentIndex == 0 || a.NetNsID >= 0 {
+	if k := link.Type(); k != "veth" && k != "netkit" || a.ParentIndex == 0 || a.NetNsID >= 0 {
 		return Snooping{}
 	}
 	peer, err := netlink.LinkByIndex(a.ParentIndex)

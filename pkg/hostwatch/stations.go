@@ -47,7 +47,7 @@ func (b *bridges) clear() {
 
 // isVirtual reports whether a port of a bridge leads to this node itself.
 func isVirtual(d Device) bool {
-	return slices.Contains([]string{"veth", "tuntap", "tun", "macvtap"}, d.Kind)
+	return slices.Contains([]string{"veth", "netkit", "tuntap", "tun", "macvtap"}, d.Kind)
 }
 
 // setDevice takes over what the kernel says of a device. A port that leaves its

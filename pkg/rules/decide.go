@@ -158,7 +158,11 @@ func asked(q question) finding {
 
 // local answers for what the sources beside the kernel say is this node's. The
 // kernel may know better: an address has moved when its route leads elsewhere,
-// and may have a route before the source hears of it.
+// and may have a route before the source hears of it. A route as wide as the node's
+// prefix says that the prefix is another node's if it leads to one; else it only says
+// how the plugin reaches the node's own pods, if at all. What leads to another node in
+// a wider prefix than the node's, or in the uplink's on-link prefix, says nothing of
+// the node's part.
 func local(q question) finding {
 	var (
 		is, line bool
@@ -183,11 +187,12 @@ func local(q question) finding {
 	f := finding{answer: is, line: line, own: line && p.IsSingleIP(), unconfirmed: hearsay}
 	at, route, ok := q.route()
 	switch {
-	case !ok, q.isWide(at), at.Bits() <= given, given < 0 && at != p: // it says nothing of this node's part
-	case !route.behind:
+	case !ok, q.isWide(at), at.Bits() < given:
+	case !route.elsewhere && (at.Bits() == given || given < 0 && at != p):
+	case !route.behind || route.elsewhere:
 		f.line = line || is && at == p
 		f.answer = false
-	case at == p && p.IsSingleIP() && route.neighbor:
+	case at == p && p.IsSingleIP() && route.attached:
 		f = finding{answer: true, line: true, own: true, device: route.device}
 	case is:
 		f.line = line || at == p

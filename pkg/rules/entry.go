@@ -31,6 +31,17 @@ type Entry struct {
 	// Neighbor is true when the addresses of the prefix are on-link at Device, so
 	// that a Neighbor Solicitation can ask for them.
 	Neighbor bool
+	// Attached is true when the prefix is routed without a next hop to an Ethernet
+	// device, or to one whose far end is in another network namespace of this host (a
+	// veth or a netkit, with neighbor discovery or without). On a node of a cluster
+	// such a route of one address is the first sign of a pod. An entry that is a
+	// Neighbor is Attached, too.
+	Attached bool
+	// Elsewhere is true when the kernel sends packets for the prefix to another node
+	// of a cluster: back to the link of an uplink, into a tunnel or, for a single
+	// address, to a next hop, because plugins route a node's own pods without one.
+	// An answer would draw packets here that have to leave again.
+	Elsewhere bool
 	// Leaving is true for an address that is on its way to another node: it is
 	// Behind, so that it is answered until that node announces it, and no longer
 	// announced here.
@@ -74,6 +85,8 @@ type fact struct {
 	chosen   bool
 
 	forwarded   bool
+	attached    bool
+	elsewhere   bool
 	host        bool
 	hidden      bool
 	unconfirmed bool
@@ -82,14 +95,14 @@ type fact struct {
 func (s *Store) fact(e Entry) fact {
 	return fact{
 		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
+		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
 	}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
 		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
+		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
 	}
 }
 
