@@ -81,6 +81,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 	}
 	c.watcher = m.watch(client, k8swatch.Config{
 		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selectionOf(k.Services),
+		PrefixSource: k.PrefixSource, Routed: m.store.Routed,
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
 		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,

@@ -139,6 +139,18 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestPrefixSources wants the names of sources in a configuration to be those of
+// package k8swatch.
+func TestPrefixSources(t *testing.T) {
+	t.Parallel()
+	for _, key := range k8swatch.PrefixSources() {
+		c, err := config.Parse("test.yaml", []byte("version: 1\nkubernetes: {prefix_source: "+key+"}\n"))
+		if err != nil || c.Kubernetes.PrefixSource != key {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
 // TestReminders reports the same things again and again.
 func TestReminders(t *testing.T) {
 	t.Parallel()

@@ -204,6 +204,10 @@ func KubernetesKeys() []Key {
 			Meaning: "the URL at which kube-proxy reports its health; `\"\"` to ask nobody. If the URL has never answered, the node is taken to have another kind of service proxy",
 		},
 		{
+			Name: `prefix_source`, Values: ``, Default: `the one in force`, Example: `calico`,
+			Meaning: "where `node` reads the prefixes of this node: `calico`, `cilium`, `ovn-kubernetes`, `kube-router` or `pod-cidrs`. Without it, what another network plugin has left behind does not count, as far as that can be seen",
+		},
+		{
 			Name: `snapshot`, Values: ``, Default: "`$STATE_DIRECTORY/state.json`, else `/var/lib/ndproxyd/state.json`", Example: `/var/lib/ndproxyd/state.json`,
 			Meaning: "the file that keeps what is known across restarts; `\"\"` for none",
 		},

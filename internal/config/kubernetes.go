@@ -52,6 +52,9 @@ type Kubernetes struct {
 	// ProxyHealth is the URL that tells whether the service proxy is well, ""
 	// for none.
 	ProxyHealth string
+	// PrefixSource pins where the prefixes of this node are read, "" for what is in
+	// force; see package k8swatch.
+	PrefixSource string
 	// Snapshot is a file, "" for none.
 	Snapshot string
 	Services ServiceSelection
@@ -73,11 +76,17 @@ func (k *Kubernetes) Equal(o *Kubernetes) bool {
 	same := slices.Equal(a.Services.Kinds, b.Services.Kinds) && slices.Equal(a.Services.Classes, b.Services.Classes) && a.Services.Selector == b.Services.Selector
 	a.Services, b.Services = ServiceSelection{}, ServiceSelection{}
 	return same && a.Kubeconfig == b.Kubeconfig && a.Server == b.Server && a.Node == b.Node && a.Namespace == b.Namespace &&
-		a.Ownership == b.Ownership && a.Weight == b.Weight && a.Settle == b.Settle && a.ProxyHealth == b.ProxyHealth && a.Snapshot == b.Snapshot
+		a.Ownership == b.Ownership && a.Weight == b.Weight && a.Settle == b.Settle && a.ProxyHealth == b.ProxyHealth && a.PrefixSource == b.PrefixSource && a.Snapshot == b.Snapshot
 }
 
 // serviceKinds are the names that package k8swatch has for them.
 func serviceKinds() []string { return []string{"cluster-ip", "load-balancer", "external-ip"} }
+
+// prefixSources are the names that package k8swatch has for the sources of a node's
+// prefixes.
+func prefixSources() []string {
+	return []string{"calico", "cilium", "ovn-kubernetes", "kube-router", "pod-cidrs"}
+}
 
 func newKubernetes() *Kubernetes {
 	return &Kubernetes{Weight: 1, Settle: DefaultSettle, ProxyHealth: DefaultProxyHealth, Snapshot: snapshotUnset}
@@ -117,6 +126,12 @@ func (f *fileReader) kubernetes(v value) {
 			text(&k.ProxyHealth)(v)
 			if u, err := url.Parse(k.ProxyHealth); k.ProxyHealth != "" && (err != nil || u.Host == "") {
 				v.fail(`%q is not a URL (example: %s; "" for none)`, k.ProxyHealth, DefaultProxyHealth)
+			}
+		}},
+		field{"prefix_source", func(v value) {
+			text(&k.PrefixSource)(v)
+			if !slices.Contains(prefixSources(), k.PrefixSource) {
+				v.fail("%q is not one of %s%s", k.PrefixSource, strings.Join(prefixSources(), ", "), didYouMean(k.PrefixSource, prefixSources()))
 			}
 		}},
 		field{"snapshot", text(&k.Snapshot)},

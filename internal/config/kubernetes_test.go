@@ -31,7 +31,7 @@ func TestKubernetes(t *testing.T) {
 	inPod := map[string]string{"KUBERNETES_SERVICE_HOST": "fd00::1", "NODE_NAME": "n1", "POD_NAMESPACE": "here", "STATE_DIRECTORY": "/state"}
 	full := config.Kubernetes{
 		Kubeconfig: "/k", Server: "https://[fd00::2]:6443", Node: "n2", Namespace: "ns", Ownership: rules.OwnershipAnycast, Weight: 3,
-		Settle: 5 * time.Second, Snapshot: "/s",
+		Settle: 5 * time.Second, PrefixSource: "cilium", Snapshot: "/s",
 		Services: config.ServiceSelection{Kinds: []string{"cluster-ip"}, Selector: "a=b", Classes: []string{""}},
 	}
 	onHost := config.Kubernetes{
@@ -54,7 +54,7 @@ func TestKubernetes(t *testing.T) {
 		{"on a host", "version: 1\nkubernetes: {kubeconfig: /k}\n", nil, &onHost},
 		{"no snapshot", "version: 1\nkubernetes: {snapshot: \"\"}\n", inPod, &unsaved},
 		{"everything", "version: 1\nkubernetes:\n  kubeconfig: /k\n  server: https://[fd00::2]:6443\n  node: n2\n  namespace: ns\n  ownership: anycast\n  weight: 3\n  settle: 5s\n" +
-			"  service_proxy_health: \"\"\n  snapshot: /s\n  services: {kinds: [cluster-ip], selector: a=b, load_balancer_classes: [\"\"]}\n", inPod, &full},
+			"  service_proxy_health: \"\"\n  prefix_source: cilium\n  snapshot: /s\n  services: {kinds: [cluster-ip], selector: a=b, load_balancer_classes: [\"\"]}\n", inPod, &full},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -104,6 +104,7 @@ func TestKubernetesErrors(t *testing.T) {
 		"settle: 2h":                     `c.yaml:3:11: kubernetes.settle: 2h0m0s is outside 0s to 1h0m0s`,
 		"server: \"x y\"":                `c.yaml:3:11: kubernetes.server: "x y" is not the URL of an API server (example: https://[2001:db8::1]:6443)`,
 		"service_proxy_health: x":        `c.yaml:3:25: kubernetes.service_proxy_health: "x" is not a URL (example: http://localhost:10256/healthz; "" for none)`,
+		"prefix_source: calicoo":         `c.yaml:3:18: kubernetes.prefix_source: "calicoo" is not one of calico, cilium, ovn-kubernetes, kube-router, pod-cidrs (did you mean "calico"?)`,
 		"services: {kinds: [clusterip]}": `c.yaml:3:22: kubernetes.services.kinds[0]: "clusterip" is not one of cluster-ip, load-balancer, external-ip (did you mean "cluster-ip"?)`,
 		"services: {selector: \"a==(\"}": `c.yaml:3:24: kubernetes.services.selector: `,
 		"kubeconfg: x":                   `c.yaml:3:3: kubernetes: unknown key "kubeconfg" (did you mean "kubeconfig"?)`,

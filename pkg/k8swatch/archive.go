@@ -35,7 +35,7 @@ func (a *archive) stores() []stored {
 		for _, b := range w.blocks {
 			all = append(all, b)
 		}
-		all = append(all, w.ciliumNode)
+		all = append(all, w.anyBlock, w.ciliumNode)
 	}
 	if n.Leases { // before the services that they share out
 		all = append(all, w.leases)

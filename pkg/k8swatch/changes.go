@@ -50,51 +50,6 @@ func (w *Watcher) nodeChange() <-chan struct{} {
 	return w.nodeEvents
 }
 
-// prefixesChanged hands the prefixes of the first source over that has any, as
-// soon as all that go before it are known: else a moment's answers would be
-// another node's.
-func (w *Watcher) prefixesChanged() {
-	if !w.config.Needs.Prefixes {
-		return
-	}
-	w.dirty = true
-	node := w.node.objects[w.config.Node]
-	var blocks []netip.Prefix
-	for _, k := range w.blocks {
-		for _, p := range k.objects {
-			blocks = append(blocks, p)
-		}
-	}
-	slices.SortFunc(blocks, netip.Prefix.Compare)
-	calico := !slices.ContainsFunc(w.blocks, func(k *kept[netip.Prefix]) bool { return !k.health.known() })
-	here := w.node.health.known()
-	for _, s := range []struct {
-		name     string
-		known    bool
-		prefixes []netip.Prefix
-	}{
-		{FromCalico, calico, slices.Compact(blocks)},
-		{FromCilium, w.ciliumNode.health.known(), w.ciliumNode.objects[w.config.Node]},
-		{FromOVNKubernetes, here, node.OVN},
-		{FromKubeRouter, here, node.KubeRouter},
-		{FromPodCIDRs, here, node.PodCIDRs},
-	} {
-		if len(s.prefixes) == 0 && !s.known {
-			return
-		}
-		if len(s.prefixes) > 0 {
-			w.setPrefixes(s.name, s.prefixes)
-			return
-		}
-	}
-	w.setPrefixes("", nil)
-}
-
-func (w *Watcher) setPrefixes(source string, prefixes []netip.Prefix) {
-	w.prefixes = true
-	w.handler.Prefixes(source, prefixes)
-}
-
 func (w *Watcher) servicesChanged(keys []string) {
 	w.dirty = true
 	w.handler.Services(w.allocated.servicesChanged(keys))

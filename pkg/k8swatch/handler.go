@@ -25,6 +25,13 @@ type Config struct {
 	Namespace string
 	Needs     Needs
 	Selection Selection
+	// PrefixSource pins the source of this node's prefixes, one of [PrefixSources]; ""
+	// for the one that is in force.
+	PrefixSource string
+	// Routed reports whether the kernel has a route for a prefix as a whole that does
+	// not lead to another node, as the plugin that uses the prefix makes one. It is
+	// called with the watcher's lock held, and must not block; nil where nobody knows.
+	Routed func(netip.Prefix) bool
 	// Snapshot is the file that outlives the process, "" for none.
 	Snapshot string
 	// Standby takes nothing about services and leases from the snapshot: the

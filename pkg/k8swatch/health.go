@@ -84,6 +84,13 @@ func (h *health) list(held int) {
 	h.status.Synced, h.status.Restored, h.status.LastEvent, h.status.Held = true, false, time.Now(), held
 }
 
+// looked notes that the server has told what is not followed.
+func (h *health) looked() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.status.Synced, h.status.Restored, h.status.LastEvent = true, false, time.Now()
+}
+
 // heard notes that the server has taken a watch.
 func (h *health) heard() {
 	h.mu.Lock()

@@ -18,7 +18,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/dynamic"
 )
 
 // hostLabel is Calico's label with a hash of the node's name, since v3.31.
@@ -53,7 +52,7 @@ func hostHash(node string) string {
 }
 
 // readBlock returns a node's prefix of a block affinity that is in force.
-func readBlock(node string) func(any) (netip.Prefix, bool) {
+func readBlock(node string, made *newest) func(any) (netip.Prefix, bool) {
 	return func(object any) (netip.Prefix, bool) {
 		u, ok := object.(*unstructured.Unstructured)
 		if !ok {
@@ -67,26 +66,32 @@ func readBlock(node string) func(any) (netip.Prefix, bool) {
 		if spec["node"] != node || spec["state"] != "confirmed" || deleted || kind != "" && kind != "host" || len(ps) == 0 {
 			return netip.Prefix{}, false
 		}
+		made.see(u)
 		return ps[0], true
 	}
 }
 
 // readCiliumNode returns the prefixes of all of Cilium's ways to allocate them.
-func readCiliumNode(object any) ([]netip.Prefix, bool) {
-	u, ok := object.(*unstructured.Unstructured)
-	if !ok {
-		return nil, false
-	}
-	words, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "ipam", "podCIDRs")
-	pools, _, _ := unstructured.NestedSlice(u.Object, "spec", "ipam", "pools", "allocated")
-	for _, pool := range pools {
-		if m, ok := pool.(map[string]any); ok {
-			cidrs, _, _ := unstructured.NestedStringSlice(m, "cidrs")
-			words = append(words, cidrs...)
+func readCiliumNode(made *newest) func(any) ([]netip.Prefix, bool) {
+	return func(object any) ([]netip.Prefix, bool) {
+		u, ok := object.(*unstructured.Unstructured)
+		if !ok {
+			return nil, false
 		}
+		words, _, _ := unstructured.NestedStringSlice(u.Object, "spec", "ipam", "podCIDRs")
+		pools, _, _ := unstructured.NestedSlice(u.Object, "spec", "ipam", "pools", "allocated")
+		for _, pool := range pools {
+			if m, ok := pool.(map[string]any); ok {
+				cidrs, _, _ := unstructured.NestedStringSlice(m, "cidrs")
+				words = append(words, cidrs...)
+			}
+		}
+		ps := prefixes(words)
+		if len(ps) > 0 {
+			made.see(u)
+		}
+		return ps, len(ps) > 0
 	}
-	ps := prefixes(words)
-	return ps, len(ps) > 0
 }
 
 // blockSource is a part of the block affinities in one of Calico's APIs.
@@ -116,7 +121,7 @@ func (b blockSource) String() string {
 // there.
 func (w *Watcher) followBlocks(ctx context.Context, source blockSource, blocks *kept[netip.Prefix]) {
 	api := w.client.dynamic.Resource(source.resource)
-	w.whileThere(ctx, blocks.health, api, blocks.clear, func(ctx context.Context) {
+	w.whileThere(ctx, blocks.health, source.resource, blocks.clear, func(ctx context.Context) {
 		follow(ctx, blocks.health, api, selection{labels: source.labels}, &unstructured.Unstructured{}, blocks, false)
 	})
 }
@@ -124,14 +129,14 @@ func (w *Watcher) followBlocks(ctx context.Context, source blockSource, blocks *
 // followCiliumNode follows the node's CiliumNode as soon as its API is there.
 func (w *Watcher) followCiliumNode(ctx context.Context) {
 	h, api := w.ciliumNode.health, w.client.dynamic.Resource(ciliumResource())
-	w.whileThere(ctx, h, api, w.ciliumNode.clear, func(ctx context.Context) {
+	w.whileThere(ctx, h, ciliumResource(), w.ciliumNode.clear, func(ctx context.Context) {
 		follow(ctx, h, api, selection{fields: "metadata.name=" + w.config.Node}, &unstructured.Unstructured{}, w.ciliumNode, false)
 	})
 }
 
 // followServiceCIDRs follows the ServiceCIDRs, an API since Kubernetes 1.33.
 func (w *Watcher) followServiceCIDRs(ctx context.Context) {
-	h, api := w.cidrs.health, w.client.dynamic.Resource(networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))
+	h, resource := w.cidrs.health, networkingv1.SchemeGroupVersion.WithResource("servicecidrs")
 	warned := false
 	missing := func() {
 		if w.cidrs.clear(); !warned {
@@ -139,16 +144,19 @@ func (w *Watcher) followServiceCIDRs(ctx context.Context) {
 		}
 		warned = true
 	}
-	w.whileThere(ctx, h, api, missing, func(ctx context.Context) {
+	w.whileThere(ctx, h, resource, missing, func(ctx context.Context) {
 		follow(ctx, h, w.client.typed.serviceCIDRs(), selection{}, &networkingv1.ServiceCIDR{}, w.cidrs, false)
 	})
 }
 
 // whileThere calls f while the API exists, with a context that ends when it is
 // gone. An API that is missing is no fault, and has no objects.
-func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.ResourceInterface, clear func(), f func(context.Context)) {
+func (w *Watcher) whileThere(ctx context.Context, h *health, resource schema.GroupVersionResource, clear func(), f func(context.Context)) {
 	look := func(ctx context.Context) error {
-		_, err := api.List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node})
+		_, err := w.client.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node})
+		if apierrors.IsForbidden(err) && w.isAbsent(ctx, resource) {
+			return apierrors.NewNotFound(resource.GroupResource(), "")
+		}
 		return err
 	}
 	for ctx.Err() == nil {
@@ -189,9 +197,12 @@ func (w *Watcher) whileThere(ctx context.Context, h *health, api dynamic.Resourc
 }
 
 // pause waits until it is time to look for an API again.
-func (w *Watcher) pause(ctx context.Context) {
+func (w *Watcher) pause(ctx context.Context) { w.pauseAtMost(ctx, lookAgain) }
+
+// pauseAtMost waits for a while, or until a little after our Node has changed.
+func (w *Watcher) pauseAtMost(ctx context.Context, most time.Duration) {
 	soon := time.After(lookSoon)
-	late := time.NewTimer(wait.Jitter(lookAgain, 0.2))
+	late := time.NewTimer(wait.Jitter(most, 0.2))
 	defer late.Stop()
 	select {
 	case <-ctx.Done():

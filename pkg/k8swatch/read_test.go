@@ -136,7 +136,7 @@ func TestReadBlock(t *testing.T) {
 		{"garbage", map[string]any{"cidr": int64(5), "type": int64(7)}, false},
 	}
 	for _, tt := range tests {
-		if _, ok := readBlock("n1")(spec(tt.change)); ok != tt.want {
+		if _, ok := readBlock("n1", new(newest))(spec(tt.change)); ok != tt.want {
 			t.Errorf("%s: got %v", tt.name, ok)
 		}
 	}
@@ -151,7 +151,7 @@ func TestReadCiliumNode(t *testing.T) {
 			map[string]any{"pool": "default", "cidrs": []any{"2001:db8:2::/64"}}, map[string]any{"pool": "x"}, "garbage",
 		}},
 	}}}}
-	if got, _ := readCiliumNode(u); !slices.Equal(got, ps("2001:db8:1::/64", "2001:db8:2::/64")) {
+	if got, _ := readCiliumNode(new(newest))(u); !slices.Equal(got, ps("2001:db8:1::/64", "2001:db8:2::/64")) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -27,28 +27,34 @@ type Watcher struct {
 	archive *archive
 	calls   *calls
 
-	mu         sync.Mutex // what the handler is called with
-	sources    []*health
-	pods       *kept[Pod]
-	node       *kept[nodeFacts]
-	blocks     []*kept[netip.Prefix]
-	ciliumNode *kept[[]netip.Prefix]
-	prefixes   bool // handed over once
-	services   *kept[Service]
-	slices     *kept[endpoints]
-	sliceOf    map[string]string // service of each slice
-	cidrs      *kept[[]netip.Prefix]
-	leases     *kept[Lease]
-	seenLeases map[string]Lease
-	addresses  *kept[[]netip.Addr] // of all Nodes
+	mu       sync.Mutex // what the handler is called with
+	sources  []*health
+	pods     *kept[Pod]
+	node     *kept[nodeFacts]
+	blocks   []*kept[netip.Prefix]
+	anyBlock *kept[bool] // what calicoResources have an object of, whoever's it is
+	// lookedForBlocks are the groups of calicoResources that were asked for one.
+	lookedForBlocks map[string]bool
+	ciliumNode      *kept[[]netip.Prefix]
+	prefixes        bool // handed over once
+	// reconsidering is true while the sources of prefixes will be compared again.
+	reconsidering             bool
+	newestBlock, newestCilium newest
+	services                  *kept[Service]
+	slices                    *kept[endpoints]
+	sliceOf                   map[string]string // service of each slice
+	cidrs                     *kept[[]netip.Prefix]
+	leases                    *kept[Lease]
+	seenLeases                map[string]Lease
+	allocated                 *allocated
+	nodeEvents                chan struct{}
+	dirty                     bool                // what is kept has changed since the snapshot was written
+	addresses                 *kept[[]netip.Addr] // of all Nodes
 
 	seenAddresses map[string][]netip.Addr
-	allocated     *allocated
-	nodeEvents    chan struct{}
 	nameDoubts    chan struct{} // the name of this node is to be looked at
 	absent        bool          // the cluster has no Node of this name
 	alike         []string      // its Nodes with names like it
-	dirty         bool          // what is kept has changed since the snapshot was written
 
 	stopSlices context.CancelFunc
 	ending     sync.WaitGroup  // what has to be done in the end
@@ -59,7 +65,7 @@ type Watcher struct {
 func New(client *Client, config Config, handler Handler) *Watcher {
 	w := &Watcher{
 		client: client, config: config, handler: handler, renew: make(chan struct{}, 1), begun: make(chan struct{}),
-		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), nodeEvents: make(chan struct{}), nameDoubts: make(chan struct{}, 1),
+		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), lookedForBlocks: make(map[string]bool), nodeEvents: make(chan struct{}), nameDoubts: make(chan struct{}, 1),
 	}
 	w.events, w.archive, w.calls = newEventWriter(client, config, w.nodeUID), &archive{w: w}, newCalls(w)
 	w.pods = newKept(&w.mu, newHealth(config.Log, SourcePods), readPod, func([]string) { w.podsChanged() })
@@ -82,18 +88,19 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	}
 	w.allocated = newAllocated(w.services.objects, w.slices.objects)
 	for _, b := range blockSources(config.Node) {
-		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, b.String()), readBlock(config.Node), func([]string) { w.prefixesChanged() }))
+		w.blocks = append(w.blocks, newKept(&w.mu, newHealth(config.Log, b.String()), readBlock(config.Node, &w.newestBlock), func([]string) { w.prefixesChanged() }))
 	}
-	w.ciliumNode = newKept(&w.mu, newHealth(config.Log, name(ciliumResource())), readCiliumNode, func([]string) { w.prefixesChanged() })
+	w.anyBlock = newKept(&w.mu, newHealth(config.Log, "blockaffinities of any node"), func(any) (bool, bool) { return true, true }, func([]string) { w.prefixesChanged() })
+	w.ciliumNode = newKept(&w.mu, newHealth(config.Log, name(ciliumResource())), readCiliumNode(&w.newestCilium), func([]string) { w.prefixesChanged() })
 	for _, h := range w.networkHealth() {
-		h.forbidden = w.apart(w.prefixesChanged) // the next source may be taken now
+		h.forbidden = w.apart(w.prefixesChanged) // what to make of it is decided there
 	}
 	return w
 }
 
 // networkHealth returns that of the network plugins' objects.
 func (w *Watcher) networkHealth() []*health {
-	all := []*health{w.ciliumNode.health}
+	all := []*health{w.ciliumNode.health, w.anyBlock.health}
 	for _, b := range w.blocks {
 		all = append(all, b.health)
 	}
@@ -144,6 +151,9 @@ func (w *Watcher) Run(ctx context.Context) {
 	if n.Prefixes {
 		for i, b := range blockSources(w.config.Node) {
 			w.begin(w.blocks[i].health, func() { w.followBlocks(ctx, b, w.blocks[i]) })
+		}
+		for _, r := range calicoResources() {
+			go w.lookForBlocks(ctx, r)
 		}
 		w.begin(w.ciliumNode.health, func() { w.followCiliumNode(ctx) })
 	}

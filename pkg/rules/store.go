@@ -219,6 +219,15 @@ func (s *Store) Entry(source Source, a netip.Addr) (Entry, bool) {
 	return s.entry(p, f), ok
 }
 
+// Routed reports whether the kernel has a route for exactly this prefix, of whatever
+// type, that does not lead to another node.
+func (s *Store) Routed(p netip.Prefix) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f, ok := s.entries[Kernel].Get(p)
+	return ok && !f.elsewhere
+}
+
 // SetGuards makes guards all addresses that an uplink stays silent for,
 // whatever the rules say, with the reason of each. An address that is [Claimed] is
 // answered for all the same where there is evidence of our own for it: a host
