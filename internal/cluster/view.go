@@ -150,6 +150,9 @@ func explainPod(c *cluster, target netip.Addr, method rules.Method) *status.Clus
 	}
 	if method == rules.Node {
 		e.PrefixSource = c.prefixSource
+		if known, ok := c.manager.store.Entry(rules.NodePrefixes, target); ok {
+			e.Prefix = known.Prefix.String()
+		}
 	}
 	return e
 }

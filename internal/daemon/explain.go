@@ -58,7 +58,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	}
 	r := table.Rules()[verdict.Rule]
 	e.Rule = d.rule(int(verdict.Rule), r, states)
-	e.Entry = d.entry(f.Config.Interface, target, r)
+	e.Entry = d.decisive(f.Config.Interface, target, r, *verdict)
 	e.Cluster = d.cluster.Explain(target, r.Method)
 	for _, c := range f.Conflicts {
 		if c.Address == target {
@@ -74,6 +74,10 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		e.Why = d.standby(r)
 	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
+	case verdict.Silence == rules.NotLocal:
+		if why := d.movedAway(target, r, e.Entry); why != "" {
+			e.Why = why
+		}
 	case verdict.Silence == rules.NotListed:
 		e.Why = d.notListed(r)
 	case (verdict.Silence == rules.NoRoute || verdict.Silence == rules.OwnAddress) && e.Entry != nil:

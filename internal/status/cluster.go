@@ -95,6 +95,8 @@ type ClusterEntry struct {
 	Endpoints []string `json:"endpoints,omitempty"`
 	// Uncalled is true for an address that [Cluster].Uncalled counts.
 	Uncalled bool `json:"uncalled,omitempty"`
-	// PrefixSource is where the node's prefix comes from.
+	// Prefix is the node's prefix that covers the address, "" for none, and
+	// PrefixSource is where the node's prefixes come from.
+	Prefix       string `json:"prefix,omitempty"`
 	PrefixSource string `json:"prefix_source,omitempty"`
 }

@@ -78,6 +78,9 @@ func (e *Entry) write(b *strings.Builder) {
 // String shows the entry in one line.
 func (e *Entry) String() string {
 	s := e.Source
+	if e.Route == "" && e.Prefix != "" {
+		s += ": " + e.Prefix
+	}
 	if e.Route != "" {
 		s += ": " + e.Route
 		switch {

@@ -15,8 +15,12 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	if c.Pod != "" {
 		fmt.Fprintf(b, "  pod            %s\n", c.Pod)
 	}
-	if c.PrefixSource != "" {
-		fmt.Fprintf(b, "  node's prefix  by %s\n", c.PrefixSource)
+	switch {
+	case c.PrefixSource == "":
+	case c.Prefix == "":
+		fmt.Fprintf(b, "  node's prefix  none covers the address, by %s\n", c.PrefixSource)
+	default:
+		fmt.Fprintf(b, "  node's prefix  %s, by %s\n", c.Prefix, c.PrefixSource)
 	}
 	if c.Standby {
 		fmt.Fprintf(b, "  service        not known here: this node stands by\n")

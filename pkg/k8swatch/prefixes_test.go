@@ -78,7 +78,7 @@ func TestPrefixSources(t *testing.T) {
 				Routed: func(p netip.Prefix) bool { return slices.Contains(tt.routed, p.String()) },
 			}, Handler{
 				Prefixes: func(s string, ps []netip.Prefix) { source, got = s, ps },
-				Node:     func(NodeState) {},
+				Node:     func(NodeState) {}, Known: func(string, bool) {},
 			})
 			add(t, w.node, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "cnin1"}, Spec: corev1.NodeSpec{PodCIDRs: []string{given}}})
 			if tt.calico != "" {
@@ -112,7 +112,7 @@ func TestPrefixesStay(t *testing.T) {
 	t.Parallel()
 	var got []netip.Prefix
 	w := New(&Client{}, Config{Node: "cnin1", Needs: Needs{Prefixes: true}, Log: slog.New(slog.DiscardHandler)}, Handler{
-		Prefixes: func(_ string, ps []netip.Prefix) { got = ps }, Node: func(NodeState) {},
+		Prefixes: func(_ string, ps []netip.Prefix) { got = ps }, Node: func(NodeState) {}, Known: func(string, bool) {},
 	})
 	w.node.health.listed(0)
 	w.ciliumNode.health.missing(true)
