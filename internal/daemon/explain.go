@@ -91,7 +91,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		}
 		return e
 	}
-	e.Why = r.Method.AnswerText(*verdict)
+	e.Why, e.Before = r.Method.AnswerText(*verdict), d.answersBefore(f.Config, target, r)
 	e.Advertisement = &status.Advertisement{MAC: macString(f.Link.MAC), Router: iface.Router()}
 	if r.Delay > 0 {
 		e.Advertisement.Delay = "up to " + r.Delay.String()

@@ -4,8 +4,10 @@ package daemon
 
 import (
 	"net/netip"
+	"strings"
 
 	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -50,4 +52,24 @@ func (d *daemon) movedAway(target netip.Addr, r rules.Rule, route *status.Entry)
 		return what + ", but the kernel has another way to it: " + route.Why
 	}
 	return what + ", but the kernel routes it to a next hop, as it does with the pods of other nodes"
+}
+
+// answersBefore says that Cilium answers for a target itself, "" where it does not. Its
+// program on the uplink answers for the pods of its node, and hands no solicitation for
+// them on.
+func (d *daemon) answersBefore(uplink rules.Uplink, target netip.Addr, r rules.Rule) string {
+	if d.routes.Index(hostwatch.CiliumHost) == 0 {
+		return ""
+	}
+	_, pod := d.store.Entry(rules.PodAddresses, target)
+	if route, ok := d.store.Route(uplink.Interface, &r, target); ok && route.Prefix.IsSingleIP() {
+		pod = pod || strings.HasPrefix(d.routes.Name(route.Device), "lxc")
+	}
+	switch {
+	case !pod:
+		return ""
+	case uplink.Early:
+		return "Cilium answers for the pods of this node itself, with the same MAC address, so the asker gets two answers"
+	}
+	return "Cilium answers for the pods of this node itself, with the same MAC address, as a rule before ndproxyd hears of the solicitation: then this answer does not leave, and \"last asked\" stays empty"
 }

@@ -69,3 +69,45 @@ func TestDecisive(t *testing.T) {
 		t.Errorf("what nobody gave to this node is explained by: %s", why)
 	}
 }
+
+// TestAnswersBefore says where Cilium answers first.
+func TestAnswersBefore(t *testing.T) {
+	t.Parallel()
+	const pod, free, lxc = "2001:db8:1:0:a::5", "2001:db8:1:0:a::9", "2001:db8:1:0:a::6"
+	tests := []struct {
+		name, target string
+		cilium       bool
+		early        bool
+		want         string // a part of it
+	}{
+		{"a pod", pod, true, false, "this answer does not leave"},
+		{"a pod, early socket", pod, true, true, "two answers"},
+		{"a route to lxc", lxc, true, false, "this answer does not leave"},
+		{"nobody's address", free, true, false, ""},
+		{"another plugin", pod, false, false, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			routes := hostwatch.NewRoutes()
+			if tt.cilium {
+				routes.SetDevice(hostwatch.Device{Index: 4, Name: hostwatch.CiliumHost, Kind: "veth"}, false)
+			}
+			routes.SetDevice(hostwatch.Device{Index: 7, Name: "lxc3d898de6aad1", Kind: "veth"}, false)
+			d := &daemon{store: new(rules.Store), routes: routes, judge: behind.New(routes)}
+			rule := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:1::/64"), Method: rules.Pods}
+			if err := d.store.SetRules([]rules.Rule{rule}); err != nil {
+				t.Fatal(err)
+			}
+			for source, a := range map[rules.Source]string{rules.PodAddresses: pod, rules.Kernel: lxc} {
+				d.store.Replace(source, func(yield func(rules.Entry) bool) {
+					yield(rules.Entry{Prefix: netip.MustParsePrefix(a + "/128"), Behind: true, Attached: true, Device: 7})
+				})
+			}
+			got := d.answersBefore(rules.Uplink{Interface: "eth0", Early: tt.early}, netip.MustParseAddr(tt.target), rule)
+			if !strings.Contains(got, tt.want) || (tt.want == "") != (got == "") {
+				t.Errorf("got %q", got)
+			}
+		})
+	}
+}

@@ -57,16 +57,18 @@ const (
 	reasonDocker     = "docker_direct_routing"
 	reasonShared     = "shared_prefix"
 	reasonTargets    = "targets"
+	reasonCilium     = "cilium"
+	reasonTunnel     = "tunnel_on_link"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
 // the label values of the misconfiguration metric. Of the others unicast_errors,
-// not_covered and policy_rules are information only, no_uplink is about the host, and
+// not_covered, policy_rules and cilium are information only, no_uplink is about the host, and
 // targets is about a file, which has metrics of its own.
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonSuppress, reasonReturn, reasonFirewall,
-		reasonReverse, reasonDocker, reasonShared,
+		reasonReverse, reasonDocker, reasonShared, reasonTunnel,
 	}
 }

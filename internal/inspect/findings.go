@@ -23,6 +23,7 @@ func Findings(at Uplink) []Finding {
 	c.shared()
 	c.templates()
 	c.ingress()
+	c.plugin()
 	c.bridge()
 	c.stations()
 	c.policy()
@@ -107,7 +108,7 @@ func (c *collector) link() {
 
 // ingress looks at what may take solicitations before the daemon receives them.
 func (c *collector) ingress() {
-	if c.Host.Ingress != "" && !c.Config.Early {
+	if c.Host.Ingress != "" && !c.Config.Early && !c.Host.CiliumSeen { // of which plugin tells
 		c.warn(reasonIngress, "they may take or drop solicitations before the daemon receives them", `set "socket: early" for the uplink`,
 			"%s on %s", c.Host.Ingress, c.name)
 	}

@@ -158,6 +158,20 @@ func TestFindings(t *testing.T) {
 		}, nil, nil},
 		{"filter of tc", func(u *inspect.Uplink) { u.Host.Ingress = "filters of tc look at frames" }, []string{warning + "ingress_filter"}, []string{"filters of tc look at frames on eth0"}},
 		{"filter of tc behind an early socket", func(u *inspect.Uplink) { u.Host.Ingress, u.Config.Early = "filters of tc look at frames", true }, nil, nil},
+		{"Cilium's filter", func(u *inspect.Uplink) {
+			u.Host.Ingress, u.Host.Cilium, u.Host.CiliumSeen = "filters of tc look at frames", true, true
+		}, []string{info + "cilium"}, []string{"Cilium answers on eth0 for the pods of this node itself, by its program on eth0", "membership in the pods' groups"}},
+		{"Cilium, whose program cannot be seen", func(u *inspect.Uplink) { u.Host.Cilium = true }, []string{info + "cilium"}, []string{"no solicitation for it arrives"}},
+		{"Cilium and an early socket", func(u *inspect.Uplink) { u.Host.Cilium, u.Config.Early = true, true }, []string{info + "cilium"}, []string{"answered twice"}},
+		{"Cilium, and rules for services only", func(u *inspect.Uplink) {
+			u.Host.Cilium, u.Rules = true, []rules.Rule{rule("2001:db8:9::/112", rules.Services)}
+		}, []string{warning + "not_on_link"}, nil},
+		{"pods of an encapsulated network on the link", func(u *inspect.Uplink) {
+			u.Host.Tunnels = []hostwatch.Tunnel{{Name: "flannel-v6.1", Address: netip.MustParseAddr("2001:db8:1:0:f::")}}
+		}, []string{warning + "tunnel_on_link"}, []string{"flannel-v6.1 has the address 2001:db8:1:0:f::, which is in the on-link prefix 2001:db8:1::/64 of eth0", "host-gw"}},
+		{"an encapsulated network elsewhere", func(u *inspect.Uplink) {
+			u.Host.Tunnels = []hostwatch.Tunnel{{Name: "vxlan-v6.calico", Address: netip.MustParseAddr("2001:db8:2::1")}}
+		}, nil, nil},
 		{"XDP", func(u *inspect.Uplink) { u.Host.XDP, u.Config.Early = true, true }, []string{warning + "ingress_filter"}, nil},
 		{"another station", func(u *inspect.Uplink) { u.Conflicts = 1 }, []string{warning + "another_responder"}, []string{"for 1 address of"}},
 		{"other stations", func(u *inspect.Uplink) { u.Conflicts = 7 }, []string{warning + "another_responder"}, []string{"for 7 addresses of"}},

@@ -47,6 +47,9 @@ type UplinkExplanation struct {
 	// Announcement is the series of unsolicited advertisements that is under
 	// way or was sent in the last seconds.
 	Announcement *Announcement `json:"announcement,omitempty"`
+	// Before says who answers before this daemon hears of a solicitation, so that its
+	// own answer does not leave, or leaves as well; "" for nobody.
+	Before string `json:"answered_before,omitempty"`
 	// DAD tells why duplicate address detection is left unanswered although
 	// other solicitations are not; "" where it is answered like them.
 	DAD string `json:"dad,omitempty"`

@@ -50,6 +50,9 @@ func (e Explanation) WriteText(w io.Writer) error {
 			}
 			b.WriteByte('\n')
 		}
+		if u.Before != "" {
+			fmt.Fprintf(&b, "  before that    %s\n", u.Before)
+		}
 		if u.DAD != "" {
 			fmt.Fprintf(&b, "  not defended   %s\n", u.DAD)
 		}

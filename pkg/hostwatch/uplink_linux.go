@@ -28,6 +28,11 @@ type UplinkState struct {
 	// Ingress names what handles frames before a packet socket gets them, ""
 	// when nothing was found.
 	Ingress string
+	// Cilium is true where Cilium's agent has set the host up, and CiliumSeen where
+	// its program is what Ingress names.
+	Cilium, CiliumSeen bool
+	// Tunnels are the network plugin's devices to other nodes.
+	Tunnels []Tunnel
 	// XDP is true when an XDP program is attached, which sees frames first.
 	XDP bool
 	// Snooping is the bridge that may keep multicast frames from the uplink.
@@ -63,6 +68,8 @@ func ReadUplink(l rules.Link) UplinkState {
 	}
 	s.Snooping, s.Suppressing = readSnooping(link), suppressing(link, s.Routers)
 	s.Ingress = ingress(link)
+	s.Cilium, s.CiliumSeen = hasCilium(link)
+	s.Tunnels = readTunnels()
 	s.XDP = link.Attrs().Xdp != nil && link.Attrs().Xdp.Attached
 	return s
 }
@@ -105,11 +112,19 @@ func routers(index int) []netip.Addr {
 	return out
 }
 
-// ingress looks for XDP programs and for filters of tc.
+// ingress looks for filters of tc.
 func ingress(link netlink.Link) string {
+	if len(ingressFilters(link)) > 0 {
+		return "filters of tc look at frames"
+	}
+	return ""
+}
+
+// ingressFilters returns the filters of tc for the frames that arrive on a link.
+func ingressFilters(link netlink.Link) []netlink.Filter {
 	qdiscs, err := netlink.QdiscList(link)
 	if err != nil {
-		return ""
+		return nil
 	}
 	for _, q := range qdiscs {
 		if kind := q.Type(); kind != "clsact" && kind != "ingress" {
@@ -117,11 +132,11 @@ func ingress(link netlink.Link) string {
 		}
 		for _, parent := range []uint32{netlink.HANDLE_MIN_INGRESS, netlink.MakeHandle(0xffff, 0)} {
 			if filters, err := netlink.FilterList(link, parent); err == nil && len(filters) > 0 {
-				return "filters of tc look at frames"
+				return filters
 			}
 		}
 	}
-	return ""
+	return nil
 }
 
 // readUnreachables reads the counter of an interface, at the cost of one small
