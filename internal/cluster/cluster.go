@@ -28,6 +28,7 @@ type cluster struct {
 	// What the API server says.
 	pods         map[netip.Addr]k8swatch.Pod
 	prefixes     []netip.Prefix
+	awaits       bool   // a virtual machine is to arrive at an address that is not known yet
 	prefixSource string // where the node's prefixes are from
 	cidrs        []netip.Prefix
 	services     map[netip.Addr]k8swatch.AddressChange
@@ -84,7 +85,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		PrefixSource: k.PrefixSource, Routed: m.store.Routed,
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
-		Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
+		Awaited: c.awaited, Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
 		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Called: c.called, Known: c.sourceKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})

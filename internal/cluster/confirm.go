@@ -64,8 +64,8 @@ func (c *cluster) replacePods() {
 		pods = nil
 	}
 	c.manager.store.Replace(rules.PodAddresses, func(yield func(rules.Entry) bool) {
-		for a := range pods {
-			if !yield(rules.Entry{Prefix: single(a), Behind: true, Unconfirmed: unconfirmed}) {
+		for a, p := range pods {
+			if !yield(rules.Entry{Prefix: single(a), Behind: p.Absent == "", Unconfirmed: unconfirmed}) {
 				return
 			}
 		}

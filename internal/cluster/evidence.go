@@ -14,13 +14,25 @@ import (
 // podsChanged takes the addresses of this node's pods over.
 func (c *cluster) podsChanged(pods map[netip.Addr]k8swatch.Pod) {
 	c.locked(func(time.Time) {
-		for a := range pods {
-			if _, known := c.pods[a]; !known {
+		for a, p := range pods {
+			if before, known := c.pods[a]; p.Absent == "" && (!known || before.Absent != "") {
 				c.manager.outbox.appeared(a)
 			}
 		}
 		c.pods = pods
 		c.replacePods()
+	})
+}
+
+// awaited has new routes of single addresses not be taken for the first sign of a pod
+// while a virtual machine is to arrive whose address is not known: its address may get a
+// route here while the machine still runs on another node, and be announced.
+func (c *cluster) awaited(is bool) {
+	c.locked(func(now time.Time) {
+		if is != c.awaits {
+			c.awaits = is
+			c.manager.store.HoldFirstSigns(is, now)
+		}
 	})
 }
 

@@ -18,6 +18,7 @@ type inherited struct {
 
 // carryOver gives a cluster what another one knows of this node.
 func carryOver(c, old *cluster) {
+	c.awaits = old.awaits
 	c.pods, c.prefixes, c.prefixSource, c.cidrs, c.node = old.pods, old.prefixes, old.prefixSource, old.cidrs, old.node
 	c.absent, c.alike = old.absent, old.alike
 	c.confirms = old.confirms

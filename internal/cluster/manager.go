@@ -120,6 +120,7 @@ func (m *Manager) forget() {
 	for _, source := range []rules.Source{rules.PodAddresses, rules.NodePrefixes, rules.ServiceAddresses} {
 		m.clear(source)
 	}
+	m.store.HoldFirstSigns(false, time.Time{})
 }
 
 // clear takes the entries of one source out of the store.

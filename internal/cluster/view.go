@@ -146,7 +146,7 @@ func (m *Manager) Explain(target netip.Addr, method rules.Method) *status.Cluste
 func explainPod(c *cluster, target netip.Addr, method rules.Method) *status.ClusterEntry {
 	e := new(status.ClusterEntry)
 	if p, ok := c.pods[target]; ok {
-		e.Pod = p.Namespace + "/" + p.Name
+		e.Pod, e.Absent = p.Namespace+"/"+p.Name, p.Absent
 	}
 	if method == rules.Node {
 		e.PrefixSource = c.prefixSource

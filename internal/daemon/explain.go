@@ -74,6 +74,8 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		e.Why = d.standby(r)
 	case verdict.Silence == rules.NotAllocated && e.Cluster != nil && e.Cluster.Standby:
 		e.Why = "this node stands by: enough others announce service addresses"
+	case verdict.Silence == rules.NotLocal && e.Cluster != nil && e.Cluster.Absent != "":
+		e.Why = "a pod of this node has the address, but " + e.Cluster.Absent + ": the node that it runs on answers"
 	case verdict.Silence == rules.NotLocal:
 		if why := d.movedAway(target, r, e.Entry); why != "" {
 			e.Why = why

@@ -77,7 +77,9 @@ type Peer struct {
 
 // ClusterEntry is what a cluster says of an address.
 type ClusterEntry struct {
-	Pod     string `json:"pod,omitempty"`
+	Pod string `json:"pod,omitempty"`
+	// Absent says why the pod's address is another node's, "" where it is not.
+	Absent  string `json:"absent,omitempty"`
 	Service string `json:"service,omitempty"`
 	Kind    string `json:"kind,omitempty"`
 	// Standby is true on a node that leaves services to others, and so knows

@@ -13,15 +13,34 @@ import (
 func (w *Watcher) podsChanged() {
 	w.dirty = true
 	all := make(map[netip.Addr]Pod)
+	ran := make(map[string]bool)
+	awaited := false
 	for _, p := range w.pods.objects {
+		ran[p.UID] = w.ran[p.UID] || p.Machine.Node == w.config.Node
+		p.Absent = p.Machine.absent(w.config.Node, ran[p.UID])
+		awaited = awaited || p.Absent != "" && len(p.Addresses) == 0
 		for _, a := range p.Addresses {
-			if has, ok := all[a]; !ok || p.Namespace+"/"+p.Name < has.Namespace+"/"+has.Name {
+			if has, ok := all[a]; !ok || p.goesBefore(has) {
 				all[a] = p
 			}
 		}
 	}
 	w.known(w.pods.health)
+	w.ran = ran
+	if f := w.handler.Awaited; f != nil && (!w.awaitedKnown || awaited != w.awaited) {
+		w.awaited, w.awaitedKnown = awaited, true
+		f(awaited)
+	}
 	w.handler.Pods(all)
+}
+
+// goesBefore reports whether an address of both pods belongs to p: the one whose machine
+// runs here, or else the first one by name.
+func (p Pod) goesBefore(o Pod) bool {
+	if here := p.Absent == ""; here != (o.Absent == "") {
+		return here
+	}
+	return p.Namespace+"/"+p.Name < o.Namespace+"/"+o.Name
 }
 
 func (w *Watcher) nodeChanged() {

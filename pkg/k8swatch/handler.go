@@ -46,6 +46,9 @@ type Config struct {
 // called one at a time, with the watcher's lock held: they must not block, nor call
 // a method of the watcher but Announce, Renew and Emit.
 type Handler struct {
+	// Awaited is called before Pods, with true while a virtual machine is to arrive in
+	// a pod whose addresses are not known yet; nil where nobody asks.
+	Awaited func(bool)
 	// Pods has all addresses of this node's pods.
 	Pods func(map[netip.Addr]Pod)
 	// Prefixes has all prefixes of this node, and the one source of them that

@@ -23,10 +23,16 @@ const (
 type Pod struct {
 	Namespace, Name, UID string
 	Addresses            []netip.Addr
+	// Machine is what the pod says of a virtual machine in it.
+	Machine machine `json:"machine,omitzero"`
+	// Absent says why the virtual machine that has the addresses does not run on this
+	// node, "" for one that does, and for any other pod.
+	Absent string `json:"-"`
 }
 
 // readPod returns the pod of an API object, and false for one without addresses
-// of its own: in the host's network, finished, or without an IPv6 address.
+// of its own: in the host's network, finished, or without an IPv6 address. A pod for a
+// virtual machine to come is returned before it has addresses.
 func readPod(object any) (Pod, bool) {
 	p, ok := object.(*corev1.Pod)
 	if !ok || p.Spec.HostNetwork || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
@@ -35,8 +41,8 @@ func readPod(object any) (Pod, bool) {
 	if ip, set := p.Annotations[calicoAddress]; set && ip == "" && p.DeletionTimestamp != nil {
 		return Pod{}, false
 	}
-	pod := Pod{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Addresses: podAddresses(p)}
-	return pod, len(pod.Addresses) > 0
+	pod := Pod{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Addresses: podAddresses(p), Machine: readMachine(p)}
+	return pod, len(pod.Addresses) > 0 || pod.Machine.Target
 }
 
 // podAddresses takes the first source that has an address: the status, else what

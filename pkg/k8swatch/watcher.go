@@ -27,12 +27,15 @@ type Watcher struct {
 	archive *archive
 	calls   *calls
 
-	mu       sync.Mutex // what the handler is called with
-	sources  []*health
-	pods     *kept[Pod]
-	node     *kept[nodeFacts]
-	blocks   []*kept[netip.Prefix]
-	anyBlock *kept[bool] // what calicoResources have an object of, whoever's it is
+	mu      sync.Mutex // what the handler is called with
+	sources []*health
+	pods    *kept[Pod]
+	ran     map[string]bool // UIDs of pods whose virtual machine has run here
+	// awaited is what Handler.Awaited was called with last, if it was.
+	awaited, awaitedKnown bool
+	node                  *kept[nodeFacts]
+	blocks                []*kept[netip.Prefix]
+	anyBlock              *kept[bool] // what calicoResources have an object of, whoever's it is
 	// lookedForBlocks are the groups of calicoResources that were asked for one.
 	lookedForBlocks map[string]bool
 	ciliumNode      *kept[[]netip.Prefix]

@@ -175,7 +175,9 @@ func local(q question) finding {
 			continue
 		}
 		if !sources()[s].wide {
-			if e, ok := q.store.entries[s].Get(p); ok {
+			if e, ok := q.store.entries[s].Get(p); ok && !e.behind { // whoever has it is on another node
+				return finding{silence: q.method.silence, line: true}
+			} else if ok {
 				is, line, hearsay = true, true, e.unconfirmed
 			}
 			continue
@@ -192,7 +194,7 @@ func local(q question) finding {
 	case !route.behind || route.elsewhere:
 		f.line = line || is && at == p
 		f.answer = false
-	case at == p && p.IsSingleIP() && route.attached:
+	case at == p && p.IsSingleIP() && route.attached && (is || !q.store.held(route)):
 		f = finding{answer: true, line: true, own: true, device: route.device}
 	case is:
 		f.line = line || at == p

@@ -62,6 +62,8 @@ type Store struct {
 	domains       Domains
 	domainEntries []*bart.Table[fact]
 	noEntries     bart.Table[fact] // stays empty
+	// holdSince is the second of [Store.HoldFirstSigns] since 1970, 0 for none.
+	holdSince int64
 }
 
 // ResolveDevices sets the function that finds the index of a device by its name, 0
