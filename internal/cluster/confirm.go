@@ -65,7 +65,7 @@ func (c *cluster) replacePods() {
 	}
 	c.manager.store.Replace(rules.PodAddresses, func(yield func(rules.Entry) bool) {
 		for a, p := range pods {
-			if !yield(rules.Entry{Prefix: single(a), Behind: p.Absent == "", Unconfirmed: unconfirmed}) {
+			if !yield(rules.Entry{Prefix: single(a), Behind: p.Absent == "", Additional: p.Additional, Unconfirmed: unconfirmed}) {
 				return
 			}
 		}

@@ -15,7 +15,7 @@ import (
 func (c *cluster) podsChanged(pods map[netip.Addr]k8swatch.Pod) {
 	c.locked(func(time.Time) {
 		for a, p := range pods {
-			if before, known := c.pods[a]; p.Absent == "" && (!known || before.Absent != "") {
+			if before, known := c.pods[a]; p.Absent == "" && !p.Additional && (!known || before.Absent != "") {
 				c.manager.outbox.appeared(a)
 			}
 		}

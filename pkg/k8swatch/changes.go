@@ -19,11 +19,16 @@ func (w *Watcher) podsChanged() {
 		ran[p.UID] = w.ran[p.UID] || p.Machine.Node == w.config.Node
 		p.Absent = p.Machine.absent(w.config.Node, ran[p.UID])
 		awaited = awaited || p.Absent != "" && len(p.Addresses) == 0
-		for _, a := range p.Addresses {
-			if has, ok := all[a]; !ok || p.goesBefore(has) {
-				all[a] = p
+		take := func(as []netip.Addr) {
+			for _, a := range as {
+				if has, ok := all[a]; !ok || p.goesBefore(has) {
+					all[a] = p
+				}
 			}
 		}
+		take(p.Addresses)
+		p.Additional = true
+		take(p.More)
 	}
 	w.known(w.pods.health)
 	w.ran = ran
@@ -35,10 +40,14 @@ func (w *Watcher) podsChanged() {
 }
 
 // goesBefore reports whether an address of both pods belongs to p: the one whose machine
-// runs here, or else the first one by name.
+// runs here, the one
+// that has it by its default network, or else the first one by name.
 func (p Pod) goesBefore(o Pod) bool {
 	if here := p.Absent == ""; here != (o.Absent == "") {
 		return here
+	}
+	if p.Additional != o.Additional {
+		return !p.Additional
 	}
 	return p.Namespace+"/"+p.Name < o.Namespace+"/"+o.Name
 }

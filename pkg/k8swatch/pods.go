@@ -17,12 +17,22 @@ const (
 	calicoAddresses = "cni.projectcalico.org/podIPs"
 	calicoAddress   = "cni.projectcalico.org/podIP" // "" when the address is gone
 	ovnNetworks     = "k8s.ovn.org/pod-networks"
+	// networkStatus has the addresses of all networks of a pod, as Multus writes it by
+	// the Network Plumbing Working Group's specification, and networksStatus is its
+	// name in older versions.
+	networkStatus  = "k8s.v1.cni.cncf.io/network-status"
+	networksStatus = "k8s.v1.cni.cncf.io/networks-status"
 )
 
 // Pod is a pod of this node with addresses of its own.
 type Pod struct {
 	Namespace, Name, UID string
 	Addresses            []netip.Addr
+	// More are the addresses of additional networks. An interface of such a network
+	// may be on the uplink's own link, where the pod answers for itself.
+	More []netip.Addr `json:"more,omitempty"`
+	// Additional is true where the pod is handed over for one of More.
+	Additional bool `json:"-"`
 	// Machine is what the pod says of a virtual machine in it.
 	Machine machine `json:"machine,omitzero"`
 	// Absent says why the virtual machine that has the addresses does not run on this
@@ -41,8 +51,13 @@ func readPod(object any) (Pod, bool) {
 	if ip, set := p.Annotations[calicoAddress]; set && ip == "" && p.DeletionTimestamp != nil {
 		return Pod{}, false
 	}
-	pod := Pod{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Addresses: podAddresses(p), Machine: readMachine(p)}
-	return pod, len(pod.Addresses) > 0 || pod.Machine.Target
+	pod := Pod{Namespace: p.Namespace, Name: p.Name, UID: string(p.UID), Machine: readMachine(p)}
+	first, more := networkAddresses(p)
+	if pod.Addresses = podAddresses(p); len(pod.Addresses) == 0 {
+		pod.Addresses = first
+	}
+	pod.More = slices.DeleteFunc(more, func(a netip.Addr) bool { return slices.Contains(pod.Addresses, a) })
+	return pod, len(pod.Addresses) > 0 || len(pod.More) > 0 || pod.Machine.Target
 }
 
 // podAddresses takes the first source that has an address: the status, else what
@@ -76,6 +91,30 @@ func ovnAddresses(annotation string) []netip.Addr {
 	}
 	n := networks["default"]
 	return addresses(append(n.Addresses, n.Address))
+}
+
+// networkAddresses reads Multus' annotation: the addresses of the default network, and
+// those of all others.
+func networkAddresses(p *corev1.Pod) (first, more []netip.Addr) {
+	annotation := p.Annotations[networkStatus]
+	if annotation == "" {
+		annotation = p.Annotations[networksStatus]
+	}
+	var networks []struct {
+		Addresses []string `json:"ips"`
+		Default   bool     `json:"default"`
+	}
+	if annotation == "" || json.Unmarshal([]byte(annotation), &networks) != nil {
+		return nil, nil
+	}
+	for _, n := range networks {
+		if as := addresses(n.Addresses); n.Default {
+			first = append(first, as...)
+		} else {
+			more = append(more, as...)
+		}
+	}
+	return first, more
 }
 
 // addresses returns the global IPv6 addresses among words, each of which may

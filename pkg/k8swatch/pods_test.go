@@ -5,6 +5,7 @@ package k8swatch
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"testing"
 	"time"
 
@@ -46,6 +47,39 @@ func TestMachine(t *testing.T) {
 			p := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Labels: tt.labels, Annotations: tt.annotations, CreationTimestamp: metav1.NewTime(made)}}
 			if got := readMachine(p).absent("n1", tt.ran); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// TestMultus reads the addresses of all networks of a pod.
+func TestMultus(t *testing.T) {
+	t.Parallel()
+	const multus = `[{"name":"cbr0","interface":"eth0","ips":["10.42.0.7","2001:db8::5"],"mac":"be:67:b2:19:17:84","default":true,"dns":{}},
+		{"name":"default/storage","interface":"net1","ips":["2001:db8:9::5"],"mac":"02:59:e5:d4:ae:ea","dns":{}},
+		{"name":"default/sriov","interface":"net2","ips":["10.9.0.5","fe80::5"],"device-info":{"type":"pci","version":"1.1.0"}}]`
+	status := corev1.PodStatus{Phase: corev1.PodRunning, PodIPs: []corev1.PodIP{{IP: "2001:db8::5"}}}
+	tests := []struct {
+		name        string
+		annotation  string
+		value       string
+		status      corev1.PodStatus
+		first, more []netip.Addr
+	}{
+		{"two networks", networkStatus, multus, status, as("2001:db8::5"), as("2001:db8:9::5")},
+		{"the older name", networksStatus, multus, status, as("2001:db8::5"), as("2001:db8:9::5")},
+		{"before the status", networkStatus, multus, corev1.PodStatus{Phase: corev1.PodPending}, as("2001:db8::5"), as("2001:db8:9::5")},
+		{"one network, without the word default", networkStatus, `[{"name":"cbr0","ips":["2001:db8::5"]}]`, status, as("2001:db8::5"), nil},
+		{"IPv4 in the cluster, IPv6 beside it", networkStatus, `[{"ips":["10.0.0.5"],"default":true},{"ips":["2001:db8:9::5"]}]`, corev1.PodStatus{PodIP: "10.0.0.5"}, nil, as("2001:db8:9::5")},
+		{"finished", networkStatus, multus, corev1.PodStatus{Phase: corev1.PodSucceeded}, nil, nil},
+		{"garbage", networkStatus, `{"ips":7}`, status, as("2001:db8::5"), nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got, ok := readPod(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Annotations: map[string]string{tt.annotation: tt.value}}, Status: tt.status})
+			if !slices.Equal(got.Addresses, tt.first) || !slices.Equal(got.More, tt.more) || ok != (len(tt.first)+len(tt.more) > 0) {
+				t.Errorf("got %v and %v, %t", got.Addresses, got.More, ok)
 			}
 		})
 	}

@@ -170,6 +170,8 @@ func local(q question) finding {
 		given    = -1 // the length of the prefix that a wide source has
 		p        = q.prefix
 	)
+	at, route, ok := q.route()
+	behind := ok && route.behind && !route.elsewhere && !q.isWide(at)
 	for _, s := range q.method.sources {
 		if s == Kernel {
 			continue
@@ -178,7 +180,7 @@ func local(q question) finding {
 			if e, ok := q.store.entries[s].Get(p); ok && !e.behind { // whoever has it is on another node
 				return finding{silence: q.method.silence, line: true}
 			} else if ok {
-				is, line, hearsay = true, true, e.unconfirmed
+				is, line, hearsay = is || behind || !e.additional, true, e.unconfirmed
 			}
 			continue
 		}
@@ -187,7 +189,6 @@ func local(q question) finding {
 		}
 	}
 	f := finding{answer: is, line: line, own: line && p.IsSingleIP(), unconfirmed: hearsay}
-	at, route, ok := q.route()
 	switch {
 	case !ok, q.isWide(at), at.Bits() < given:
 	case !route.elsewhere && (at.Bits() == given || given < 0 && at != p):

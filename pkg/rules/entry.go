@@ -42,6 +42,10 @@ type Entry struct {
 	// address, to a next hop, because plugins route a node's own pods without one.
 	// An answer would draw packets here that have to leave again.
 	Elsewhere bool
+	// Additional is true for a pod's address by an additional network. The pod's interface
+	// may be on the uplink's own link, so the entry counts only where the kernel routes
+	// the address to a device behind us.
+	Additional bool
 	// Leaving is true for an address that is on its way to another node: it is
 	// Behind, so that it is answered until that node announces it, and no longer
 	// announced here.
@@ -87,6 +91,7 @@ type fact struct {
 	forwarded   bool
 	attached    bool
 	elsewhere   bool
+	additional  bool
 	host        bool
 	hidden      bool
 	unconfirmed bool
@@ -95,14 +100,14 @@ type fact struct {
 func (s *Store) fact(e Entry) fact {
 	return fact{
 		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
+		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, additional: e.Additional, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
 	}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
 		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
+		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Additional: f.additional, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
 	}
 }
 

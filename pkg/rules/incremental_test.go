@@ -140,7 +140,7 @@ func (w *world) step(t *testing.T) {
 			entries = w.routes[domain]
 		}
 		for range 1 + w.rng.IntN(3) {
-			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Forwarded: w.rng.IntN(3) > 0, Host: w.rng.IntN(4) == 0, Neighbor: w.rng.IntN(2) > 0, Device: int32(w.rng.IntN(3))}
+			e := rules.Entry{Prefix: w.prefix(), Behind: w.rng.IntN(3) > 0, Forwarded: w.rng.IntN(3) > 0, Host: w.rng.IntN(4) == 0, Neighbor: w.rng.IntN(2) > 0, Elsewhere: w.rng.IntN(4) == 0, Attached: w.rng.IntN(3) == 0, Additional: w.rng.IntN(3) == 0, Device: int32(w.rng.IntN(3))}
 			if source == rules.Listed {
 				e.Lists = rules.ListsOf(lists[w.rng.IntN(len(lists)):]...)
 			}

@@ -4,6 +4,7 @@ package rules_test
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -22,7 +23,7 @@ func TestLocal(t *testing.T) {
 	away := rules.Entry{Elsewhere: true}
 	gateway := rules.Entry{Behind: true, Forwarded: true, Elsewhere: true}
 	vague := rules.Entry{Forwarded: true} // to a device for the pods of all nodes
-	const none = ""
+	const none, more = "", "additional "
 	tests := []struct {
 		name       string
 		block, pod string // as the cluster has them
@@ -44,6 +45,12 @@ func TestLocal(t *testing.T) {
 		{"the link's own prefix", block, pod, []rules.Entry{route(link, away)}, true, true},
 		{"the node's prefix is the link's", link, none, []rules.Entry{route(link, away)}, true, false},
 		{"a route of the node's own to a wider prefix", none, pod, []rules.Entry{route(wide, vague)}, true, true},
+		{"additional network on a bridge", none, more + pod, []rules.Entry{route(block, here)}, true, true},
+		{"additional network by a route of its own", none, more + pod, []rules.Entry{route(pod, here)}, true, true},
+		{"additional network on the uplink's link", none, more + pod, []rules.Entry{route(link, away)}, false, false},
+		{"additional network without a route", none, more + pod, nil, false, false},
+		{"additional network on another device with the link's prefix", none, more + pod, []rules.Entry{route(link, here)}, false, false},
+		{"additional network that leads to another node", none, more + pod, []rules.Entry{route(block, away)}, false, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,7 +70,10 @@ func TestLocal(t *testing.T) {
 				})
 				for source, p := range map[rules.Source]string{rules.NodePrefixes: tt.block, rules.PodAddresses: tt.pod} {
 					if p != none {
-						s.Replace(source, func(yield func(rules.Entry) bool) { yield(rules.Entry{Prefix: prefix(p), Behind: true}) })
+						p, additional := strings.CutPrefix(p, more)
+						s.Replace(source, func(yield func(rules.Entry) bool) {
+							yield(rules.Entry{Prefix: prefix(p), Behind: true, Additional: additional})
+						})
 					}
 				}
 				v := s.Load().View("eth0").Find(prefix(pod).Addr())
