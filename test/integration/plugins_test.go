@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
@@ -35,9 +36,7 @@ func TestPluginRoutes(t *testing.T) {
 		routes func(t *testing.T, node *lab.Namespace, pod, own, other string)
 	}{
 		{"Cilium's tunnel", func(t *testing.T, node *lab.Namespace, pod, own, other string) {
-			host := &netlink.Dummy{LinkAttrs: netlink.LinkAttrs{Name: "cilium_host"}}
-			harness.Must(t, node.Link.LinkAdd(host))
-			harness.Must(t, node.Up("cilium_host"))
+			device(t, node, "cilium_host")
 			route(t, node, own, "cilium_host", node.Link.RouteAdd)
 			route(t, node, other, "cilium_host", node.Link.RouteAdd)
 			device(t, node, "lxc1")
@@ -61,7 +60,7 @@ func TestPluginRoutes(t *testing.T) {
 				t.Run(plugin.name+"/"+kind+"/"+node.pod, func(t *testing.T) {
 					t.Parallel()
 					n := harness.NewNetwork(t)
-					harness.Must(t, n.Node.Route("::/0", "2001:db8:1::1", harness.Uplink))
+					harness.Must(t, n.Node.Route("::/0", conformance.RouterAddr.String(), harness.Uplink))
 					plugin.routes(t, n.Node, node.pod, node.own, node.other)
 					harness.Run(t, n.Node, "--config", harness.WriteConfig(t, config))
 					a := newAsker(t, n)
