@@ -166,6 +166,9 @@ func TestFindings(t *testing.T) {
 		{"Cilium, and rules for services only", func(u *inspect.Uplink) {
 			u.Host.Cilium, u.Rules = true, []rules.Rule{rule("2001:db8:9::/112", rules.Services)}
 		}, []string{warning + "not_on_link"}, nil},
+		{"Cilium, and a rule of the method route", func(u *inspect.Uplink) {
+			u.Host.Cilium, u.Behind = true, routing{}
+		}, []string{warning + "no_route_behind", info + "cilium"}, []string{`set "method: pods" for 2001:db8:1:0:f::/120`}},
 		{"pods of an encapsulated network on the link", func(u *inspect.Uplink) {
 			u.Host.Tunnels = []hostwatch.Tunnel{{Name: "flannel-v6.1", Address: netip.MustParseAddr("2001:db8:1:0:f::")}}
 		}, []string{warning + "tunnel_on_link"}, []string{"flannel-v6.1 has the address 2001:db8:1:0:f::, which is in the on-link prefix 2001:db8:1::/64 of eth0", "host-gw"}},

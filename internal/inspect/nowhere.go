@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -52,7 +53,11 @@ func (c *collector) nowhere() {
 		c.warn(reasonNoRoute, effect, c.routesTo(loops), problem, list(loops))
 	}
 	if len(mute) > 0 {
-		c.warn(reasonNoRoute, "nothing is answered for these addresses", c.routesTo(mute), problem, list(mute))
+		remedy := c.routesTo(mute)
+		if c.Host.Cilium {
+			remedy = `set "method: pods" for ` + mute[0].String() + likewise(mute) + ": Cilium routes the pods of every node to " + hostwatch.CiliumHost + ", so the kernel does not tell where a pod is"
+		}
+		c.warn(reasonNoRoute, "nothing is answered for these addresses", remedy, problem, list(mute))
 	}
 	if len(taken) > 0 {
 		c.warn(reasonNoRoute, "nothing is answered for these addresses", `set "method: static" for `+taken[0].String()+likewise(taken)+": what takes the packets needs no route",
