@@ -21,7 +21,7 @@ help:
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30: about so many seconds each'
 	@echo 'make lint    run the linters'
-	@echo 'make test-full run what takes systemd, a kubelet or a Prometheus (root)'
+	@echo 'make test-full run what takes systemd, a kubelet, a Prometheus or network plugins (root)'
 	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
 	@echo 'make packages deb, rpm, apk and pkg.tar.zst, into dist/; make image the image alone'
 	@echo 'make release VERSION=1.2.3 all that a release has, into dist/'
@@ -69,17 +69,35 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5
-	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts'
+	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, real network plugins'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
 ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
 
-test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd
+test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld
 	@$(MAKE) -s release control-plane
 	@echo '== testing the release, and the packages under systemd 252 and 257'
 	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd
 	@echo '== testing the chart on two nodes with a kubelet, and the alerts and the dashboard with a Prometheus'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -p 1 -timeout 20m ./monitoring ./node
+	@echo '== testing beside network plugins'
+	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
+
+# The network plugins that the daemon is tested beside, and the programs that call them.
+PLUGINS = $(CACHE)/plugins/bin
+PLUGIN  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$(PLUGINS)/
+
+$(PLUGINS)/cnitool: tools/cni/go.sum
+	@echo '== building the reference network plugins' && mkdir -p $(PLUGINS) && cd tools/cni && $(PLUGIN) tool
+
+# Its main function without two backends: tencentvpc, whose SDK the module proxy does not
+# serve, and udp, which is C.
+$(PLUGINS)/flanneld: tools/flannel/go.sum
+	@echo '== building flannel'
+	@rm -rf $(CACHE)/plugins/flannel && mkdir -p $(PLUGINS) $(CACHE)/plugins/flannel && cp tools/flannel/go.mod tools/flannel/go.sum $(CACHE)/plugins/flannel
+	@cd $(CACHE)/plugins/flannel && $(GO) mod download github.com/flannel-io/flannel && \
+	grep -vE '"github.com/flannel-io/flannel/pkg/backend/(tencentvpc|udp)"' "$$($(GO) list -m -f '{{.Dir}}' github.com/flannel-io/flannel)/main.go" >main.go && \
+	$(PLUGIN)flanneld .
 
 # Roots of Debian, which the tests put a layer of their own over.
 $(CACHE)/debian/%/done:
