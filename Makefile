@@ -73,8 +73,9 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
 ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
+PLUGINS = $(CACHE)/plugins/bin
 
-test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld
+test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(CACHE)/plugins/debian/done
 	@$(MAKE) -s release control-plane
 	@echo '== testing the release, and the packages under systemd 252 and 257'
 	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd
@@ -84,7 +85,6 @@ test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CA
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
 
 # The network plugins that the daemon is tested beside, and the programs that call them.
-PLUGINS = $(CACHE)/plugins/bin
 PLUGIN  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$(PLUGINS)/
 
 $(PLUGINS)/cnitool: tools/cni/go.sum
@@ -98,6 +98,21 @@ $(PLUGINS)/flanneld: tools/flannel/go.sum
 	@cd $(CACHE)/plugins/flannel && $(GO) mod download github.com/flannel-io/flannel && \
 	grep -vE '"github.com/flannel-io/flannel/pkg/backend/(tencentvpc|udp)"' "$$($(GO) list -m -f '{{.Dir}}' github.com/flannel-io/flannel)/main.go" >main.go && \
 	$(PLUGIN)flanneld .
+
+$(PLUGINS)/kube-router: tools/kube-router/go.sum
+	@echo '== building kube-router' && mkdir -p $(PLUGINS) && cd tools/kube-router && $(PLUGIN) tool
+
+# What the plugins' agents call and the tests' control plane does not bring, unpacked from
+# Debian's packages and not installed, with what these need that this host has not.
+CALLED = ipset libipset13
+
+$(CACHE)/plugins/debian/done:
+	@echo '== fetching the Debian packages $(CALLED)'
+	@rm -rf $(CACHE)/plugins/debian && mkdir -p $(CACHE)/plugins/debian/debs/partial && cd $(CACHE)/plugins/debian/debs && \
+	get='apt-get install -q -y --download-only --reinstall --no-install-recommends -o Dir::Cache::archives=$(CURDIR)/$(CACHE)/plugins/debian/debs' && \
+	{ $$get $(CALLED) >/dev/null 2>&1 || { apt-get update >/dev/null && $$get $(CALLED) >/dev/null; }; } && \
+	for deb in *.deb; do dpkg -x "$$deb" ..; done && cd .. && rm -rf debs
+	@touch $@
 
 # Roots of Debian, which the tests put a layer of their own over.
 $(CACHE)/debian/%/done:

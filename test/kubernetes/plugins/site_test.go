@@ -6,9 +6,11 @@ package plugins
 
 import (
 	"context"
-	"fmt"
+	"encoding/json"
 	"net/netip"
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,15 +34,18 @@ type site struct {
 	pods  []*pod
 	// prefixes are those of the two nodes, of [cluster.PodCIDR].
 	prefixes [2]netip.Prefix
+	// annotations are where the Nodes say which prefix they have, if not in podCIDRs.
+	annotations []string
 	// given says which of the prefixes each host has.
 	given [2]int
 }
 
-// newSite makes a cluster whose nodes have prefixes of some length.
-func newSite(t *testing.T, bits int) *site {
+// newSite makes a cluster whose nodes have prefixes of some length, in podCIDRs or in
+// annotations.
+func newSite(t *testing.T, bits int, annotations ...string) *site {
 	t.Helper()
 	c := cluster.Start(t)
-	s := &site{t: t, c: c, n: cluster.NewNetwork(t, c, 2), given: [2]int{0, 1}}
+	s := &site{t: t, c: c, n: cluster.NewNetwork(t, c, 2), annotations: annotations, given: [2]int{0, 1}}
 	for i, a := range []string{"2001:db8:1:0:f::", "2001:db8:1:0:f::100"} {
 		s.prefixes[i] = netip.PrefixFrom(netip.MustParseAddr(a), bits)
 	}
@@ -55,12 +60,22 @@ func newSite(t *testing.T, bits int) *site {
 // prefix returns the prefix that a host has.
 func (s *site) prefix(host int) netip.Prefix { return s.prefixes[s.given[host]] }
 
-// give writes a host's prefix into its Node, as the controller of node IPAM does. The
-// annotation is one that every Node has, and without any of them flannel panics.
+// give writes a host's prefix into its Node, as the controller of node IPAM does, or into
+// its annotations. The first annotation is one that every Node has, and without any of them
+// flannel panics.
 func (s *site) give(host int) {
 	s.t.Helper()
-	_, err := s.c.Client.CoreV1().Nodes().Patch(context.Background(), s.hosts[host].Name, "application/merge-patch+json",
-		fmt.Appendf(nil, `{"metadata":{"annotations":{"node.alpha.kubernetes.io/ttl":"0"}},"spec":{"podCIDR":%q,"podCIDRs":[%q]}}`, s.prefix(host), s.prefix(host)), metav1.PatchOptions{})
+	prefix := s.prefix(host).String()
+	annotations, spec := map[string]string{"node.alpha.kubernetes.io/ttl": "0"}, map[string]any{}
+	for _, name := range s.annotations {
+		annotations[name] = prefix
+	}
+	if len(s.annotations) == 0 {
+		spec = map[string]any{"podCIDR": prefix, "podCIDRs": []string{prefix}}
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": annotations}, "spec": spec})
+	harness.Must(s.t, err)
+	_, err = s.c.Client.CoreV1().Nodes().Patch(context.Background(), s.hosts[host].Name, "application/merge-patch+json", patch, metav1.PatchOptions{})
 	harness.Must(s.t, err)
 }
 
@@ -78,14 +93,20 @@ func (s *site) swap() {
 // searchPath is the PATH of the plugins' programs.
 func searchPath(t *testing.T) string {
 	t.Helper()
-	return cached(t, "plugins", "bin") + ":" + cached(t, "netfilter", "bin") + ":" + os.Getenv("PATH")
+	return strings.Join([]string{
+		cached(t, "plugins", "bin"), cached(t, "plugins", "debian", "usr", "sbin"),
+		cached(t, "netfilter", "bin"), os.Getenv("PATH"),
+	}, ":")
 }
 
-// environment is that of the plugins' agents, which find netfilter's programs in it.
+// environment is that of the plugins' agents, which call programs of Debian's packages.
 func (h *host) environment() []string {
+	h.t.Helper()
+	libs, err := filepath.Glob(filepath.Join(cached(h.t, "plugins", "debian"), "usr", "lib", "*-linux-gnu"))
+	harness.Must(h.t, err)
 	return []string{
-		"PATH=" + searchPath(h.t), "LD_LIBRARY_PATH=" + cached(h.t, "netfilter", "lib"), "XTABLES_LIBDIR=" + cached(h.t, "netfilter", "xtables"),
-		"NODE_NAME=" + h.Name, "KUBECONFIG=" + h.dir + "/kubeconfig",
+		"PATH=" + searchPath(h.t), "LD_LIBRARY_PATH=" + strings.Join(append(libs, cached(h.t, "netfilter", "lib")), ":"),
+		"XTABLES_LIBDIR=" + cached(h.t, "netfilter", "xtables"), "NODE_NAME=" + h.Name,
 	}
 }
 
