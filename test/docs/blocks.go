@@ -35,11 +35,11 @@ func Root() string {
 }
 
 // Blocks returns all blocks of all documents: the README first, then quick starts, the
-// others, and runbooks.
+// others, runbooks, recipes, and network plugins.
 func Blocks(tb testing.TB) []Block {
 	tb.Helper()
 	files := []string{"README.md", "docs/quickstart-host.md", "docs/quickstart-cluster.md"}
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md", "docs/plugins/*.md"} {
 		found, err := filepath.Glob(filepath.Join(Root(), pattern))
 		if err != nil {
 			tb.Fatal(err)

@@ -86,7 +86,7 @@ func anchor(heading string) string {
 func TestLinks(t *testing.T) {
 	t.Parallel()
 	var files []string
-	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md"} {
+	for _, pattern := range []string{"*.md", "docs/*.md", "docs/runbooks/*.md", "docs/recipes/*.md", "docs/plugins/*.md"} {
 		found, _ := filepath.Glob(filepath.Join(docs.Root(), pattern))
 		files = append(files, found...)
 	}
