@@ -5,6 +5,7 @@
 package plugins
 
 import (
+	"bytes"
 	"fmt"
 	"net/netip"
 	"os"
@@ -14,11 +15,14 @@ import (
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
 
-// flannel is flanneld with the backend host-gw and without masquerade.
-type flannel struct{ agents []*agent }
+// flannel is flanneld without masquerade.
+type flannel struct {
+	backend string
+	agents  []*agent
+}
 
 // flannelNetwork is flannel's configuration, IPv6 only.
-const flannelNetwork = `{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": %q, "Backend": {"Type": "host-gw"}}`
+const flannelNetwork = `{"EnableIPv4": false, "EnableIPv6": true, "IPv6Network": %q, "Backend": {"Type": %q}}`
 
 // bridgeNetwork is what flannel's own CNI plugin hands on to the reference plugins.
 const bridgeNetwork = `{"cniVersion": "1.0.0", "name": %q, "plugins": [
@@ -29,7 +33,7 @@ func (f *flannel) install(s *site) {
 	f.agents = nil
 	for i, h := range s.hosts {
 		h.mustRun("rm", "-f", "/run/flannel/subnet.env") // which the agent writes when it is ready
-		h.write("net-conf.json", fmt.Sprintf(flannelNetwork, cluster.PodCIDR))
+		h.write("net-conf.json", fmt.Sprintf(flannelNetwork, cluster.PodCIDR, f.backend))
 		f.agents = append(f.agents, h.start("flanneld", h.environment(), cached(s.t, "plugins", "bin", "flanneld"),
 			"--kube-subnet-mgr", "--kubeconfig-file="+s.c.Kubeconfig(cluster.AdminToken), "--net-config-path="+h.dir+"/net-conf.json",
 			"--iface="+harness.Uplink, "--subnet-file=/run/flannel/subnet.env"))
@@ -38,7 +42,9 @@ func (f *flannel) install(s *site) {
 	for i, a := range f.agents {
 		env := fmt.Sprintf("/proc/%d/root/run/flannel/subnet.env", a.h.pid)
 		a.awaits("subnet of "+a.h.Name, func() bool { b, err := os.ReadFile(env); return err == nil && len(b) > 0 })
-		a.awaits("route to the other node", func() bool { return a.h.routesTo(s.prefix(1 - i)) })
+		if f.backend == "host-gw" {
+			a.awaits("route to the other node", func() bool { return a.h.routesTo(s.prefix(1 - i)) })
+		}
 	}
 }
 
@@ -61,7 +67,32 @@ func (f *flannel) routes(s *site, a netip.Addr) int { return s.owner(a) }
 
 // TestFlannel runs beside flannel 0.28 with the reference plugins bridge and host-local.
 func TestFlannel(t *testing.T) {
-	live(t, newSite(t, 120), new(flannel), modes)
+	live(t, newSite(t, 120), &flannel{backend: "host-gw"}, modes)
+}
+
+// TestFlannelTunnel runs beside flannel with vxlan, while the pods' prefixes are parts of the
+// link's: the kernel refuses the routes through the tunnel, since it takes their gateways
+// for on-link at the uplink. Each pod is reached at its own node all the same.
+func TestFlannelTunnel(t *testing.T) {
+	s, p := newSite(t, 120), &flannel{backend: "vxlan"}
+	s.installed(p)
+	for i, a := range p.agents {
+		a.awaits("refused route", func() bool {
+			b, _ := os.ReadFile(a.log)
+			return bytes.Contains(b, []byte("invalid argument"))
+		})
+		if a.h.routesTo(s.prefix(1 - i)) {
+			t.Errorf("%s has a route to the other node's pods", a.h.Name)
+		}
+	}
+	for _, m := range modes {
+		t.Run(m.name, func(t *testing.T) {
+			for _, h := range s.hosts {
+				harness.Run(t, h.Namespace, m.args(h)...)
+			}
+			s.exact(t, "pods that run", m, p)
+		})
+	}
 }
 
 // routesTo reports whether the host has a route for exactly a prefix.

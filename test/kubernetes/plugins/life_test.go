@@ -93,6 +93,7 @@ func (s *site) index(h *host) int {
 func live(t *testing.T, s *site, p plugin, modes []mode) {
 	t.Helper()
 	s.installed(p)
+	s.connected()
 	for _, m := range modes {
 		if !t.Run(m.name, func(t *testing.T) {
 			begin := time.Now()
@@ -113,6 +114,14 @@ func (s *site) installed(p plugin) {
 			s.runPod(h, fmt.Sprintf("web-%s-%d", h.Name, i))
 		}
 	}
+}
+
+// connected waits until a pod reaches one of the other node, which shows that the plugin does
+// its work.
+func (s *site) connected() {
+	s.t.Helper()
+	from, to := s.pods[0], s.pods[1]
+	patiently(s.t, "a reply of "+to.addr.String()+" to "+from.addr.String(), func() bool { return s.reaches(from.ns, to.addr) })
 }
 
 func (s *site) through(t *testing.T, p plugin, m mode) {
@@ -142,6 +151,7 @@ func (s *site) through(t *testing.T, p plugin, m mode) {
 	p.uninstall(s)
 	s.swap()
 	s.installed(p)
+	s.connected()
 	moved := 0
 	for _, pod := range s.pods {
 		if h := before[pod.addr]; h != nil && h != pod.h {
@@ -162,7 +172,7 @@ func (s *site) exact(t *testing.T, what string, m mode, p plugin, gone ...netip.
 	s.want(t, what, s.expected(m, p, gone...))
 	answers := time.Since(begin)
 	for _, pod := range s.pods {
-		patiently(t, what+": a reply of "+pod.addr.String()+" to the router", func() bool { return s.reaches(pod.addr) })
+		patiently(t, what+": a reply of "+pod.addr.String()+" to the router", func() bool { return s.reaches(s.n.Router, pod.addr) })
 	}
 	t.Logf("%s: exact after %.1f s, all reached %.1f s later", what, answers.Seconds(), time.Since(begin).Seconds()-answers.Seconds())
 }

@@ -122,12 +122,11 @@ func patiently(t *testing.T, what string, f func() bool) {
 	t.Fatalf("no %s after %s", what, patience)
 }
 
-// reaches reports whether the router reaches an address, whose neighbor entry it makes,
-// probes and replaces by itself.
-func (s *site) reaches(a netip.Addr) bool {
+// reaches reports whether an address answers to a station. The router makes, probes and
+// replaces its neighbor entries by itself.
+func (s *site) reaches(from *lab.Namespace, a netip.Addr) bool {
 	s.t.Helper()
-	var p *lab.Pinger
-	p, err := s.n.Router.NewPinger(a)
+	p, err := from.NewPinger(a)
 	harness.Must(s.t, err)
 	defer p.Close()
 	_, err = p.Ping(context.Background(), time.Second)
