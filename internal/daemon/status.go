@@ -86,6 +86,9 @@ func uplinkStatus(f *uplink.Facts) status.Uplink {
 		s.Router = f.Interface.Router()
 	}
 	for _, k := range ndp.Kinds() {
+		if k == ndp.Presence { // daemons among themselves
+			continue
+		}
 		s.Received += f.Counters.Received[k].Load()
 		s.Answered += f.Counters.Answered[k].Load()
 	}

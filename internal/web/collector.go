@@ -80,6 +80,7 @@ func (c *collector) uplink(out sink, u *uplink.Facts) {
 	}
 	out.counter(d.sent, counters.Answered[ndp.Multicast].Load()+counters.Answered[ndp.Unicast].Load(), name, "solicited")
 	out.counter(d.sent, counters.Answered[ndp.DAD].Load(), name, "dad")
+	out.counter(d.sent, counters.Answered[ndp.Presence].Load(), name, "presence")
 	out.counter(d.sent, counters.Unsolicited.Load(), name, "unsolicited")
 	out.counter(d.sendErrors, counters.SendErrors.Load(), name)
 	out.counter(d.drops, counters.Drops.Load(), name)

@@ -51,15 +51,15 @@ func newDescriptions() *descriptions {
 		return d.desc
 	}
 	d := &descriptions{
-		received:         desc("solicitations_received_total", "Solicitations that passed the socket's filter, invalid ones included. The kind is multicast, unicast or dad.", "interface", "kind"),
+		received:         desc("solicitations_received_total", "Solicitations that passed the socket's filter, invalid ones included. The kind is multicast, unicast, dad or presence; by the latter, daemons of other nodes ask whether this one is alive.", "interface", "kind"),
 		answered:         desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
 		ignored:          desc("solicitations_ignored_total", "Solicitations that were not answered, by reason. docs/conformance.md explains each reason.", "interface", "reason"),
-		sent:             desc("advertisements_sent_total", "Advertisements that the kernel accepted for sending. The kind is solicited, dad or unsolicited.", "interface", "kind"),
+		sent:             desc("advertisements_sent_total", "Advertisements that the kernel accepted for sending. The kind is solicited, dad, presence or unsolicited.", "interface", "kind"),
 		sendErrors:       desc("send_errors_total", "Advertisements that the kernel refused to send.", "interface"),
 		drops:            desc("socket_drops_total", "Frames that the kernel dropped because the socket's ring was full.", "interface"),
 		redirected:       desc("lladdr_mismatches_total", "Solicitations whose link-layer address option differs from their Ethernet source, as with virtual routers.", "interface"),
 		conflicts:        desc("conflicts_total", "Addresses covered by a rule that another station seems to use, each counted at the first sign. The status command lists those that are confirmed.", "interface"),
-		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer.", "interface"),
+		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer. Answers of the kind presence are not in it.", "interface"),
 		probes:           desc("probes_total", "Solicitations whose target had to be probed first. The result is answered, unanswered or refused.", "interface", "result"),
 		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),
 		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, the pods, node prefixes and services of Kubernetes, and files of targets.", "source", "method"),

@@ -110,6 +110,7 @@ func TestMetrics(t *testing.T) {
 	d := newDaemon(t)
 	d.uplinks[0].Counters.Answered[ndp.Unicast].Store(2)
 	d.uplinks[0].Counters.Answered[ndp.Multicast].Store(3)
+	d.uplinks[0].Counters.Answered[ndp.Presence].Store(7)
 	d.cluster = &status.Cluster{
 		Sources:      []status.Source{{Source: "pods", Synced: true, Lists: 1}, {Source: "gone", Missing: true}},
 		PrefixSource: "podCIDRs", Announcers: 3,
@@ -127,6 +128,8 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{
 		`ndproxyd_advertisements_sent_total{interface="eth0",kind="solicited"} 5`,
+		`ndproxyd_advertisements_sent_total{interface="eth0",kind="presence"} 7`,
+		`ndproxyd_solicitations_answered_total{interface="eth0",kind="presence"} 7`,
 		`ndproxyd_misconfiguration{interface="eth0",reason="accept_ra"} 1`,
 		`ndproxyd_misconfiguration{interface="eth0",reason="forwarding_off"} 0`,
 		`ndproxyd_multicast_groups{interface="eth0",mode="join"} 2`,

@@ -31,7 +31,8 @@ type Counters struct {
 	// Drops counts frames that the kernel lost because the ring was full.
 	Drops atomic.Uint64
 	// Duration is the time from reception by the kernel to the hand-over of
-	// the answer to the kernel, without a delay that a rule asks for.
+	// the answer to the kernel, without a delay that a rule asks for. Answers of
+	// the kind [Presence] are not in it.
 	Duration Histogram
 }
 
@@ -69,7 +70,9 @@ func (c *Counters) refused() {
 
 func (c *Counters) answered(k Kind, nanoseconds int64) {
 	c.Answered[k].Add(1)
-	c.Duration.observe(nanoseconds)
+	if k != Presence {
+		c.Duration.observe(nanoseconds)
+	}
 }
 
 func (c *Counters) sendFailed() {

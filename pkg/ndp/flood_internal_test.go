@@ -169,6 +169,61 @@ func TestFloods(t *testing.T) {
 	}
 }
 
+// TestPresenceApart hears other daemons ask for this one's presence: that is counted as
+// a kind of its own, and leaves no record and no duration.
+func TestPresenceApart(t *testing.T) {
+	t.Parallel()
+	if p := netip.PrefixFrom(netip.AddrFrom16([16]byte([]byte(presenceOctets+"\x00\x00\x00\x00"))), 8*len(presenceOctets)); p != rules.PresencePrefix() {
+		t.Fatalf("presenceOctets are of %s, want %s", p, rules.PresencePrefix())
+	}
+	own, other := rules.Presence("this"), rules.Presence("other")
+	iface := NewInterface(rules.Link{
+		Index: 2, MAC: [6]byte{2, 0, 0, 0, 0, 1}, Addresses: []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64"), Usable: true}},
+	}, rules.Uplink{Presence: own})
+	asker := netip.MustParseAddr("fe80::2")
+	for name, tt := range map[string]struct {
+		target   netip.Addr
+		dad      bool
+		kind     Kind
+		answered uint64
+		records  int
+	}{
+		"this daemon's presence":                  {own, false, Presence, 1, 0},
+		"another daemon's presence":               {other, false, Presence, 0, 0},
+		"duplicate address detection of presence": {own, true, DAD, 1, 1},
+		"an address of a rule":                    {behind(2, 1), false, Multicast, 1, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFlooded(t, iface, rules.Rule{Prefix: netip.MustParsePrefix("::/0"), Method: rules.Static})
+			c := f.lp.l.counters
+			frame := solicit([6]byte{2, 1, 0, 0, 0, 1}, asker, tt.target, tt.dad)
+			f.lp.rx = received{meta: Meta{Type: PacketMulticast, Index: 2, ChecksumPartial: true}, at: time.Now().UnixNano()}
+			f.lp.take(frame, f.iface, f.view)
+			for i := range f.lp.batch.n {
+				c.answered(f.lp.batch.kinds[i], 1)
+			}
+			f.lp.records.flush()
+			for _, k := range Kinds() {
+				received, answered := uint64(0), uint64(0)
+				if k == tt.kind {
+					received, answered = 1, tt.answered
+				}
+				if r, a := c.Received[k].Load(), c.Answered[k].Load(); r != received || a != answered {
+					t.Errorf("%s: %d received and %d answered, want %d and %d", k, r, a, received, answered)
+				}
+			}
+			durations, _, _ := c.Duration.Snapshot()
+			if want := tt.records; int(durations) != want {
+				t.Errorf("%d durations, want %d", durations, want)
+			}
+			if records, _, _ := f.lp.l.recent.Since(0); len(records) != tt.records {
+				t.Errorf("%d records, want %d", len(records), tt.records)
+			}
+		})
+	}
+}
+
 // TestSignFlood hears 20,000 forged advertisements a second, and hands few of them
 // on; those of other daemons do not count among them.
 func TestSignFlood(t *testing.T) {

@@ -200,7 +200,7 @@ func (lp *loop) take(frame []byte, iface *Interface, view *rules.View) {
 	if res.verdict == &iface.presence {
 		limit = 0
 	}
-	if reason := lp.account(res, limit, iface, view); reason != Probing {
+	if reason := lp.account(res, limit, iface, view); reason != Probing && res.Kind != Presence {
 		lp.records.add(lp.rx.at, frame, &lp.s, res.Kind, reason)
 	}
 	if res.Reason.valid() && !lp.s.source.IsUnspecified() &&

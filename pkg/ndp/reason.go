@@ -243,6 +243,10 @@ const (
 	Unicast
 	// DAD asks whether an address is free (RFC 4862 §5.4).
 	DAD
+	// Presence asks whether another node's daemon is alive, see [rules.Presence].
+	// Daemons ask each other every second, so these are counted apart: they are in
+	// no histogram and no record.
+	Presence
 
 	kindCount
 )
@@ -256,10 +260,12 @@ func (k Kind) String() string {
 		return "unicast"
 	case DAD:
 		return "dad"
+	case Presence:
+		return "presence"
 	case kindCount:
 	}
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
 // Kinds lists every kind.
-func Kinds() []Kind { return []Kind{Multicast, Unicast, DAD} }
+func Kinds() []Kind { return []Kind{Multicast, Unicast, DAD, Presence} }

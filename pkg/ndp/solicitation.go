@@ -49,12 +49,19 @@ type Solicitation struct {
 	alone bool
 }
 
+// presenceOctets are those of [rules.PresencePrefix], in a form that is compared with a
+// frame at no cost.
+const presenceOctets = "\xfe\x80\x00\x00\x00\x00\x00\x00ndpr"
+
 // kindOf classifies a frame as far as it can be read, also when it is invalid.
 func kindOf(frame []byte) Kind {
 	group := len(frame) > offEtherDst && frame[offEtherDst]&1 != 0
 	if len(frame) >= offICMP {
 		if ipAt(frame, offSource).IsUnspecified() {
 			return DAD
+		}
+		if len(frame) >= offOptions && string(frame[offTarget:offTarget+len(presenceOctets)]) == presenceOctets {
+			return Presence
 		}
 		group = frame[offDest] == 0xff // RFC 4291 §2.7
 	}
