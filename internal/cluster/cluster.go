@@ -64,6 +64,7 @@ type cluster struct {
 
 	complete     bool // all that is needed was known once
 	ownerChanges uint64
+	moves        moves
 	handovers    handovers
 	standIns     chan struct{} // it may be time to look for nodes that can stand in
 }
@@ -75,7 +76,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		manager: m, config: k, needs: needs, client: client, standby: standby,
 		election: ownership.New(ownership.Announcer{Node: k.Node, Holder: m.holder, Weight: k.Weight}, k.Ownership, k.Settle),
 		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
-		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats),
+		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats), moves: make(moves),
 		confirms: confirms{until: time.Now().Add(confirmWithin)},
 		standIns: make(chan struct{}, 1),
 		answered: newAnswered(),

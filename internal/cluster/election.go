@@ -184,6 +184,7 @@ func (c *cluster) publish(now time.Time) {
 		entries[i].Unconfirmed = ch.Ours && !c.confirms.services
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
+			c.moves.add(ch.Address, now)
 			c.handovers.add(ch, c.config.Node)
 		}
 	}

@@ -25,7 +25,7 @@ func carryOver(c, old *cluster) {
 	if old.isConfirmed(k8swatch.SourcePods) && old.confirms.services { // what is announced stays so
 		c.confirms.until = time.Time{}
 	}
-	c.ownerChanges, c.complete = old.ownerChanges, old.complete
+	c.ownerChanges, c.moves, c.complete = old.ownerChanges, old.moves, old.complete
 	if c.config.ProxyHealth == old.config.ProxyHealth {
 		c.proxy = old.proxy
 	}

@@ -56,11 +56,12 @@ func (i *inspector) Findings() []inspect.Finding {
 		name, host := f.Config.Interface, hostwatch.ReadUplink(f.Link)
 		holding := inspect.Holding(table.Rules(), name)
 		way, done := inspect.ReadWay(d.judge.From(name, 0), d.routes, f.Link, holding)
+		onLink := rules.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink)
+		conflicts, neighbors := inspect.Contested(claimed(f), holding, onLink)
 		all = append(all, inspect.Findings(inspect.Uplink{
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
-			OnLink: rules.OnLink(f.Link, d.routes.HopsOf(f.Link.Index).OnLink),
-			Rules:  holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name], Suggested: suggested,
-			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: inspect.Contested(claimed(f), holding),
+			OnLink: onLink, Rules: holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name], Suggested: suggested,
+			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: conflicts, Neighbors: neighbors,
 			UnicastErrors: i.observe(f, host), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
 		})...)
 		done()

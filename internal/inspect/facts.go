@@ -44,8 +44,9 @@ type Uplink struct {
 	// Decide tells what becomes of a solicitation for an address, and whether that
 	// is known. It is nil where it never is.
 	Decide func(netip.Addr) (reason ndp.Reason, known bool)
-	// Conflicts is how many addresses of rules other stations have.
-	Conflicts int
+	// Conflicts is how many addresses of rules other stations have, and Neighbors how
+	// many of rules that cover the link's own prefix, as [Contested] counts them.
+	Conflicts, Neighbors int
 	// UnicastErrors is what [UnicastErrors.Observe] returned last.
 	UnicastErrors uint64
 }
@@ -94,10 +95,11 @@ func (u *Uplink) onlyOwn() bool {
 	return len(answering) > 0 && !slices.ContainsFunc(answering, func(r rules.Rule) bool { return !u.judge(&r).OnlyOwn(r.Prefix) })
 }
 
-// Contested counts those of some addresses that the rules which hold would answer
-// for: for an address of a deny rule another station may answer.
-func Contested(addresses iter.Seq[netip.Addr], holding []rules.Rule) int {
-	n := 0
+// Contested counts those of some addresses, which other stations have, that the rules
+// which hold would answer for: for an address of a deny rule another station may answer.
+// Where the rule covers an on-link prefix with the address in it, other stations are
+// meant to live there. Each that is heard once counts as a neighbor, and is no conflict.
+func Contested(addresses iter.Seq[netip.Addr], holding []rules.Rule, onLink []netip.Prefix) (conflicts, neighbors int) {
 	for a := range addresses {
 		var decides *rules.Rule
 		for i, r := range holding {
@@ -105,11 +107,16 @@ func Contested(addresses iter.Seq[netip.Addr], holding []rules.Rule) int {
 				decides = &holding[i]
 			}
 		}
-		if decides != nil && decides.Method != rules.Deny {
-			n++
+		lives := func(on netip.Prefix) bool { return on.Contains(a) && decides.Prefix.Bits() <= on.Bits() }
+		switch {
+		case decides == nil, decides.Method == rules.Deny:
+		case slices.ContainsFunc(onLink, lives):
+			neighbors++
+		default:
+			conflicts++
 		}
 	}
-	return n
+	return conflicts, neighbors
 }
 
 // answering returns the rules that can lead to an answer.

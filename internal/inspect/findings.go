@@ -124,6 +124,10 @@ func (c *collector) stations() {
 		c.warn(reasonResponder, "these addresses are left to the other station", `see "ndproxyd status" for which station it is; narrow the rules, or add a deny rule for the addresses`,
 			"another station on %s answers for %s of the rules", c.name, plural(c.Conflicts, "address", "addresses"))
 	}
+	if c.Neighbors > 0 {
+		c.inform(reasonResponder, "none: these addresses are left to the stations of the link that have them", "nothing has to be done",
+			"stations on %s have %s of a rule that covers the link's own prefix", c.name, plural(c.Neighbors, "address", "addresses"))
+	}
 	if c.UnicastErrors > 0 && !c.Config.ConsumeUnicast {
 		c.inform(reasonUnicast, "a router that checks whether a neighbor is still reachable gets an error beside the answer; it goes by the answer", `nothing has to be done; "consume_unicast: true" for the uplink stops the errors (needs CAP_NET_ADMIN)`,
 			"in the last %d minutes the kernel has sent up to %s out of %s for unicast solicitations that were answered", int(errorWindow.Minutes()), plural(c.UnicastErrors, "ICMPv6 error", "ICMPv6 errors"), c.name)

@@ -178,6 +178,7 @@ func TestFindings(t *testing.T) {
 		{"XDP", func(u *inspect.Uplink) { u.Host.XDP, u.Config.Early = true, true }, []string{warning + "ingress_filter"}, nil},
 		{"another station", func(u *inspect.Uplink) { u.Conflicts = 1 }, []string{warning + "another_responder"}, []string{"for 1 address of"}},
 		{"other stations", func(u *inspect.Uplink) { u.Conflicts = 7 }, []string{warning + "another_responder"}, []string{"for 7 addresses of"}},
+		{"neighbors in a rule for the link's prefix", func(u *inspect.Uplink) { u.Neighbors = 2 }, []string{info + "another_responder"}, []string{"have 2 addresses of"}},
 		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = hostwatch.Unreachables{Index: 2, Sent: math.MaxUint64} }, nil, nil},
 		{"errors beside unicast answers", func(u *inspect.Uplink) { u.UnicastErrors = 3 }, []string{info + "unicast_errors"}, []string{"in the last 10 minutes", "up to 3 ICMPv6 errors", "nothing has to be done"}},
 		{"errors, and unicast solicitations are consumed", func(u *inspect.Uplink) { u.UnicastErrors, u.Config.ConsumeUnicast = 3, true }, nil, nil},
@@ -232,15 +233,36 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
+// TestContested has other stations use addresses of rules. One that lives on the link
+// is heard by a single question, such as a probe for the router, and is no conflict.
 func TestContested(t *testing.T) {
 	t.Parallel()
-	rs := []rules.Rule{rule("2001:db8:1::/64", rules.Static), rule("2001:db8:1:0:f::/80", rules.Deny), rule("2001:db8:1:0:f::7/128", rules.Route)}
-	var addresses []netip.Addr
-	for _, a := range []string{"2001:db8:1::1", "2001:db8:1:0:f::1", "2001:db8:1:0:f::7", "2001:db8:9::1"} {
-		addresses = append(addresses, netip.MustParseAddr(a))
+	wide, part, exact := rule("2001:db8:1::/64", rules.Probe), rule("2001:db8:1:0:e::/80", rules.Static), rule("2001:db8:1:0:f::7/128", rules.Route)
+	denied := rule("2001:db8:1:0:f::/80", rules.Deny)
+	link := []netip.Prefix{prefix("2001:db8:1::/64")}
+	tests := []struct {
+		name                 string
+		address              string
+		rules                []rules.Rule
+		onLink               []netip.Prefix
+		conflicts, neighbors int
+	}{
+		{"a neighbor in a rule for the link's prefix", "2001:db8:1::1", []rules.Rule{wide}, link, 0, 1},
+		{"the same where the rule covers more than the link's prefix", "2001:db8:1::1", []rules.Rule{rule("2001:db8::/32", rules.Route)}, link, 0, 1},
+		{"a part that is set aside", "2001:db8:1:0:e::1", []rules.Rule{wide, part}, link, 1, 0},
+		{"an exact rule", "2001:db8:1:0:f::7", []rules.Rule{wide, denied, exact}, link, 1, 0},
+		{"a deny rule", "2001:db8:1:0:f::1", []rules.Rule{wide, denied}, link, 0, 0},
+		{"no rule", "2001:db8:9::1", []rules.Rule{wide}, link, 0, 0},
+		{"a rule for a prefix that is not on-link", "2001:db8:1::1", []rules.Rule{wide}, nil, 1, 0},
 	}
-	if got := inspect.Contested(slices.Values(addresses), rs); got != 2 {
-		t.Errorf("%d addresses", got)
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			conflicts, neighbors := inspect.Contested(slices.Values([]netip.Addr{netip.MustParseAddr(tt.address)}), tt.rules, tt.onLink)
+			if conflicts != tt.conflicts || neighbors != tt.neighbors {
+				t.Errorf("%d conflicts and %d neighbors, want %d and %d", conflicts, neighbors, tt.conflicts, tt.neighbors)
+			}
+		})
 	}
 }
 

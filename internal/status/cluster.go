@@ -22,6 +22,9 @@ type Cluster struct {
 	OwnedAddresses   int    `json:"owned_addresses"`
 	OwnerChanges     uint64 `json:"owner_changes"`
 	Announcers       int    `json:"announcers"`
+	// UnstableAddresses are those whose owner has changed again and again within half
+	// an hour.
+	UnstableAddresses int `json:"unstable_addresses"`
 	// Frozen is true while the leases tell nothing, and the owners stay as they
 	// are unless the link tells otherwise.
 	Frozen bool `json:"frozen"`

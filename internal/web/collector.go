@@ -146,6 +146,7 @@ func (c *collector) cluster(out sink, s *status.Cluster) {
 		out.gauge(d.prefixSource, 1, s.PrefixSource)
 	}
 	out.counter(d.ownerChanges, s.OwnerChanges)
+	out.gauge(d.unstable, float64(s.UnstableAddresses))
 	out.gauge(d.serviceAddresses, float64(s.ServiceAddresses))
 	out.gauge(d.owned, float64(s.OwnedAddresses))
 	out.gauge(d.announcers, float64(s.Announcers))

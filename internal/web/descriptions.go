@@ -15,7 +15,7 @@ type descriptions struct {
 	fileTargets, fileFaults, fileReadable                                        *prometheus.Desc
 	reloadOK, reloadTime, build                                                  *prometheus.Desc
 	synced, lastEvent, held, requests, prefixSource                              *prometheus.Desc
-	ownerChanges, serviceAddresses, owned, announcers, frozen, standby, uncalled *prometheus.Desc
+	ownerChanges, serviceAddresses, owned, unstable, announcers, frozen, standby, uncalled *prometheus.Desc
 
 	all []described
 }
@@ -77,6 +77,7 @@ func newDescriptions() *descriptions {
 		requests:         desc("kubernetes_requests_total", "Requests to the API server. The kind is list or watch; renewals of the lease count as list.", "source", "kind"),
 		prefixSource:     desc("node_prefix_source", "1 for the source that the node's prefixes are taken from.", "source"),
 		ownerChanges:     desc("service_owner_changes_total", "Service addresses that moved from one node to another, as this node sees it."),
+		unstable:         desc("service_addresses_unstable", "Service addresses whose owner has changed more than six times within half an hour, as this node sees it."),
 		serviceAddresses: desc("service_addresses", "Addresses of the cluster's services that a rule covers, whichever node owns them."),
 		owned:            desc("owned_addresses", "Service addresses that this node owns and answers for."),
 		announcers:       desc("announcers", "Nodes that share the service addresses among them, as this node sees it."),
