@@ -4,6 +4,7 @@ package main
 
 import (
 	"log/slog"
+	"strings"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 
@@ -23,6 +24,35 @@ func manager(log *slog.Logger, getenv func(string) string) process.Manager {
 		_, err := daemon.SdNotify(false, state)
 		return err
 	}}
+}
+
+// predecessor returns what tells a daemon that this one replaces by its name. A pod
+// replaces those of its own DaemonSet, which starts the new one first where its
+// updateStrategy has a maxSurge. Nothing else is to replace a daemon that runs.
+func predecessor(getenv func(string) string) func(string) bool {
+	own := name(getenv)
+	set, ok := daemonSet(own)
+	if !ok {
+		return nil
+	}
+	return func(other string) bool {
+		of, ok := daemonSet(other)
+		return ok && of == set && other != own
+	}
+}
+
+// daemonSet returns the DaemonSet of the pod with a name of a daemon, with its
+// namespace: the pod's name without the suffix that the DaemonSet adds.
+func daemonSet(name string) (set string, ok bool) {
+	pod, ok := strings.CutPrefix(name, "the pod ")
+	if !ok {
+		return "", false
+	}
+	i := strings.LastIndexByte(pod, '-')
+	if i < 0 {
+		return "", false
+	}
+	return pod[:i], true
 }
 
 // name is what a second daemon on the host is told of this one.

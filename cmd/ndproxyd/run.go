@@ -70,8 +70,8 @@ that the kernel has a more specific route for, to a device behind this node.`,
 				}
 			}
 			return runDaemon(cmd.Context(), daemon.Options{
-				Load: load, Origin: src.origin, Control: socket, Version: buildVersion(), Log: log,
-				Manager: manager(log, e.getenv), Name: name(e.getenv),
+				Load: load, Origin: src.origin, File: src.file(), Control: socket, Version: buildVersion(), Log: log,
+				Manager: manager(log, e.getenv), Name: name(e.getenv), Predecessor: predecessor(e.getenv),
 			})
 		},
 	}

@@ -45,6 +45,8 @@ type Config struct {
 	// HealthListen is the address of health and readiness, "" for none but that
 	// of the metrics, which has them, too.
 	HealthListen string
+	// ReadyWithoutUplink makes a node ready on which no uplink has IPv6.
+	ReadyWithoutUplink bool
 
 	metricsPlace  string   // of the key metrics.authentication in its file
 	kubernetesOff bool     // the file says so

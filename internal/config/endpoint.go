@@ -92,7 +92,10 @@ func (f *fileReader) metrics(v value) {
 }
 
 func (f *fileReader) health(v value) {
-	v.mapping(field{"listen", listen(&f.config.HealthListen)})
+	v.mapping(
+		field{"listen", listen(&f.config.HealthListen)},
+		field{"ready_without_uplink", func(v value) { v.boolean(&f.config.ReadyWithoutUplink) }},
+	)
 }
 
 func listen(into *string) func(value) {

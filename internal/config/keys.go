@@ -251,5 +251,9 @@ func HealthKeys() []Key {
 			Name: `listen`, Values: ``, Default: `none`, Example: `"[::1]:9973"`,
 			Meaning: "another address that serves only `/healthz` and `/readyz`, for probes without credentials",
 		},
+		{
+			Name: `ready_without_uplink`, Values: ``, Default: "`false`", Example: `false`,
+			Meaning: "`true`: `/readyz` has status 200, too, where there is nothing to answer on: no interface has an IPv6 default route, or the uplinks of the configuration do not exist or have no IPv6",
+		},
 	}
 }

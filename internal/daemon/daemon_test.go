@@ -37,7 +37,7 @@ func start(t *testing.T, c *config.Config, o Options) *daemon {
 	if o.Origin == nil {
 		o.Origin = func() string { return "test.yaml" }
 	}
-	d := build(o, &hostwatch.Watcher{Routes: hostwatch.NewRoutes()})
+	d := build(o, &hostwatch.Watcher{Routes: hostwatch.NewRoutes()}, newConfigVolume(""))
 	if err := d.takeOver(load{config: c, origin: o.Origin(), begin: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,28 @@ func TestAbsentUplink(t *testing.T) {
 		if len(e.Answers) != 1 || e.Answers[0].Answered || e.Answers[0].Reason != want || e.Answers[0].Why == "" {
 			t.Errorf("%s: %+v, want %s", target, e.Answers, want)
 		}
+	}
+}
+
+// TestIdle takes a daemon without an uplink for ready where the configuration says so,
+// once the uplinks were looked at.
+func TestIdle(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ setting, complete, want bool }{
+		"at the start":              {true, false, false},
+		"no uplink":                 {true, true, true},
+		"no uplink, and no setting": {false, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := rulesFor(static("2001:db8::/64"))
+			c.ReadyWithoutUplink = tt.setting
+			d := start(t, c, Options{})
+			d.reconciler.complete.Store(tt.complete)
+			if got := d.idle(); got != tt.want {
+				t.Errorf("idle is %t, want %t", got, tt.want)
+			}
+		})
 	}
 }
 

@@ -23,6 +23,9 @@ type Options struct {
 	// Origin returns where the configuration came from when it was loaded last,
 	// for logs and status.
 	Origin func() string
+	// File is the configuration file, "" for none. In the volume of a ConfigMap it is
+	// read again when the ConfigMap changes.
+	File string
 	// Reload asks for a reload each time something is received.
 	Reload <-chan os.Signal
 	// Control is the address of the control socket, "" for none. A leading @
@@ -32,6 +35,9 @@ type Options struct {
 	Manager process.Manager
 	// Name tells a second daemon on the host who is there before it.
 	Name string
+	// Predecessor reports whether the daemon of that name is one that this daemon
+	// replaces, and so waits for. Nil is for none.
+	Predecessor func(name string) bool
 	// Version is shown in status and in build_info.
 	Version status.Version
 	// Log receives one line for each change of state.

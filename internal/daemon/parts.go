@@ -108,6 +108,9 @@ func (p pages) Status(ctx context.Context) status.Status { return p.d.Status(ctx
 // Alive implements [web.Daemon].
 func (p pages) Alive(ctx context.Context) error { return p.d.Alive(ctx) }
 
+// Idle implements [web.Daemon].
+func (p pages) Idle() bool { return p.d.idle() }
+
 // Waits implements [web.Daemon]: one line for each thing that is waited for.
 func (p pages) Waits() []string {
 	var waits []string

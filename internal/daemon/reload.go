@@ -36,6 +36,7 @@ type load struct {
 type reloader struct {
 	d        *daemon
 	loaded   chan load
+	changed  <-chan struct{} // the volume of the configuration has changed
 	warnings warnings
 }
 
@@ -55,12 +56,13 @@ func (r *reloader) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-r.d.options.Reload:
-			r.d.manager.Reloading()
-			if r.reload(ctx) {
-				r.finish(ctx)
-			}
-			r.sayReady(ctx) // whatever became of it, the reload is over
+		case <-r.changed:
 		}
+		r.d.manager.Reloading()
+		if r.reload(ctx) {
+			r.finish(ctx)
+		}
+		r.sayReady(ctx) // whatever became of it, the reload is over
 	}
 }
 

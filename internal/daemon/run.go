@@ -64,6 +64,7 @@ type daemon struct {
 // [process.ErrRunning] or [cluster.ErrKubernetes]. An uplink that is missing or
 // unusable is waited for.
 func Run(ctx context.Context, o Options) error {
+	volume := newConfigVolume(o.File) // before the file is read
 	first := load{begin: time.Now()}
 	var err error
 	if first.config, err = o.Load(); err != nil {
@@ -76,7 +77,7 @@ func Run(ctx context.Context, o Options) error {
 		}
 		return err
 	}
-	unlock, err := process.Lock(ctx, process.Options{Name: o.Name, Log: o.Log})
+	unlock, err := process.Lock(ctx, process.Options{Name: o.Name, Predecessor: o.Predecessor, Log: o.Log})
 	switch {
 	case ctx.Err() != nil:
 		return nil
@@ -93,7 +94,7 @@ func Run(ctx context.Context, o Options) error {
 	case err != nil:
 		return err
 	}
-	d := build(o, watcher)
+	d := build(o, watcher, volume)
 	if err = d.prepare(&first); err == nil {
 		err = d.takeOver(first)
 	}
@@ -108,7 +109,7 @@ func Run(ctx context.Context, o Options) error {
 }
 
 // build makes the parts, in the order in which they need each other.
-func build(o Options, watcher *hostwatch.Watcher) *daemon {
+func build(o Options, watcher *hostwatch.Watcher, volume *configVolume) *daemon {
 	d := &daemon{
 		options: o, log: o.Log, started: time.Now(), trouble: task.NewTrouble(o.Log), pulse: make(chan chan struct{}),
 		store: new(rules.Store), routes: watcher.Routes,
@@ -118,7 +119,7 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 	d.store.ResolveDevices(d.routes.Index)
 	d.store.ResolveLinks(d.judge.SharesLink)
 	d.reconciler = newReconciler(d)
-	d.reloads = &reloader{d: d, loaded: make(chan load)}
+	d.reloads = &reloader{d: d, loaded: make(chan load), changed: volume.changed}
 	d.prober = probe.New(probe.Config{
 		Store: d.store, Devices: d.routes, Wires: probe.KernelWires{Routes: d.routes}, Log: o.Log,
 		ReadLink:  func(index int) (rules.Link, error) { return hostwatch.ReadLink("", index) },
@@ -144,6 +145,6 @@ func build(o Options, watcher *hostwatch.Watcher) *daemon {
 		control.New(control.Options{Address: o.Control, Daemon: d, Log: o.Log}),
 	}
 	tasks = append(tasks, d.web.Tasks()...)
-	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, d.manager.NewWatchdog(d.Alive))...)
+	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, volume, d.manager.NewWatchdog(d.Alive))...)
 	return d
 }

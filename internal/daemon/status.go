@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"os"
+	"slices"
 
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
@@ -50,12 +51,21 @@ func (d *daemon) files() []status.TargetFile {
 	return files
 }
 
-// ready reports whether an uplink answers. After the start the nftables table has to
+// idle reports whether this node has no uplink to answer on, and the configuration takes
+// it for ready nevertheless. It is not known before the uplinks were looked at.
+func (d *daemon) idle() bool {
+	if !d.reconciler.config.Load().ReadyWithoutUplink || !d.reconciler.complete.Load() {
+		return false
+	}
+	return !slices.ContainsFunc(d.uplinks.Facts(), func(f *uplink.Facts) bool { return f.State != uplink.Absent && f.State != uplink.NoIPv6 })
+}
+
+// ready reports whether an uplink answers, or none has to. After the start the nftables table has to
 // be there as well, where one is wanted and can be made, and the files of targets have
 // to be read.
 func (d *daemon) ready() bool {
 	switch {
-	case d.uplinks.Ready() != nil:
+	case d.uplinks.Ready() != nil && !d.idle():
 		return false
 	case d.complete.Load():
 	case d.targets.Ready() != nil, !d.keeper.Tried(consumed(d.uplinks.Facts(), d.store.Load())):

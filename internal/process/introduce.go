@@ -106,8 +106,10 @@ func nameHolder(ctx context.Context) string {
 // askHolder returns what the holder of the lock says of itself, and what the
 // kernel says of it where it says nothing.
 func askHolder(ctx context.Context) string {
-	if who := askName(ctx); who != "" {
-		return who
+	if name, pid := askName(ctx); pid != 0 { // 0 is one outside of our process namespace
+		return fmt.Sprintf("%s (process %d)", name, pid)
+	} else if name != "" {
+		return name
 	}
 	holders, err := lockHolders()
 	if err != nil || len(holders) == 0 {
@@ -116,30 +118,27 @@ func askHolder(ctx context.Context) string {
 	return fmt.Sprintf("a process of user %d that does not tell its name (packet socket %d in %s)", holders[0].uid, holders[0].inode, packetSockets)
 }
 
-// askName returns the name that a daemon tells, "" if none does.
-func askName(ctx context.Context) string {
+// askName returns the name that a daemon tells, "" if none does, and its process, 0
+// where that is outside of our process namespace.
+func askName(ctx context.Context) (name string, pid int32) {
 	conn, err := dialName(ctx)
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	defer conn.Close() //nolint:errcheck // it was read only
 	if CheckDaemon(conn) != nil {
-		return ""
+		return "", 0
 	}
 	peer, err := PeerOf(conn)
 	if err != nil {
-		return ""
+		return "", 0
 	}
 	_ = conn.SetDeadline(time.Now().Add(nameTimeout))
-	name, _ := io.ReadAll(io.LimitReader(conn, longestName)) // a holder that hangs says nothing
-	if len(name) == 0 {
-		return ""
+	b, _ := io.ReadAll(io.LimitReader(conn, longestName)) // a holder that hangs says nothing
+	if len(b) == 0 {
+		return "", 0
 	}
-	who := strings.ToValidUTF8(string(name), "?")
-	if peer.Pid != 0 { // 0 is one outside of our process namespace
-		who = fmt.Sprintf("%s (process %d)", who, peer.Pid)
-	}
-	return who
+	return strings.ToValidUTF8(string(b), "?"), peer.Pid
 }
 
 func dialName(ctx context.Context) (*net.UnixConn, error) {

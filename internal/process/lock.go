@@ -30,6 +30,9 @@ var ErrRunning = errors.New("another ndproxyd answers on this host")
 type Options struct {
 	// Name tells a second daemon who is there before it.
 	Name string
+	// Predecessor reports whether the daemon of that name is one that this daemon is
+	// to replace, and so waits for as long as it goes on. Nil is for none.
+	Predecessor func(name string) bool
 	// Log receives a line when the lock has to be waited for.
 	Log *slog.Logger
 }
@@ -44,8 +47,9 @@ type Options struct {
 // other user can hold the lock. A daemon opens its socket first and looks for
 // others afterwards: of two that start at once, at least one sees the other.
 //
-// Another daemon gets five seconds to stop. If it does not, the error wraps
-// [ErrRunning] and says who it is. If ctx ends first, the error is ctx's.
+// Another daemon gets five seconds to stop, unless it is a predecessor. If it does
+// not, the error wraps [ErrRunning] and says who it is. If ctx ends first, the error
+// is ctx's.
 func Lock(ctx context.Context, o Options) (release func(), err error) {
 	deadline := time.Now().Add(lockWait)
 	for waiting := false; ; waiting = true {
@@ -60,7 +64,14 @@ func Lock(ctx context.Context, o Options) (release func(), err error) {
 		if !errors.Is(err, errHeld) {
 			return nil, fmt.Errorf("lock the network namespace: %w", err)
 		}
-		if !waiting {
+		replaces := o.replaces(ctx)
+		switch {
+		case replaces:
+			deadline = time.Now().Add(lockWait)
+			if !waiting {
+				o.Log.Info("waiting for the daemon before this one to stop", "holder", askHolder(ctx))
+			}
+		case !waiting:
 			o.Log.Warn("another ndproxyd answers on this host: waiting for it to stop", "holder", askHolder(ctx))
 		}
 		if time.Now().After(deadline) {
@@ -72,6 +83,15 @@ func Lock(ctx context.Context, o Options) (release func(), err error) {
 		case <-time.After(lockRetry + rand.N(lockRetry)): //nolint:gosec // nobody gains by guessing it
 		}
 	}
+}
+
+// replaces reports whether the holder of the lock is a predecessor.
+func (o *Options) replaces(ctx context.Context) bool {
+	if o.Predecessor == nil {
+		return false
+	}
+	name, _ := askName(ctx)
+	return name != "" && o.Predecessor(name)
 }
 
 // errHeld says that another process has the lock, or tries to get it.

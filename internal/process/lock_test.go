@@ -28,6 +28,9 @@ import (
 const (
 	helperName = "PROCESS_TEST_LOCK"
 	held       = "locked\n"
+
+	// predecessorName is the variable with the name that a helper waits for.
+	predecessorName = "PROCESS_TEST_PREDECESSOR"
 )
 
 func TestMain(m *testing.M) {
@@ -40,7 +43,11 @@ func TestMain(m *testing.M) {
 // holdLock takes the lock, says so, and keeps it until its input ends.
 func holdLock(name string) int {
 	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
-	release, err := process.Lock(context.Background(), process.Options{Name: name, Log: log})
+	o := process.Options{Name: name, Log: log}
+	if before := os.Getenv(predecessorName); before != "" {
+		o.Predecessor = func(name string) bool { return name == before }
+	}
+	release, err := process.Lock(context.Background(), o)
 	if err != nil {
 		log.Error("lock", "err", err)
 		return 1
@@ -79,10 +86,10 @@ type locker struct {
 }
 
 // startLocker starts one as a user with CAP_NET_RAW and no other capability.
-func startLocker(t *testing.T, ns *lab.Namespace, name string, uid uint32) *locker {
+func startLocker(t *testing.T, ns *lab.Namespace, name string, uid uint32, vars ...string) *locker {
 	t.Helper()
 	l := &locker{t: t, cmd: exec.Command("/proc/self/exe"), done: make(chan error, 1)}
-	l.cmd.Env = append(os.Environ(), helperName+"="+name)
+	l.cmd.Env = append(append(os.Environ(), helperName+"="+name), vars...)
 	l.cmd.Stdout, l.cmd.Stderr = &l.out, &l.out
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{
 		Credential: &syscall.Credential{Uid: uid, Gid: uid}, AmbientCaps: []uintptr{unix.CAP_NET_RAW},
@@ -288,6 +295,39 @@ func TestLockRace(t *testing.T) {
 	}
 	if n := holders(); n != 1 {
 		t.Errorf("%d of %d have got the lock", n, len(ls))
+	}
+}
+
+// TestLockPredecessor waits for a daemon that is to be replaced for longer than another
+// one gets, and for no other.
+func TestLockPredecessor(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, before string
+		waits        bool
+	}{
+		{"its predecessor", "the pod a/b-1", true},
+		{"another daemon", "the pod a/c-1", false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			ns := namespace(t)
+			first := startLocker(t, ns, "the pod a/b-1", 0)
+			first.wait(held)
+			next := startLocker(t, ns, "the pod a/b-2", 0, predecessorName+"="+tt.before)
+			if !tt.waits {
+				next.refused("another ndproxyd answers on this host: the pod a/b-1")
+				return
+			}
+			next.wait("waiting for the daemon before this one to stop")
+			time.Sleep(7 * time.Second) // another daemon would have given up
+			if strings.Contains(next.out.String(), held) {
+				t.Fatal("both have the lock")
+			}
+			first.stop()
+			next.wait(held)
+		})
 	}
 }
 

@@ -29,6 +29,7 @@ type fakeDaemon struct {
 	cluster  *status.Cluster
 	findings map[string][]string
 	dead     error
+	idle     bool
 }
 
 func (d *fakeDaemon) wait() {
@@ -44,6 +45,7 @@ func (d *fakeDaemon) Status(context.Context) status.Status {
 }
 func (d *fakeDaemon) Alive(context.Context) error { d.wait(); return d.dead }
 func (d *fakeDaemon) Waits() []string             { return d.waits }
+func (d *fakeDaemon) Idle() bool                  { return d.idle }
 func (d *fakeDaemon) Uplinks() []*uplink.Facts    { return d.uplinks }
 func (d *fakeDaemon) Table() *rules.Table         { return d.table }
 func (d *fakeDaemon) Updates() uint64             { return 3 }

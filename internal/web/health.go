@@ -73,7 +73,7 @@ func (h *health) alive(ctx context.Context) error {
 // to the next one.
 func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
 	waits, uplinks := h.daemon.Waits(), h.daemon.Uplinks()
-	if len(waits) > 0 || h.daemon.Table() == nil || !anyReady(uplinks) {
+	if len(waits) > 0 || h.daemon.Table() == nil || !anyReady(uplinks) && !h.daemon.Idle() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	for _, u := range uplinks {

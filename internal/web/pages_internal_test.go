@@ -61,8 +61,14 @@ func TestReadyPage(t *testing.T) {
 		"ready":              {func(*fakeDaemon) {}, 200, "eth0 ready"},
 		"one of two uplinks": {func(d *fakeDaemon) { d.uplinks = append(d.uplinks, down) }, 200, "eth1 down the link is down"},
 		"no uplink":          {func(d *fakeDaemon) { d.uplinks = []*uplink.Facts{down} }, 503, "eth1 down"},
-		"no table":           {func(d *fakeDaemon) { d.table = nil }, 503, "eth0 ready"},
-		"the cluster":        {func(d *fakeDaemon) { d.waits = []string{"kubernetes waits for services"} }, 503, "kubernetes waits for services"},
+		"nothing to answer on": {func(d *fakeDaemon) {
+			d.uplinks, d.idle = []*uplink.Facts{{Config: rules.Uplink{Interface: "eth1"}, State: uplink.NoIPv6, Why: "no IPv6"}}, true
+		}, 200, "eth1 no_ipv6"},
+		"nothing to answer on, and the cluster": {func(d *fakeDaemon) {
+			d.uplinks, d.idle, d.waits = nil, true, []string{"kubernetes waits for services"}
+		}, 503, "kubernetes waits for services"},
+		"no table":    {func(d *fakeDaemon) { d.table = nil }, 503, "eth0 ready"},
+		"the cluster": {func(d *fakeDaemon) { d.waits = []string{"kubernetes waits for services"} }, 503, "kubernetes waits for services"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

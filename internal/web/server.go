@@ -26,6 +26,9 @@ type Daemon interface {
 	// Waits returns a line for each thing that readiness waits for apart from an
 	// uplink that answers, for example "kubernetes waits for services".
 	Waits() []string
+	// Idle reports whether there is no uplink to answer on, and the configuration
+	// takes such a node for ready.
+	Idle() bool
 	// Uplinks returns the uplinks in the order of the configuration. One that is
 	// stuck holds the call up for 100 ms at most, and shows older figures.
 	Uplinks() []*uplink.Facts
