@@ -9,12 +9,12 @@ const sourceConfiguration = "configuration"
 
 // descriptions are those of the metrics that are made at each scrape.
 type descriptions struct {
-	received, answered, ignored, sent, sendErrors                                *prometheus.Desc
-	drops, redirected, conflicts, duration, probes, wrong                        *prometheus.Desc
-	entries, updates, groups, ready                                              *prometheus.Desc
-	fileTargets, fileFaults, fileReadable                                        *prometheus.Desc
-	reloadOK, reloadTime, build                                                  *prometheus.Desc
-	synced, lastEvent, held, requests, prefixSource                              *prometheus.Desc
+	received, answered, ignored, sent, sendErrors                                          *prometheus.Desc
+	drops, redirected, conflicts, duration, probes, wrong                                  *prometheus.Desc
+	entries, updates, groups, ready                                                        *prometheus.Desc
+	fileTargets, fileFaults, fileReadable                                                  *prometheus.Desc
+	reloadOK, reloadTime, build                                                            *prometheus.Desc
+	synced, lastEvent, held, requests, prefixSource                                        *prometheus.Desc
 	ownerChanges, serviceAddresses, owned, unstable, announcers, frozen, standby, uncalled *prometheus.Desc
 
 	all []described

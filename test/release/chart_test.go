@@ -42,18 +42,28 @@ func TestChartValues(t *testing.T) {
 		set           []string
 		wanted, never []string
 	}{
-		"default":     {nil, []string{"add: [NET_RAW]\n", `listen: ":9972"`, "authentication: kubernetes", "readOnlyRootFilesystem: true", "drop: [ALL]", "hostNetwork: true", "priorityClassName: system-node-critical"}, []string{"NET_ADMIN", "kind: PodMonitor", "kind: PrometheusRule", "kind: Secret"}},
-		"loopback":    {[]string{"metrics.authentication=none"}, []string{`listen: "[::1]:9972"`}, []string{"tokenreviews", "authentication: kubernetes"}},
-		"drop loops":  {[]string{"uplinks[0].interface=eth0", "uplinks[0].drop_loops=true"}, []string{"add: [NET_RAW, NET_ADMIN]"}, nil},
-		"monitoring":  {[]string{"metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"}, []string{"kind: PodMonitor", "kind: PrometheusRule", "alert: NdproxydDown", `grafana_dashboard: "1"`, "type: kubernetes.io/service-account-token", "nonResourceURLs: [/metrics]"}, nil},
-		"no metrics":  {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
-		"digest":      {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
-		"no state":    {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
-		"balancer":    {[]string{"loadBalancer.pools[0].name=p", "loadBalancer.pools[0].prefixes[0]=2001:db8::1:0/112"}, []string{"image: ghcr.io/ndproxyd/allocator:", "services/status", "without_class: false"}, nil},
-		"no balancer": {[]string{"loadBalancer=null"}, []string{"kind: DaemonSet"}, []string{"allocator", "services/status"}},
-		"nulls":       {[]string{"statePath=null", "kubernetes=null", "uplinks=null", "rules=null"}, []string{`snapshot: ""`}, []string{"hostPath"}},
-		"no cluster":  {[]string{"kubernetes.enabled=false", "metrics.authentication=none"}, []string{"enabled: false"}, nil},
-		"server":      {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
+		"default":                   {nil, []string{"add: [NET_RAW]\n", `listen: ":9972"`, "authentication: kubernetes", "readOnlyRootFilesystem: true", "drop: [ALL]", "hostNetwork: true", "priorityClassName: system-node-critical"}, []string{"NET_ADMIN", "kind: PodMonitor", "kind: PrometheusRule", "kind: Secret"}},
+		"loopback":                  {[]string{"metrics.authentication=none"}, []string{`listen: "[::1]:9972"`}, []string{"tokenreviews", "authentication: kubernetes"}},
+		"drop loops":                {[]string{"uplinks[0].interface=eth0", "uplinks[0].drop_loops=true"}, []string{"add: [NET_RAW, NET_ADMIN]"}, nil},
+		"monitoring":                {[]string{"metrics.podMonitor.enabled=true", "metrics.prometheusRule.enabled=true", "metrics.dashboard.enabled=true"}, []string{"kind: PodMonitor", "kind: PrometheusRule", "alert: NdproxydDown", `grafana_dashboard: "1"`, "type: kubernetes.io/service-account-token", "nonResourceURLs: [/metrics]"}, nil},
+		"no metrics":                {[]string{"metrics.enabled=false", "metrics.podMonitor.enabled=true"}, []string{`listen: ""`}, []string{"kind: PodMonitor", "tokenreviews", "containerPort"}},
+		"digest":                    {[]string{"image.digest=sha256:" + strings.Repeat("a", 64)}, []string{"image: ghcr.io/ndproxyd/ndproxyd@sha256:aaa"}, nil},
+		"surge":                     {nil, []string{"maxSurge: 1\n", "maxUnavailable: 0\n", "minReadySeconds: 3", "dnsPolicy: Default", "ready_without_uplink: true", "{name: GOMEMLIMIT, value: \"241591910\"}"}, []string{"containerPort", "checksum/", "seLinuxOptions", "annotations:\n    spec"}},
+		"no surge":                  {[]string{"updateStrategy.type=RollingUpdate", "updateStrategy.rollingUpdate.maxUnavailable=10%"}, []string{"maxUnavailable: 10%\n", "containerPort: 9972"}, []string{"maxSurge", "minReadySeconds"}},
+		"on delete":                 {[]string{"updateStrategy.type=OnDelete", "metrics.podMonitor.enabled=true"}, []string{"type: OnDelete\n", "containerPort: 9972", "port: metrics"}, []string{"maxSurge", "minReadySeconds", "targetLabel: __address__"}},
+		"surge of a part":           {[]string{"updateStrategy.rollingUpdate.maxSurge=20%", "updateStrategy.rollingUpdate.maxUnavailable=0", "metrics.podMonitor.enabled=true"}, []string{"maxSurge: 20%\n", "minReadySeconds: 3", `replacement: "[$1]:9972"`}, []string{"containerPort", "port: metrics"}},
+		"another port of health":    {[]string{"health.port=10973"}, []string{"name: ndproxyd-health-10973", `listen: "[::1]:10973"`, `host: "::1", port: 10973`}, []string{"9973"}},
+		"ready with an uplink only": {[]string{"health.readyWithoutUplink=false"}, nil, []string{"ready_without_uplink"}},
+		"SELinux":                   {[]string{"seLinuxOptions.type=spc_t"}, []string{"            seLinuxOptions:\n              type: spc_t\n"}, nil},
+		"another limit":             {[]string{"resources.limits.memory=1Gi"}, []string{`{name: GOMEMLIMIT, value: "966367641"}`}, nil},
+		"a limit in another form":   {[]string{"resources.limits.memory=1.5Gi"}, nil, []string{"GOMEMLIMIT"}},
+		"no limit":                  {[]string{"resources.limits=null"}, nil, []string{"GOMEMLIMIT"}},
+		"no state":                  {[]string{"statePath="}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"balancer":                  {[]string{"loadBalancer.pools[0].name=p", "loadBalancer.pools[0].prefixes[0]=2001:db8::1:0/112"}, []string{"image: ghcr.io/ndproxyd/allocator:", "services/status", "without_class: false"}, nil},
+		"no balancer":               {[]string{"loadBalancer=null"}, []string{"kind: DaemonSet"}, []string{"allocator", "services/status"}},
+		"nulls":                     {[]string{"statePath=null", "kubernetes=null", "uplinks=null", "rules=null"}, []string{`snapshot: ""`}, []string{"hostPath"}},
+		"no cluster":                {[]string{"kubernetes.enabled=false", "metrics.authentication=none"}, []string{"enabled: false"}, nil},
+		"server":                    {[]string{"kubernetesServiceHost=2001:db8::1", "kubernetesServicePort=6443"}, []string{"{name: KUBERNETES_SERVICE_HOST, value: \"2001:db8::1\"}"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := []string{helm, "template", "ndproxyd", chart, "--namespace", "ndproxyd"}
@@ -89,6 +99,52 @@ func TestChartValues(t *testing.T) {
 		if out, err := try(nil, helm, "template", "ndproxyd", chart, "--set", value); err == nil || !strings.Contains(out, words) {
 			t.Errorf("--set %s: %v: %s", value, err, out)
 		}
+	}
+}
+
+// TestReusedValues renders the chart as "helm upgrade --reuse-values" does: with the values
+// of the chart before, and without any that have come since.
+func TestReusedValues(t *testing.T) {
+	dir := t.TempDir()
+	run(t, nil, "cp", "-rL", chart, dir)
+	values, err := os.ReadFile("testdata/values-before.yaml")
+	harness.Must(t, err)
+	harness.Must(t, os.WriteFile(dir+"/ndproxyd/values.yaml", values, 0o600))
+	out := run(t, nil, helm, "template", "ndproxyd", dir+"/ndproxyd", "--namespace", "ndproxyd", "--set", "metrics.podMonitor.enabled=true,metrics.prometheusRule.enabled=true")
+	for _, w := range []string{"maxUnavailable: 1\n", "containerPort: 9972", "port: metrics", "ready_without_uplink: true", `{name: GOMEMLIMIT, value: "120795955"}`, "dnsPolicy: Default"} {
+		if !strings.Contains(out, w) {
+			t.Errorf("no %q", w)
+		}
+	}
+	if strings.Contains(out, "<nil>") || strings.Contains(out, "maxSurge") {
+		t.Errorf("values that are not there are used:\n%s", out)
+	}
+	checkConfig(t, out)
+}
+
+// TestTwoReleases renders two releases for two groups of nodes, which must have no object
+// in common.
+func TestTwoReleases(t *testing.T) {
+	seen := make(map[[3]string]string)
+	for _, name := range []string{"ndproxyd", "ndproxyd-edge"} {
+		out := run(t, nil, helm, "template", name, chart, "--namespace", "ndproxyd", "--set", "nodeSelector.group="+name+",metrics.podMonitor.enabled=true,metrics.dashboard.enabled=true")
+		for d := yaml.NewDecoder(strings.NewReader(out)); ; {
+			var object struct {
+				Kind     string
+				Metadata struct{ Name, Namespace string }
+			}
+			if err := d.Decode(&object); err != nil {
+				break
+			}
+			key := [3]string{object.Kind, object.Metadata.Namespace, object.Metadata.Name}
+			if other, taken := seen[key]; taken {
+				t.Errorf("%v is of %s and of %s", key, other, name)
+			}
+			seen[key] = name
+		}
+	}
+	if len(seen) < 16 {
+		t.Errorf("only %d objects", len(seen))
 	}
 }
 

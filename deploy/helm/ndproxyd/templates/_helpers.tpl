@@ -44,6 +44,36 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
+{{/* The new pod comes first, so that its image is on the node and its configuration was
+read before the old one goes: it waits for the old one to stop. */}}
+{{- define "ndproxyd.updateStrategy" -}}
+{{- toYaml (default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0)) .Values.updateStrategy) }}
+{{- end }}
+
+{{/* "true" where two pods may be on a node during a rollout. The scheduler would not put
+them there if both named a port of the host. */}}
+{{- define "ndproxyd.surges" -}}
+{{- $surge := toString (default 0 (((include "ndproxyd.updateStrategy" . | fromYaml).rollingUpdate).maxSurge)) }}
+{{- if not (has $surge (list "0" "0%")) }}true{{ end }}
+{{- end }}
+
+{{/* The ConfigMap is read again in place, which pods that are probed at another port must
+not do: they get a ConfigMap of their own, and are replaced. */}}
+{{- define "ndproxyd.configMap" -}}
+{{- include "ndproxyd.fullname" . }}
+{{- if ne (int .Values.health.port) 9973 }}-health-{{ .Values.health.port }}{{ end }}
+{{- end }}
+
+{{/* Nine tenths of the memory limit in bytes, from which on Go collects more often; "" for
+a limit in another form. */}}
+{{- define "ndproxyd.goMemoryLimit" -}}
+{{- $limit := toString (((.Values.resources).limits).memory) }}
+{{- $unit := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1 }}
+{{- if regexMatch "^[0-9]+(Ki|Mi|Gi|k|M|G)?$" $limit }}
+{{- div (mul (regexFind "^[0-9]+" $limit) (get $unit (regexFind "[A-Za-z]*$" $limit)) 9) 10 }}
+{{- end }}
+{{- end }}
+
 {{/* What changes something about the host needs CAP_NET_ADMIN, and nothing else does. */}}
 {{- define "ndproxyd.capabilities" -}}
 {{- $admin := false }}
@@ -88,4 +118,7 @@ metrics:
 {{- end }}
 health:
   listen: "[::1]:{{ .Values.health.port }}"
+{{- if ne (toString .Values.health.readyWithoutUplink) "false" }}
+  ready_without_uplink: true
+{{- end }}
 {{- end }}
