@@ -18,8 +18,16 @@ import (
 // TestTags wants to know of every command where it is to be run.
 func TestTags(t *testing.T) {
 	t.Parallel()
-	places := []string{"host", "host-end", "node", "cluster", "cluster-check", "cluster-end", "repo", "netfilter", "recipe", "elsewhere", "product"}
+	places := []string{"host", "host-end", "node", "cluster", "cluster-check", "cluster-end", "repo", "netfilter", "recipe", "elsewhere", "product", "node-image"}
 	for _, b := range docs.Blocks(t) {
+		if name, ok := strings.CutPrefix(b.Tag, "file="); ok && b.Language == "sh" { // a script
+			cmd := exec.Command("sh", "-n")
+			cmd.Stdin = strings.NewReader(b.Text)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%s: %s: %v: %s", b, name, err, out)
+			}
+			continue
+		}
 		if b.Language == "sh" && !slices.Contains(places, b.Tag) {
 			t.Errorf("%s: no test runs it: it is %q and not one of %v", b, b.Tag, places)
 		}

@@ -31,6 +31,7 @@ oomScoreAdj: 0
 failSwapOn: false
 protectKernelDefaults: true
 resolvConf: ""
+syncFrequency: 5s
 localStorageCapacityIsolation: false
 evictionHard: {memory.available: 1Mi, nodefs.available: 0%%, imagefs.available: 0%%, nodefs.inodesFree: 0%%}
 authentication: {anonymous: {enabled: true}, webhook: {enabled: false}}
@@ -87,6 +88,7 @@ func (n *Node) RunKubelet(token string, images ...string) {
 	n.tb.Setenv("LD_LIBRARY_PATH", filepath.Join(cache, "runc", "usr", "lib", "x86_64-linux-gnu"))
 	dir, err := os.MkdirTemp("", "node")
 	harness.Must(n.tb, err)
+	n.Containerd = filepath.Join(dir, "containerd.sock")
 	n.tb.Cleanup(func() { _ = os.RemoveAll(dir) })
 	harness.Must(n.tb, os.Mkdir(filepath.Join(dir, "cni"), 0o755))
 	for name, content := range map[string]string{

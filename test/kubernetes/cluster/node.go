@@ -42,6 +42,8 @@ type Node struct {
 	Addr, Management netip.Addr
 	// Dir keeps the daemon's snapshot.
 	Dir string
+	// Containerd is the socket of the containerd that RunKubelet starts.
+	Containerd string
 	net *Network
 	// management is the control plane's end of the device there.
 	management string

@@ -65,6 +65,10 @@ metrics:
   dashboard: {enabled: true}
 `
 
+// before are values of the chart before the present one, which replaced a pod by ending it
+// first.
+const before = `updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}`
+
 // one returns the one file of a pattern.
 func one(t *testing.T, pattern string) string {
 	t.Helper()
@@ -168,7 +172,7 @@ func TestChart(t *testing.T) {
 	s.service = s.c.CreateService("web")
 
 	begin := time.Now()
-	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--wait", "--timeout", "120s")
+	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--set-json", before, "--wait", "--timeout", "120s")
 	t.Logf("installed and ready after %s", time.Since(begin).Round(100*time.Millisecond))
 	s.awaitPods()
 	s.a.WantAnswer(conformance.Pod)
@@ -180,6 +184,9 @@ func TestChart(t *testing.T) {
 	s.checkSecond()
 	s.checkOutage()
 	s.checkRollout()
+	s.checkReload()
+	s.checkRollback()
+	s.checkIdle()
 
 	s.helm("uninstall", "ndproxyd", "--namespace", "ndproxyd", "--wait", "--timeout", "60s")
 	s.a.WantSilence(conformance.Pod)
@@ -264,8 +271,10 @@ func (s *site) checkOutage() {
 	}
 }
 
-// checkRollout changes the configuration, which replaces one pod after the other: with
-// what they know from their state, and without.
+// checkRollout changes the pods, which replaces one after the other: with what they know
+// from their state, and without. The first one comes from the strategy of the chart
+// before. Each new pod is there before the old one goes, so that an address that no other
+// node can answer for is left alone for a moment only.
 func (s *site) checkRollout() {
 	s.t.Helper()
 	for i, forget := range []bool{false, false, true} {
@@ -286,6 +295,85 @@ func (s *site) checkRollout() {
 			s.t.Error("a rollout loses answers for a service address, which another node takes over")
 		}
 	}
+}
+
+// upgrade is "helm upgrade" with the values of the test and more arguments.
+func (s *site) upgrade(args ...string) {
+	s.t.Helper()
+	s.helm(append([]string{"upgrade", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--wait", "--timeout", "120s"}, args...)...)
+}
+
+// same reports whether the pods are still those, and no container was started again.
+func (s *site) same(old []corev1.Pod, restarts int32) {
+	s.t.Helper()
+	now := s.pods()
+	for _, p := range now {
+		if !slices.ContainsFunc(old, func(o corev1.Pod) bool { return o.UID == p.UID }) {
+			s.t.Errorf("%s is new", p.Name)
+		}
+	}
+	if n := s.restarts(); len(now) != len(old) || n != restarts {
+		s.t.Errorf("%d of %d pods are ready, %d restarts, %d before", len(now), len(old), n, restarts)
+	}
+}
+
+// checkReload changes the rules, which replaces no pod: to another prefix and back, by
+// each way in which helm takes values over, and to rules that are wrong.
+func (s *site) checkReload() {
+	s.t.Helper()
+	other := netip.MustParseAddr("2001:db8:1:0:d::7")
+	a := s.n.Asker() // beside the one that asks all the time
+	a.WantSilence(other)
+	old, restarts := s.pods(), s.restarts()
+	got := s.a.While(s.service, func() {
+		s.upgrade("--reuse-values", "--set-json", `rules=[{"prefix": "2001:db8:1:0:d::/104", "method": "static"}, {"prefix": "2001:db8:1:0:e::/112", "method": "services"}]`)
+		a.WantAnswer(other)
+		a.WantSilence(conformance.Pod)
+		// The schema takes it, and the daemon does not.
+		s.upgrade("--reuse-values", "--set-json", `rules=[{"prefix": "2001:db8:1:0:d::/104", "method": "static", "delay": "soon"}]`)
+		harness.Eventually(s.t, "a failed reload", func() bool { return strings.Contains(s.logs(), "reload failed, the old configuration stays in force") })
+		a.WantAnswer(other)
+		s.upgrade("--reset-then-reuse-values", "--values", s.values)
+		a.WantAnswer(conformance.Pod)
+		a.WantSilence(other)
+	})
+	s.same(old, restarts)
+	s.t.Logf("while the rules change: %d of %d unanswered, longest time without an answer %s", got.Unanswered, got.Asked, got.Longest)
+	if got.Longest > time.Second {
+		s.t.Error("a change of the rules interrupts the answers for what they have in common")
+	}
+}
+
+// logs returns what the daemons have logged.
+func (s *site) logs() string {
+	var all strings.Builder
+	for _, p := range s.pods() {
+		b, err := s.c.Client.CoreV1().Pods("ndproxyd").GetLogs(p.Name, &corev1.PodLogOptions{}).DoRaw(context.Background())
+		if err == nil {
+			all.Write(b)
+		}
+	}
+	return all.String()
+}
+
+// checkRollback goes back to the first revision, with the strategy of the chart before.
+func (s *site) checkRollback() {
+	s.t.Helper()
+	old := s.pods()
+	s.helm("rollback", "ndproxyd", "1", "--namespace", "ndproxyd", "--wait", "--timeout", "120s")
+	s.awaitPods(old...)
+	s.a.WantAnswer(conformance.Pod)
+	s.a.WantAnswer(s.service)
+}
+
+// checkIdle takes IPv6 from the uplink of a node, which does not hold up a rollout.
+func (s *site) checkIdle() {
+	s.t.Helper()
+	harness.Must(s.t, s.n.Nodes[1].Sysctl("net/ipv6/conf/"+harness.Uplink+"/disable_ipv6", "1"))
+	old := s.pods()
+	s.upgrade("--values", s.values, "--set", "podAnnotations.rollout=idle")
+	s.awaitPods(old...)
+	s.a.WantAnswer(s.service)
 }
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -25,7 +25,7 @@ func TestDocumentation(t *testing.T) {
 	c := cluster.StartComplete(t)
 	n := cluster.NewNetwork(t, c, 1)
 	n.Nodes[0].RunProxy("nftables")
-	n.Nodes[0].RunKubelet(cluster.KubeletToken, cluster.PauseImage(t), one(t, "../../../dist/ndproxyd_*_image.tar"))
+	n.Nodes[0].RunKubelet(cluster.KubeletToken, cluster.PauseImage(t)) // as on a node that cannot pull the image
 	c.Apply(monitors)
 	service := c.CreateService("web")
 
@@ -37,6 +37,11 @@ func TestDocumentation(t *testing.T) {
 	harness.Must(t, os.Symlink(deploy, filepath.Join(dir, "deploy")))
 	values := strings.Replace(docs.File(t, "docs/quickstart-cluster.md", "values.yaml"), "interface: eth0", "interface: "+harness.Uplink, 1)
 	harness.Must(t, os.WriteFile(filepath.Join(dir, "values.yaml"), []byte(values), 0o600))
+	image := one(t, "../../../dist/ndproxyd_*_image.tar")
+	harness.Must(t, os.Symlink(image, filepath.Join(dir, filepath.Base(image))))
+	ctr := "#!/bin/sh\nexec " + one(t, "../../../.cache/tools/ctr") + " -a " + n.Nodes[0].Containerd + " \"$@\"\n" // where it is on this host
+	harness.Must(t, os.WriteFile(filepath.Join(dir, "ctr"), []byte(ctr), 0o700))
+	harness.Eventually(t, "containerd", func() bool { return exec.Command(filepath.Join(dir, "ctr"), "version").Run() == nil })
 	all := func(tag string) {
 		t.Helper()
 		for _, b := range docs.Tagged(t, tag) {
@@ -44,7 +49,7 @@ func TestDocumentation(t *testing.T) {
 				ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 				cmd := exec.CommandContext(ctx, "nsenter", "--net="+c.NS.Path(), "bash", "-c", "set -e; "+command)
 				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "HOME="+dir, "KUBECONFIG="+c.Kubeconfig(cluster.AdminToken))
+				cmd.Env = append(os.Environ(), "HOME="+dir, "PATH="+dir+":"+os.Getenv("PATH"), "KUBECONFIG="+c.Kubeconfig(cluster.AdminToken))
 				out, err := cmd.CombinedOutput()
 				cancel()
 				if err != nil {
@@ -56,6 +61,7 @@ func TestDocumentation(t *testing.T) {
 			}
 		}
 	}
+	all("node-image")
 	all("cluster")
 	a := n.Asker()
 	a.WantAnswer(service)
