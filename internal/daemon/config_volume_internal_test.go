@@ -32,7 +32,12 @@ func TestConfigVolume(t *testing.T) {
 	}{
 		{"no change", func(t *testing.T, dir string, look func()) { look(); look() }, 0},
 		{"a change", func(t *testing.T, dir string, look func()) { mount(t, dir, "..2"); look(); look() }, 1},
-		{"two changes", func(t *testing.T, dir string, look func()) { mount(t, dir, "..2"); look(); mount(t, dir, "..3"); look() }, 2},
+		{"two changes", func(t *testing.T, dir string, look func()) {
+			mount(t, dir, "..2")
+			look()
+			mount(t, dir, "..3")
+			look()
+		}, 2},
 		{"two changes between two looks", func(t *testing.T, dir string, look func()) { mount(t, dir, "..2"); mount(t, dir, "..3"); look() }, 1},
 		{"the link is missing for a moment", func(t *testing.T, dir string, look func()) {
 			if err := os.Remove(filepath.Join(dir, volumeData)); err != nil {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -86,6 +87,30 @@ func TestIdle(t *testing.T) {
 				t.Errorf("idle is %t, want %t", got, tt.want)
 			}
 		})
+	}
+}
+
+// TestNoIPv6 tells of an uplink in each state whether there is nothing to answer on.
+func TestNoIPv6(t *testing.T) {
+	t.Parallel()
+	tentative := rules.Link{Addresses: []rules.LinkAddress{{Prefix: netip.MustParsePrefix("fe80::1/64")}}}
+	tests := []struct {
+		state uplink.State
+		link  rules.Link
+		want  bool
+	}{
+		{uplink.Absent, rules.Link{}, true},
+		{uplink.NoIPv6, rules.Link{}, true},
+		{uplink.NoAddress, rules.Link{}, true}, // disable_ipv6
+		{uplink.NoAddress, tentative, false},
+		{uplink.Down, rules.Link{}, false},
+		{uplink.Failed, rules.Link{}, false},
+		{uplink.Ready, tentative, false},
+	}
+	for _, tt := range tests {
+		if got := hasNoIPv6(&uplink.Facts{State: tt.state, Link: tt.link}); got != tt.want {
+			t.Errorf("%s with %d addresses: %t, want %t", tt.state, len(tt.link.Addresses), got, tt.want)
+		}
 	}
 }
 

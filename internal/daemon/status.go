@@ -57,7 +57,20 @@ func (d *daemon) idle() bool {
 	if !d.reconciler.config.Load().ReadyWithoutUplink || !d.reconciler.complete.Load() {
 		return false
 	}
-	return !slices.ContainsFunc(d.uplinks.Facts(), func(f *uplink.Facts) bool { return f.State != uplink.Absent && f.State != uplink.NoIPv6 })
+	return !slices.ContainsFunc(d.uplinks.Facts(), func(f *uplink.Facts) bool { return !hasNoIPv6(f) })
+}
+
+// hasNoIPv6 reports whether there is nothing to answer on at an uplink. With disable_ipv6
+// an interface has no address at all, not even one that is being checked for duplicates.
+func hasNoIPv6(f *uplink.Facts) bool {
+	switch f.State {
+	case uplink.Absent, uplink.NoIPv6:
+		return true
+	case uplink.NoAddress:
+		return len(f.Link.Addresses) == 0
+	case uplink.Down, uplink.NotEthernet, uplink.Port, uplink.Failed, uplink.Ready:
+	}
+	return false
 }
 
 // ready reports whether an uplink answers, or none has to. After the start the nftables table has to

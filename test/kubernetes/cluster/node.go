@@ -44,7 +44,7 @@ type Node struct {
 	Dir string
 	// Containerd is the socket of the containerd that RunKubelet starts.
 	Containerd string
-	net *Network
+	net        *Network
 	// management is the control plane's end of the device there.
 	management string
 }

@@ -134,16 +134,22 @@ func parallel(n int, f func(i int)) {
 // resident returns the resident memory of a process in bytes.
 func resident(b *testing.B, pid int) float64 {
 	b.Helper()
+	return memory(b, pid, "VmRSS:")
+}
+
+// memory returns a field of the process's status in bytes.
+func memory(b *testing.B, pid int, field string) float64 {
+	b.Helper()
 	s, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	harness.Must(b, err)
 	for line := range strings.Lines(string(s)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if rest, ok := strings.CutPrefix(line, field); ok {
 			kib, err := strconv.Atoi(strings.Fields(rest)[0])
 			harness.Must(b, err)
 			return float64(kib) * 1024
 		}
 	}
-	b.Fatal("no VmRSS")
+	b.Fatal("no ", field)
 	return 0
 }
 
