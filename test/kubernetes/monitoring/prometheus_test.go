@@ -42,24 +42,30 @@ scrape_configs:
     scheme: https
     tls_config: {insecure_skip_verify: true}
     authorization: {credentials_file: %s}
-    static_configs: [{targets: ["[%s]:9972"]}]
+    static_configs: [{targets: [%s]}]
 `
 
-// start starts a Prometheus whose alerts wait for nothing and look back a few seconds,
-// since the test does not wait for minutes. What they wait for is in alerts.yaml.
-func start(t *testing.T, node *cluster.Node, token string) *prometheus {
+// start starts a Prometheus on a node, which scrapes that node and others. Its alerts wait
+// for nothing and look back a few seconds, since the test does not wait for minutes. What
+// they wait for is in alerts.yaml.
+func start(t *testing.T, token string, node *cluster.Node, others ...*cluster.Node) *prometheus {
 	t.Helper()
+	var targets []string
+	for _, n := range append([]*cluster.Node{node}, others...) {
+		targets = append(targets, strconv.Quote(instance(n)))
+	}
 	dir := t.TempDir()
 	b, err := os.ReadFile(rules)
 	harness.Must(t, err)
-	quick := regexp.MustCompile(`for: \d+m`).ReplaceAllString(string(b), "for: 0s")
+	quick := regexp.MustCompile(`for: \d+[mh]`).ReplaceAllString(string(b), "for: 0s")
 	quick = regexp.MustCompile(`\[\d+[mh]\]`).ReplaceAllString(quick, "[15s]")
+	quick = strings.Replace(quick, "_timestamp_seconds > 900", "_timestamp_seconds > 75", 1) // a bookmark comes once a minute
 	write := func(name, content string) string {
 		path := filepath.Join(dir, name)
 		harness.Must(t, os.WriteFile(path, []byte(content), 0o600))
 		return path
 	}
-	path := write("prometheus.yml", fmt.Sprintf(config, write("rules.yaml", quick), write("token", token), node.Addr))
+	path := write("prometheus.yml", fmt.Sprintf(config, write("rules.yaml", quick), write("token", token), strings.Join(targets, ", ")))
 	log, err := os.Create(filepath.Join(dir, "log"))
 	harness.Must(t, err)
 	binary, err := filepath.Abs(tools + "prometheus")
@@ -132,13 +138,40 @@ func (p *prometheus) wait(expression string, want float64) {
 	p.t.Errorf("%s is %v, want %g", expression, got, want)
 }
 
+// instance is the label by which a node is scraped.
+func instance(n *cluster.Node) string { return "[" + n.Addr.String() + "]:9972" }
+
 // firing waits until an alert fires, or does not.
 func (p *prometheus) firing(alert string, want bool) {
 	p.t.Helper()
-	harness.Eventually(p.t, fmt.Sprintf("alert %s firing %v", alert, want), func() bool {
-		got, _ := p.query(`ALERTS{alertname="` + alert + `", alertstate="firing"}`)
-		return len(got) > 0 == want
-	})
+	p.wants("alert "+alert, `ALERTS{alertname="`+alert+`", alertstate="firing"}`, want)
+}
+
+// firingAt waits until an alert fires for a node, or does not.
+func (p *prometheus) firingAt(n *cluster.Node, alert string, want bool) {
+	p.t.Helper()
+	p.wants("alert "+alert+" of "+n.Name, `ALERTS{alertname="`+alert+`", instance="`+instance(n)+`", alertstate="firing"}`, want)
+}
+
+// wants waits until an expression has samples, or none.
+func (p *prometheus) wants(what, expression string, want bool) {
+	p.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+		if got, _ := p.query(expression); len(got) > 0 == want {
+			return
+		}
+	}
+	_, all := p.get("/api/v1/alerts")
+	p.t.Fatalf("%s: firing is not %t; what fires is %.3000s", what, want, all)
+}
+
+// quiet wants nothing to fire but some alerts.
+func (p *prometheus) quiet(when string, but ...string) {
+	p.t.Helper()
+	if got, _ := p.query(`ALERTS{alertstate="firing", alertname!~"` + strings.Join(but, "|") + `"}`); len(got) > 0 {
+		_, all := p.get("/api/v1/alerts")
+		p.t.Errorf("alerts fire %s: %s", when, all)
+	}
 }
 
 // TestAlertRules runs the unit tests of the alerts.
