@@ -111,6 +111,9 @@ func (p pages) Alive(ctx context.Context) error { return p.d.Alive(ctx) }
 // Idle implements [web.Daemon].
 func (p pages) Idle() bool { return p.d.idle() }
 
+// Replaced implements [web.Daemon].
+func (p pages) Replaced(ctx context.Context) bool { return p.d.replaced(ctx) }
+
 // Waits implements [web.Daemon]: one line for each thing that is waited for.
 func (p pages) Waits() []string {
 	var waits []string

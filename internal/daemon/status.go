@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/ndproxyd/ndproxyd/internal/process"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -49,6 +50,17 @@ func (d *daemon) files() []status.TargetFile {
 		})
 	}
 	return files
+}
+
+// replaced reports whether the pod that takes this one's place waits for it to stop. The
+// kubelet asks for that one's health at the same address, and so asks this daemon. It must
+// not be held up by what this one lacks, and this one has to stop in any case.
+func (d *daemon) replaced(ctx context.Context) bool {
+	if d.options.Predecessor == nil {
+		return false
+	}
+	name := process.Successor(ctx)
+	return name != "" && d.options.Predecessor(name)
 }
 
 // idle reports whether this node has no uplink to answer on, and the configuration takes

@@ -20,6 +20,8 @@ const (
 	// its name. It is a courtesy: any user can bind it first, and keeps nobody
 	// from the lock by that.
 	nameAddress = "@ndproxyd-lock"
+	// successorAddress is that of a daemon that waits for its predecessor.
+	successorAddress = "@ndproxyd-successor"
 	// longestName bounds what is read of a name, in bytes.
 	longestName = 256
 	// nameTimeout bounds how long a holder may take to tell its name, and a
@@ -27,13 +29,13 @@ const (
 	nameTimeout = 100 * time.Millisecond
 )
 
-// introduce tells our name to everyone who connects, until stop is called. While
-// another process has the address it tries again.
-func introduce(name string, log *slog.Logger) (stop func()) {
+// introduce tells our name to everyone who connects to an address, until stop is
+// called. While another process has the address it tries again.
+func introduce(address, name string, log *slog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background()) // the lock outlives the context that it was taken with
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		l := listenName(ctx, log)
+		l := listenName(ctx, address, log)
 		if l == nil {
 			return
 		}
@@ -48,10 +50,10 @@ func introduce(name string, log *slog.Logger) (stop func()) {
 
 // listenName returns a listener on the name's address, nil if ctx ends before
 // there is one.
-func listenName(ctx context.Context, log *slog.Logger) net.Listener {
+func listenName(ctx context.Context, address string, log *slog.Logger) net.Listener {
 	var retry task.Backoff
 	for logged := false; ; logged = true {
-		l, err := new(net.ListenConfig).Listen(ctx, "unix", nameAddress)
+		l, err := new(net.ListenConfig).Listen(ctx, "unix", address)
 		switch {
 		case err == nil:
 			return l
@@ -59,7 +61,7 @@ func listenName(ctx context.Context, log *slog.Logger) net.Listener {
 			return nil
 		case !logged:
 			log.Warn("the address on which this daemon tells its name is taken, which is tried again: the lock is in force, but a second daemon cannot say who holds it",
-				"address", nameAddress, "holder", nameHolder(ctx), "err", err)
+				"address", address, "holder", nameHolder(ctx, address), "err", err)
 		}
 		select {
 		case <-ctx.Done():
@@ -90,8 +92,8 @@ func tellName(ctx context.Context, l net.Listener, name string) {
 }
 
 // nameHolder describes the process that has the name's address.
-func nameHolder(ctx context.Context) string {
-	conn, err := dialName(ctx)
+func nameHolder(ctx context.Context, address string) string {
+	conn, err := dialName(ctx, address)
 	if err != nil {
 		return "it does not accept connections"
 	}
@@ -106,7 +108,7 @@ func nameHolder(ctx context.Context) string {
 // askHolder returns what the holder of the lock says of itself, and what the
 // kernel says of it where it says nothing.
 func askHolder(ctx context.Context) string {
-	if name, pid := askName(ctx); pid != 0 { // 0 is one outside of our process namespace
+	if name, pid := askName(ctx, nameAddress); pid != 0 { // 0 is one outside of our process namespace
 		return fmt.Sprintf("%s (process %d)", name, pid)
 	} else if name != "" {
 		return name
@@ -118,10 +120,17 @@ func askHolder(ctx context.Context) string {
 	return fmt.Sprintf("a process of user %d that does not tell its name (packet socket %d in %s)", holders[0].uid, holders[0].inode, packetSockets)
 }
 
-// askName returns the name that a daemon tells, "" if none does, and its process, 0
-// where that is outside of our process namespace.
-func askName(ctx context.Context) (name string, pid int32) {
-	conn, err := dialName(ctx)
+// Successor returns the name of the daemon that waits to take the place of the one that
+// holds the lock, "" if none does.
+func Successor(ctx context.Context) string {
+	name, _ := askName(ctx, successorAddress)
+	return name
+}
+
+// askName returns the name that a daemon tells at an address, "" if none does, and its
+// process, 0 where that is outside of our process namespace.
+func askName(ctx context.Context, address string) (name string, pid int32) {
+	conn, err := dialName(ctx, address)
 	if err != nil {
 		return "", 0
 	}
@@ -141,9 +150,9 @@ func askName(ctx context.Context) (name string, pid int32) {
 	return strings.ToValidUTF8(string(b), "?"), peer.Pid
 }
 
-func dialName(ctx context.Context) (*net.UnixConn, error) {
+func dialName(ctx context.Context, address string) (*net.UnixConn, error) {
 	d := net.Dialer{Timeout: nameTimeout}
-	conn, err := d.DialContext(ctx, "unix", nameAddress)
+	conn, err := d.DialContext(ctx, "unix", address)
 	if err != nil {
 		return nil, err
 	}

@@ -47,15 +47,17 @@ type Options struct {
 // other user can hold the lock. A daemon opens its socket first and looks for
 // others afterwards: of two that start at once, at least one sees the other.
 //
-// Another daemon gets five seconds to stop, unless it is a predecessor. If it does
-// not, the error wraps [ErrRunning] and says who it is. If ctx ends first, the error
-// is ctx's.
+// Another daemon gets five seconds to stop. If it does not, the error wraps
+// [ErrRunning] and says who it is. A predecessor gets as long as it takes, and is told
+// of us by [Successor]. If ctx ends first, the error is ctx's.
 func Lock(ctx context.Context, o Options) (release func(), err error) {
 	deadline := time.Now().Add(lockWait)
+	shown := func() {} // ends what shows us to the predecessor
+	defer func() { shown() }()
 	for waiting := false; ; waiting = true {
 		fd, err := tryLock()
 		if err == nil {
-			stop := introduce(o.Name, o.Log)
+			stop := introduce(nameAddress, o.Name, o.Log)
 			return func() {
 				stop()
 				_ = unix.Close(fd)
@@ -69,6 +71,7 @@ func Lock(ctx context.Context, o Options) (release func(), err error) {
 		case replaces:
 			deadline = time.Now().Add(lockWait)
 			if !waiting {
+				shown = introduce(successorAddress, o.Name, o.Log)
 				o.Log.Info("waiting for the daemon before this one to stop", "holder", askHolder(ctx))
 			}
 		case !waiting:
@@ -90,7 +93,7 @@ func (o *Options) replaces(ctx context.Context) bool {
 	if o.Predecessor == nil {
 		return false
 	}
-	name, _ := askName(ctx)
+	name, _ := askName(ctx, nameAddress)
 	return name != "" && o.Predecessor(name)
 }
 

@@ -325,8 +325,20 @@ func TestLockPredecessor(t *testing.T) {
 			if strings.Contains(next.out.String(), held) {
 				t.Fatal("both have the lock")
 			}
+			successor := func() (name string) {
+				must(t, ns.Do(func() error { name = process.Successor(t.Context()); return nil }))
+				return name
+			}
+			if got := successor(); got != "the pod a/b-2" {
+				t.Errorf("the one that waits is called %q", got)
+			}
 			first.stop()
 			next.wait(held)
+			for end := time.Now().Add(20 * time.Second); successor() != ""; time.Sleep(10 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("it goes on to wait as a successor")
+				}
+			}
 		})
 	}
 }

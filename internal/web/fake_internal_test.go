@@ -30,6 +30,7 @@ type fakeDaemon struct {
 	findings map[string][]string
 	dead     error
 	idle     bool
+	replaced bool
 }
 
 func (d *fakeDaemon) wait() {
@@ -43,13 +44,14 @@ func (d *fakeDaemon) Status(context.Context) status.Status {
 	d.wait()
 	return status.Status{Config: "<file>", Uplinks: []status.Uplink{{Interface: "eth0", State: "ready"}}}
 }
-func (d *fakeDaemon) Alive(context.Context) error { d.wait(); return d.dead }
-func (d *fakeDaemon) Waits() []string             { return d.waits }
-func (d *fakeDaemon) Idle() bool                  { return d.idle }
-func (d *fakeDaemon) Uplinks() []*uplink.Facts    { return d.uplinks }
-func (d *fakeDaemon) Table() *rules.Table         { return d.table }
-func (d *fakeDaemon) Updates() uint64             { return 3 }
-func (d *fakeDaemon) Cluster() *status.Cluster    { return d.cluster }
+func (d *fakeDaemon) Alive(context.Context) error   { d.wait(); return d.dead }
+func (d *fakeDaemon) Waits() []string               { return d.waits }
+func (d *fakeDaemon) Replaced(context.Context) bool { return d.replaced }
+func (d *fakeDaemon) Idle() bool                    { return d.idle }
+func (d *fakeDaemon) Uplinks() []*uplink.Facts      { return d.uplinks }
+func (d *fakeDaemon) Table() *rules.Table           { return d.table }
+func (d *fakeDaemon) Updates() uint64               { return 3 }
+func (d *fakeDaemon) Cluster() *status.Cluster      { return d.cluster }
 func (d *fakeDaemon) Files() []status.TargetFile {
 	return []status.TargetFile{{Path: "/etc/ndproxyd/targets", Targets: 3, Faults: 1, Readable: true}}
 }

@@ -71,9 +71,10 @@ func (h *health) alive(ctx context.Context) error {
 
 // serveReady says whether this node does its part, after which a rollout goes on
 // to the next one.
-func (h *health) serveReady(w http.ResponseWriter, _ *http.Request) {
+func (h *health) serveReady(w http.ResponseWriter, r *http.Request) {
 	waits, uplinks := h.daemon.Waits(), h.daemon.Uplinks()
-	if len(waits) > 0 || h.daemon.Table() == nil || !anyReady(uplinks) && !h.daemon.Idle() {
+	ready := len(waits) == 0 && h.daemon.Table() != nil && (anyReady(uplinks) || h.daemon.Idle())
+	if !ready && !h.daemon.Replaced(r.Context()) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
 	for _, u := range uplinks {

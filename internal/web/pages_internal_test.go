@@ -64,6 +64,7 @@ func TestReadyPage(t *testing.T) {
 		"nothing to answer on": {func(d *fakeDaemon) {
 			d.uplinks, d.idle = []*uplink.Facts{{Config: rules.Uplink{Interface: "eth1"}, State: uplink.NoIPv6, Why: "no IPv6"}}, true
 		}, 200, "eth1 no_ipv6"},
+		"no uplink, and another daemon takes over": {func(d *fakeDaemon) { d.uplinks, d.replaced = []*uplink.Facts{down}, true }, 200, "eth1 down"},
 		"nothing to answer on, and the cluster": {func(d *fakeDaemon) {
 			d.uplinks, d.idle, d.waits = nil, true, []string{"kubernetes waits for services"}
 		}, 503, "kubernetes waits for services"},

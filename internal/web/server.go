@@ -29,6 +29,8 @@ type Daemon interface {
 	// Idle reports whether there is no uplink to answer on, and the configuration
 	// takes such a node for ready.
 	Idle() bool
+	// Replaced reports whether a daemon waits to take the place of this one.
+	Replaced(ctx context.Context) bool
 	// Uplinks returns the uplinks in the order of the configuration. One that is
 	// stuck holds the call up for 100 ms at most, and shows older figures.
 	Uplinks() []*uplink.Facts

@@ -131,7 +131,7 @@ func TestPrometheus(t *testing.T) {
 	// The device takes next to nothing.
 	uplink, err := node.Link.LinkByName(harness.Uplink)
 	harness.Must(t, err)
-	narrow := &netlink.Tbf{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: uplink.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}, Rate: 8, Limit: 1, Buffer: 1}
+	narrow := &netlink.Tbf{QdiscAttrs: netlink.QdiscAttrs{LinkIndex: uplink.Attrs().Index, Handle: netlink.MakeHandle(1, 0), Parent: netlink.HANDLE_ROOT}, Rate: 8, Limit: 1, Buffer: 31_250_000} // bytes a second, bytes, and ticks of 64 ns: 16 bytes
 	harness.Must(t, node.Link.QdiscAdd(narrow))
 	p.during("NdproxydSendErrors", func() { solicit(a, 100) })
 	harness.Must(t, node.Link.QdiscDel(narrow))
