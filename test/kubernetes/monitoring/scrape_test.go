@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/vishvananda/netlink"
+	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ndproxyd/ndproxyd/test/conformance"
@@ -175,9 +177,13 @@ func TestPrometheus(t *testing.T) {
 	p.firing("NdproxydDown", true)
 	d.Exit()
 
-	// The next daemon may not read what it needs.
+	// The next daemon may not read services.
 	p.firing("NdproxydKubernetesNotSynced", false)
-	harness.Must(t, c.Client.RbacV1().ClusterRoleBindings().Delete(t.Context(), "ndproxyd", metav1.DeleteOptions{}))
+	role, err := c.Client.RbacV1().ClusterRoles().Get(t.Context(), "ndproxyd", metav1.GetOptions{})
+	harness.Must(t, err)
+	role.Rules = slices.DeleteFunc(role.Rules, func(r rbacv1.PolicyRule) bool { return slices.Contains(r.Resources, "services") })
+	_, err = c.Client.RbacV1().ClusterRoles().Update(t.Context(), role, metav1.UpdateOptions{})
+	harness.Must(t, err)
 	harness.Run(t, node.Namespace, "--config", file)
 	p.firing("NdproxydKubernetesNotSynced", true)
 }
