@@ -83,6 +83,13 @@ func (s *fakeServer) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer s.mu.Unlock()
 	path := strings.Split(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	parts := map[string]int{"api": 2, "apis": 3}[path[0]]
+	if len(path) == parts { // which resources the group has
+		all := []map[string]string{}
+		for resource := range s.objects {
+			all = append(all, map[string]string{"name": resource})
+		}
+		return answer(r, http.StatusOK, map[string]any{"kind": "APIResourceList", "resources": all}), nil
+	}
 	group := strings.Join(path[1:parts], "/")
 	path = path[parts:]
 	if len(path) > 2 && path[0] == "namespaces" {
