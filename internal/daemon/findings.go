@@ -49,10 +49,12 @@ func (i *inspector) Findings() []inspect.Finding {
 		templates[x.Interface] = append(templates[x.Interface], x)
 	}
 	var all []inspect.Finding
+	var names []string
 	for _, f := range d.uplinks.Facts() {
 		if f.Link.Index == 0 { // it is waited for, which its state tells
 			continue
 		}
+		names = append(names, f.Config.Interface)
 		name, host := f.Config.Interface, hostwatch.ReadUplink(f.Link)
 		holding := inspect.Holding(table.Rules(), name)
 		way, done := inspect.ReadWay(d.judge.From(name, 0), d.routes, f.Link, holding)
@@ -66,6 +68,7 @@ func (i *inspector) Findings() []inspect.Finding {
 		})...)
 		done()
 	}
+	all = append(all, inspect.NodeName(d.cluster.Status(), names)...)
 	return append(all, inspect.Targets(d.targets.Files())...)
 }
 

@@ -59,6 +59,8 @@ const (
 	reasonTargets    = "targets"
 	reasonCilium     = "cilium"
 	reasonTunnel     = "tunnel_on_link"
+	reasonNodeName   = "node_name"
+	reasonNamesake   = "node_name_shared"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
@@ -69,6 +71,6 @@ func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonSuppress, reasonReturn, reasonFirewall,
-		reasonReverse, reasonDocker, reasonShared, reasonTunnel,
+		reasonReverse, reasonDocker, reasonShared, reasonTunnel, reasonNodeName, reasonNamesake,
 	}
 }

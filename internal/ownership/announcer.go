@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // MaxWeight is the largest share of addresses that a node may ask for, in
@@ -72,13 +73,16 @@ func (m *MAC) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// Record returns what goes into the lease.
+// Record returns what goes into the lease. Letters are not escaped: the admission policy
+// reads it without a parser.
 func (a Announcer) Record() string {
-	b, err := json.Marshal(a)
-	if err != nil { // of types that always can be
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(a); err != nil { // of types that always can be
 		panic(err)
 	}
-	return string(b)
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // ParseRecord reads the record of a node's lease.

@@ -104,7 +104,7 @@ func (w *Watcher) servicesChanged(keys []string) {
 // we take them. The addresses of Nodes come before, which nobody else may announce. A
 // server that only forbids endpoints for now is waited for.
 func (w *Watcher) servicesKnown() {
-	if !w.addresses.known() && w.addresses.health.get().Fault == "" && !w.services.status().Restored {
+	if s := w.addresses.health.get(); !w.addresses.known() && (s.Fault == "" || s.Forbidden) && !w.services.status().Restored {
 		return
 	}
 	if s := w.slices.health.get(); w.stopSlices == nil || w.slices.known() || s.Fault != "" && !s.Forbidden || w.services.status().Restored {

@@ -70,7 +70,7 @@ func (p *permission) retry(now time.Time) time.Duration {
 func untilPermitted[T any](ctx context.Context, h *health, watch bool, ignore func(error) bool, request func() (T, error)) (T, error) {
 	for {
 		v, err := request()
-		if !ignore(err) {
+		if ctx.Err() == nil && !ignore(err) { // a request that we end ourselves tells nothing
 			h.result(err, watch)
 		}
 		if !apierrors.IsForbidden(err) {

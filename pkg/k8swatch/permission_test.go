@@ -45,7 +45,7 @@ func TestPermissionOfServer(t *testing.T) {
 			server.failing[source] = http.StatusForbidden
 			watching(t, server, Config{Needs: needs}, func(w *watched) {
 				told := func(d time.Duration) string { // of the lease of this node there is another test
-					return strings.Trim(regexp.MustCompile("(, )?own lease (true|false)").ReplaceAllString(w.after(d), ""), ", ")
+					return strings.Trim(regexp.MustCompile("(, )?(own lease|node_addresses) (true|false)").ReplaceAllString(w.after(d), ""), ", ")
 				}
 				// A server that starts.
 				if got := told(20 * time.Second); got != "" {

@@ -82,6 +82,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.tellPermissions(w.pods.health)
 	w.tellPermissions(w.node.health, w.prefixesChanged)
 	w.tellPermissions(w.services.health)
+	w.tellPermissions(w.addresses.health, w.servicesKnown)
 	w.tellPermissions(w.slices.health, w.servicesKnown)
 	w.tellPermissions(w.leases.health)
 	w.slices.health.failed = w.apart(w.servicesKnown)

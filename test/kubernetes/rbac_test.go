@@ -193,7 +193,7 @@ func TestLeaseAdmission(t *testing.T) {
 	c.CreateNode("n1", addr("2001:db8:1::1"))
 	c.CreateNode("n2", addr("2001:db8:1::2"))
 	c.ApplyFile("deploy/kubernetes/rbac.yaml")
-	c.ApplyFile("deploy/kubernetes/admission.yaml")
+	applyPolicy(t, c, "2001:db8:1:0:e::/112")
 	config := rest.CopyConfig(c.Config)
 	config.BearerToken = c.AgentToken("n1")
 	client, err := kubernetes.NewForConfig(config)
@@ -220,6 +220,7 @@ func TestLeaseAdmission(t *testing.T) {
 	}
 	harness.Must(t, leases.Delete(context.Background(), "ndproxyd-n1", metav1.DeleteOptions{}))
 	admitCalls(t, c, leases)
+	admitRecords(t, leases)
 }
 
 // TestKubelet runs with the rights of the node's own kubelet, which may read less. What

@@ -91,6 +91,21 @@ pools:
   {{- toYaml .pools | nindent 2 }}
 {{- end }}
 
+{{/* What the lease of a node may claim, as a list for CEL: the values, else the prefixes
+of the rules for services. Empty where these are discovered, or depend on the uplink. */}}
+{{- define "ndproxyd.leasePrefixes" -}}
+{{- $prefixes := list }}
+{{- $known := true }}
+{{- range .Values.rules }}
+{{- if eq (toString .method) "services" }}
+{{- $prefixes = append $prefixes .prefix }}
+{{- if not (regexMatch "^[0-9a-fA-F:.]+/[0-9]+$" (toString .prefix)) }}{{ $known = false }}{{ end }}
+{{- end }}
+{{- end }}
+{{- with .Values.admissionPolicy.prefixes }}{{ $prefixes = . }}{{ $known = true }}{{ end }}
+{{- if $known }}{{ range $i, $p := $prefixes }}{{ if $i }}, {{ end }}"{{ $p }}"{{ end }}{{ end }}
+{{- end }}
+
 {{- define "ndproxyd.config" -}}
 version: 1
 {{- with .Values.uplinks }}
