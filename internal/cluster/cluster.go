@@ -31,7 +31,10 @@ type cluster struct {
 	awaits       bool   // a virtual machine is to arrive at an address that is not known yet
 	prefixSource string // where the node's prefixes are from
 	cidrs        []netip.Prefix
+	cidrsUnknown bool       // the server does not tell them
+	kubernetes   netip.Addr // the cluster IP of the service kubernetes
 	services     map[netip.Addr]k8swatch.AddressChange
+	ignored      map[netip.Addr]k8swatch.AddressChange // of services that do not count
 	node         k8swatch.NodeState
 	// nodeAddresses are left to the nodes that have them.
 	nodeAddresses nodeAddresses
@@ -43,10 +46,18 @@ type cluster struct {
 	inherited    inherited
 	forbidden    map[string]bool // sources that the account has no permission for
 
+	// What the rules take of service addresses, and entries that are to be put in force
+	// beside those of the election.
+	selection k8swatch.Selection
+	taken     []kindRule
+	told      []netip.Prefix // the ranges that ServiceCIDRs last returned
+	entries   []rules.EntryChange
+
 	// What this node's part is.
 	seats      seats
 	namesake   namesake
 	proxy      proxyState
+	proxyTold  bool  // the watcher knows that it was well; its goroutine's alone
 	leaseFault error // why our lease could not be renewed, nil since it was
 	leaseHeld  bool  // it was renewed once
 	standby    bool  // enough others announce, and nothing of services is followed
@@ -71,11 +82,11 @@ type cluster struct {
 
 // newCluster makes a cluster with its watcher, which does not run yet. standby is
 // true for a node that has just left its addresses to others.
-func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *k8swatch.Client, standby bool) *cluster {
+func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, selection k8swatch.Selection, client *k8swatch.Client, standby bool) *cluster {
 	c := &cluster{
-		manager: m, config: k, needs: needs, client: client, standby: standby,
+		manager: m, config: k, needs: needs, selection: selection, client: client, standby: standby,
 		election: ownership.New(ownership.Announcer{Node: k.Node, Holder: m.holder, Weight: k.Weight}, k.Ownership, k.Settle),
-		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange),
+		pods:     make(map[netip.Addr]k8swatch.Pod), services: make(map[netip.Addr]k8swatch.AddressChange), ignored: make(map[netip.Addr]k8swatch.AddressChange),
 		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats), moves: make(moves),
 		confirms: confirms{until: time.Now().Add(confirmWithin)},
 		standIns: make(chan struct{}, 1),
@@ -87,7 +98,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, client *
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{
 		Awaited: c.awaited, Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
-		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Called: c.called, Known: c.sourceKnown,
+		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Called: c.called, Known: c.sourceKnown, Proxy: c.proxyKnown,
 		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})
 	return c

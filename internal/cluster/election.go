@@ -72,6 +72,10 @@ func (c *cluster) proxyAnswered(fault string) {
 	was := c.proxy.fault
 	now := c.proxy.observe(fault)
 	c.manager.mu.Unlock()
+	if fault == "" && !c.proxyTold {
+		c.proxyTold = true
+		c.watcher.ProxySeen(c.config.ProxyHealth)
+	}
 	switch {
 	case now == was:
 		return
@@ -81,6 +85,13 @@ func (c *cluster) proxyAnswered(fault string) {
 		c.manager.log.Info("the service proxy is well again")
 	}
 	c.locked(c.setSelf)
+}
+
+// proxyKnown takes over that the last process has seen a service proxy that was well.
+func (c *cluster) proxyKnown(url string) {
+	c.manager.mu.Lock()
+	defer c.manager.mu.Unlock()
+	c.proxy.seen = c.proxy.seen || url == c.config.ProxyHealth
 }
 
 // leaseChanged hands the renewal or the end of an announcer's lease to the election.
@@ -151,7 +162,7 @@ func (c *cluster) announcingLinks() []ownership.Link {
 	for _, l := range c.manager.links {
 		link := ownership.Link{MAC: l.MAC, OnLink: l.OnLink, Addresses: l.Addresses}
 		for _, r := range table.Rules() {
-			if r.Method == rules.Services && r.Covers(l.Name) {
+			if r.TakesServices() && r.Covers(l.Name) {
 				link.Prefixes = append(link.Prefixes, r.Prefix)
 			}
 		}
@@ -188,6 +199,7 @@ func (c *cluster) publish(now time.Time) {
 			c.handovers.add(ch, c.config.Node)
 		}
 	}
+	entries, c.entries = append(entries, c.entries...), nil
 	if len(entries) > 0 {
 		c.manager.store.Update(rules.ServiceAddresses, entries)
 	}

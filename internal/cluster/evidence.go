@@ -4,11 +4,11 @@ package cluster
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // podsChanged takes the addresses of this node's pods over.
@@ -48,33 +48,44 @@ func (c *cluster) prefixesChanged(source string, prefixes []netip.Prefix) {
 }
 
 // cidrsChanged takes the prefixes of the cluster's services over, which rules are
-// discovered from.
+// discovered from, and which tell the rules that are about cluster IPs.
 func (c *cluster) cidrsChanged(cidrs []netip.Prefix) {
-	c.locked(func(time.Time) {
-		if !slices.Equal(c.cidrs, cidrs) {
-			c.cidrs = cidrs
-			c.manager.outbox.changed()
-		}
+	c.locked(func(now time.Time) {
+		c.cidrs, c.cidrsUnknown = cidrs, len(cidrs) == 0
+		c.kindsChanged(now)
 	})
 }
 
 // servicesChanged hands changed service addresses to the election.
 func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 	c.locked(func(now time.Time) {
+		for _, a := range changes {
+			if nameOf(&a) == "default/kubernetes" && (a.Kind == k8swatch.ClusterIP || a.Ignored != "") {
+				c.kubernetes = a.Address
+				c.kindsChanged(now)
+			}
+		}
 		facts := make([]ownership.Fact, len(changes))
 		for i, a := range changes {
 			if facts[i] = c.fact(a); a.Local || c.services[a.Address].Local {
 				c.calls.schedule(now)
 			}
 			delete(c.inherited.services, a.Address)
-			if a.Gone {
-				delete(c.services, a.Address)
-				c.answered.forget(a.Address, c.manager.links)
-			} else {
-				a.Service.Addresses = nil // one of them is enough here
+			a.Service.Addresses, a.Service.Ignored = nil, nil // one of them is enough here
+			delete(c.ignored, a.Address)
+			switch {
+			case !a.Gone:
 				c.services[a.Address] = a
+				c.setKinds(a)
+				c.setUntaken(a, now)
 				c.reportNodeAddress(a.Address, now)
+				continue
+			case a.Ignored != "":
+				c.ignored[a.Address] = a
 			}
+			delete(c.services, a.Address)
+			c.answered.forget(a.Address, c.manager.links)
+			c.entries = append(c.entries, rules.EntryChange{Entry: rules.Entry{Prefix: single(a.Address)}, Gone: true})
 		}
 		c.election.Update(facts)
 	})
@@ -86,7 +97,11 @@ func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
 	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode {
 		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
 	}
-	return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: a.Local && !c.ignoresEndpoints(), Nodes: a.Nodes}
+	f := ownership.Fact{Address: a.Address, Gone: a.Gone || !c.takes(a.Address, kindsOf(a)), Local: a.Local, Nodes: a.Nodes, Shares: a.Shares}
+	if c.ignoresEndpoints() {
+		f.Local, f.Nodes, f.Shares = false, nil, nil
+	}
+	return f
 }
 
 // sourceKnown begins to take part when there is something to take part in.
@@ -128,6 +143,7 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 		var gone []ownership.Fact
 		for a := range c.inherited.services {
 			gone = append(gone, ownership.Fact{Address: a, Gone: true})
+			c.entries = append(c.entries, rules.EntryChange{Entry: rules.Entry{Prefix: single(a)}, Gone: true})
 			delete(c.services, a)
 			c.answered.forget(a, c.manager.links)
 		}

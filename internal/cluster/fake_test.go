@@ -31,6 +31,7 @@ type fakeWatcher struct {
 	other     bool         // it asks another server
 	nodes     []netip.Addr // those of other Nodes that are fit
 	fault     error        // of the list of Nodes
+	proxy     string
 }
 
 func (w *fakeWatcher) Run(ctx context.Context) {
@@ -73,6 +74,9 @@ func (w *fakeWatcher) Status() []k8swatch.SourceStatus {
 func (w *fakeWatcher) Waits() []string            { return slices.Clone(w.waits) }
 func (w *fakeWatcher) Server() string             { return "https://api.example:6443" }
 func (w *fakeWatcher) Uses(*k8swatch.Client) bool { return !w.other }
+
+// ProxySeen implements watcher.
+func (w *fakeWatcher) ProxySeen(url string) { w.set(func() { w.proxy = url }) }
 
 // reasons returns those of the Events.
 func (w *fakeWatcher) reasons() (rs []string) {

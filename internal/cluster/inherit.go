@@ -25,6 +25,7 @@ func carryOver(c, old *cluster) {
 	if old.isConfirmed(k8swatch.SourcePods) && old.confirms.services { // what is announced stays so
 		c.confirms.until = time.Time{}
 	}
+	c.cidrsUnknown, c.kubernetes, c.taken, c.told = old.cidrsUnknown, old.kubernetes, old.taken, old.told
 	c.ownerChanges, c.moves, c.complete = old.ownerChanges, old.moves, old.complete
 	if c.config.ProxyHealth == old.config.ProxyHealth {
 		c.proxy = old.proxy

@@ -33,6 +33,7 @@ func (m *Manager) readLinks() {
 		m.links = links
 		if c := m.current; c != nil {
 			c.readLinkAddresses(now)
+			c.kindsChanged(now)
 			c.setSelf(now)
 			c.publish(now)
 		}
@@ -56,7 +57,7 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	if c == nil {
 		return false
 	}
-	if c.standby && verdict != nil && table.Rules()[verdict.Rule].Method == rules.Services {
+	if c.standby && verdict != nil && table.Rules()[verdict.Rule].TakesServices() {
 		return true // others take over what was ours
 	}
 	mac := ownership.MAC(sign.MAC)

@@ -5,6 +5,7 @@ package cluster
 import (
 	"log/slog"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -82,6 +83,7 @@ func (m *Manager) Configure(cfg *config.Config, client *k8swatch.Client) {
 		m.replace(cfg, client)
 		if c := m.current; c != nil {
 			c.readLinkAddresses(now)
+			c.kindsChanged(now)
 			c.setSelf(now)
 			c.publish(now)
 		}
@@ -103,10 +105,11 @@ func (m *Manager) replace(cfg *config.Config, client *k8swatch.Client) {
 		return
 	}
 	needs := k8swatch.Needs(discover.NeedsOf(cfg))
-	if old != nil && old.config.Equal(cfg.Kubernetes) && old.needs == needs && old.watcher.Uses(client) {
+	selection := selectionFor(cfg)
+	if old != nil && old.config.Equal(cfg.Kubernetes) && old.needs == needs && slices.Equal(old.selection.Kinds, selection.Kinds) && old.watcher.Uses(client) {
 		return
 	}
-	next := newCluster(m, cfg.Kubernetes, needs, client, false)
+	next := newCluster(m, cfg.Kubernetes, needs, selection, client, false)
 	if old != nil {
 		inherit(next, old)
 	}

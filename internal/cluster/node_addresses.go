@@ -112,7 +112,7 @@ func (c *cluster) setNodeAddresses(source *map[netip.Addr]string, all map[netip.
 // node answers for it.
 func (c *cluster) entry(a netip.Addr, now time.Time) rules.Entry {
 	_, ofNode := c.nodeAddresses.node(a)
-	return rules.Entry{Prefix: single(a), NodeAddress: ofNode, Chosen: c.services[a].Kind != k8swatch.ClusterIP, Since: now}
+	return rules.Entry{Prefix: single(a), NodeAddress: ofNode, Chosen: c.services[a].Kind != k8swatch.ClusterIP, Kinds: kindsOf(c.services[a]), Since: now}
 }
 
 // reportNodeAddress tells of a service address that an uplink of this node has although

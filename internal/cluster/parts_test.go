@@ -104,6 +104,32 @@ func TestProxyReload(t *testing.T) {
 	}
 }
 
+// TestProxyOfLastProcess knows of a service proxy that only the last process has seen.
+func TestProxyOfLastProcess(t *testing.T) {
+	t.Parallel()
+	const url = "http://[::1]:1/"
+	for _, tt := range []struct{ name, last, answers, unfit, told string }{
+		{"never seen", "", "xxx", "", ""},
+		{"seen by the last process", url, "xxx", "away", ""},
+		{"another one was", "http://[::1]:2/", "xxx", "", ""},
+		{"seen by this process", "", ".", "", url},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.config.Kubernetes.ProxyHealth = url
+			b.Configure(b.config, new(k8swatch.Client))
+			b.last().handler.Proxy(tt.last)
+			for _, answer := range tt.answers {
+				b.current.proxyAnswered(map[rune]string{'x': "away"}[answer])
+			}
+			if got := b.Status().Unfit; got != tt.unfit || b.last().proxy != tt.told {
+				t.Errorf("unfit %q, the watcher was told %q", got, b.last().proxy)
+			}
+		})
+	}
+}
+
 // TestConnect makes clients, of which none asks a server.
 func TestConnect(t *testing.T) {
 	t.Parallel()

@@ -34,6 +34,9 @@ func (c *cluster) setForbidden(source string, missing bool, now time.Time) {
 			c.election.Alone(now)
 		}
 		c.setSelf(now)
+	case k8swatch.SourceServiceCIDRs:
+		c.cidrsUnknown = c.cidrsUnknown || missing
+		c.kindsChanged(now)
 	case k8swatch.SourceOwnLease:
 		c.setSelf(now)
 	}

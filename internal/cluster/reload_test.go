@@ -134,7 +134,7 @@ func TestWanted(t *testing.T) {
 					t.Errorf("wanted: %t", got)
 				}
 				s, e := b.Status(), b.Explain(service(0), rules.Services)
-				if s.Standby == tt.want || (e != nil) == tt.want {
+				if s.Standby == tt.want || (e != nil && e.Standby) == tt.want {
 					t.Errorf("status %+v, explained as %+v", s, e)
 				}
 				// Others take over what would be ours.

@@ -116,7 +116,7 @@ func (c *cluster) markLeaving() {
 // standDown returns the cluster that follows one in which this node is redundant. It
 // knows the pods as before, and nothing of services.
 func (c *cluster) standDown() *cluster {
-	next := newCluster(c.manager, c.config, c.needs, c.client, true)
+	next := newCluster(c.manager, c.config, c.needs, c.selection, c.client, true)
 	carryOver(next, c)
 	next.announcers = max(len(c.seats)-1, 0)
 	return next

@@ -56,7 +56,7 @@ func (m *Manager) ServiceCIDRs() []netip.Prefix {
 	if m.current == nil {
 		return nil
 	}
-	return m.current.cidrs
+	return m.current.ranges()
 }
 
 // Presence returns the address that shows others that this daemon takes part in the
@@ -86,6 +86,7 @@ func (m *Manager) Status() *status.Cluster {
 	if c.namesake.alive { // nobody sees a renewal of ours
 		out.Frozen = false
 	}
+	out.Kinds = c.kindCounts()
 	if c.standby {
 		out.Announcers, out.Frozen = c.announcers, false
 	}
@@ -125,21 +126,7 @@ func (m *Manager) Explain(target netip.Addr, method rules.Method) *status.Cluste
 	case c.standby:
 		return &status.ClusterEntry{Standby: true}
 	}
-	s, ok := c.services[target]
-	if !ok {
-		return nil
-	}
-	e := &status.ClusterEntry{Service: s.Service.Namespace + "/" + s.Service.Name, Kind: string(s.Kind)}
-	e.Owner, e.Backup = c.election.Owner(target)
-	if c.config.Ownership != rules.OwnershipHash {
-		e.Unfit = c.unfit()
-	}
-	e.Node, _ = c.nodeAddresses.node(target)
-	e.Uncalled = c.calls.requests.Left[target]
-	if s.Local {
-		e.Endpoints = append([]string{}, s.Nodes...)
-	}
-	return e
+	return c.explainService(target, time.Now())
 }
 
 // explainPod tells which pod has an address, and where the prefixes of this node are
@@ -148,6 +135,8 @@ func explainPod(c *cluster, target netip.Addr, method rules.Method) *status.Clus
 	e := new(status.ClusterEntry)
 	if p, ok := c.pods[target]; ok {
 		e.Pod, e.Absent = p.Namespace+"/"+p.Name, p.Absent
+	} else if s, ok := c.services[target]; ok {
+		e.Silent = "the service " + nameOf(&s) + " has the address as " + string(s.Kind) + ", and the rule is for pods: a rule with the method services answers for it"
 	}
 	if method == rules.Node {
 		e.PrefixSource = c.prefixSource

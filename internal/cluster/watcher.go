@@ -20,8 +20,9 @@ type watcher interface {
 	Renew()
 	Call(node string, needed bool)
 	Emit(k8swatch.Event)
-	// Status and Waits wait for the handler to return: they must not be called
+	// ProxySeen, Status and Waits wait for the handler to return: they must not be called
 	// with the Manager's lock held.
+	ProxySeen(url string)
 	Status() []k8swatch.SourceStatus
 	Waits() []string
 	Server() string

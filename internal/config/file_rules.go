@@ -185,6 +185,9 @@ func (f *fileReader) rules(v value) {
 					r.Devices = append(r.Devices, s)
 				})
 			}},
+			field{"kinds", func(v value) {
+				readKinds(v, &r.Kinds)
+			}},
 			field{"own_addresses", func(v value) {
 				own := true
 				v.boolean(&own)
@@ -239,6 +242,9 @@ func (f *fileReader) rules(v value) {
 			if err := r.Validate(); err != nil {
 				v.fail("%v", err)
 			}
+			if r.Kinds != 0 && r.Method != rules.Services {
+				v.fail("kinds go with the method %s only", rules.Services)
+			}
 		}
 		f.ruleUplinks = append(f.ruleUplinks, uplinks)
 		if len(v.errors) == before {
@@ -246,6 +252,24 @@ func (f *fileReader) rules(v value) {
 			f.rulePlaces = append(f.rulePlaces, place)
 		}
 	})
+}
+
+// readKinds reads which service addresses a rule answers for.
+func readKinds(v value, into *rules.ServiceKinds) {
+	v.list(func(v value) {
+		word, ok := v.text()
+		if !ok {
+			return
+		}
+		kind, err := rules.ParseServiceKind(word)
+		if err != nil {
+			v.fail("%v%s", err, didYouMean(word, rules.ServiceKindNames()))
+		}
+		*into |= kind
+	})
+	if v.node.Kind == yaml.SequenceNode && len(v.node.Content) == 0 {
+		v.fail("the list is empty: leave the key out for the default")
+	}
 }
 
 // readRetries reads how often to ask again; 0 is kept apart from the default.

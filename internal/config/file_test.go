@@ -118,7 +118,7 @@ func TestParseErrors(t *testing.T) {
 		{"no version", "uplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:1: the key "version" is missing: write "version: 1"`}},
 		{"another version", "version: 2\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:1:10: version: "2" is not a version that this program knows: write 1`}},
 		{"unknown key", head + "  - {prefix: 2001:db8::/64, methd: static}\n", []string{
-			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, while, dad`,
+			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, kinds, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, while, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
 		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health`}},
@@ -160,6 +160,9 @@ func TestParseErrors(t *testing.T) {
 		{"dad", head + "  - {prefix: 2001:db8::/64, method: static, dad: no}\n", []string{`rules[0].dad: "no" is not one of defend, ignore`}},
 		{"devices of another method", head + "  - {prefix: 2001:db8::/64, method: static, devices: [br0]}\n", []string{`c.yaml:5:5: rules[0]: devices go with the methods route and probe only`}},
 		{"autowire of another method", head + "  - {prefix: 2001:db8::/64, method: route, devices: [br0], autowire: true}\n", []string{`c.yaml:5:5: rules[0]: autowire goes with the method probe only`}},
+		{"kinds of another method", head + "  - {prefix: 2001:db8::/64, method: pods, kinds: [cluster-ip]}\n", []string{`c.yaml:5:5: rules[0]: kinds go with the method services only`}},
+		{"a kind that is none", head + "  - {prefix: 2001:db8::/64, method: services, kinds: [clusterip]}\n", []string{`c.yaml:5:55: rules[0].kinds[0]: "clusterip" is not one of cluster-ip, load-balancer, external-ip (did you mean "cluster-ip"?)`}},
+		{"no kinds", head + "  - {prefix: 2001:db8::/64, method: services, kinds: []}\n", []string{`c.yaml:5:54: rules[0].kinds: the list is empty: leave the key out for the default`}},
 		{"own addresses of another method", head + "  - {prefix: 2001:db8::/64, method: static, own_addresses: false}\n", []string{`c.yaml:5:5: rules[0]: own_addresses goes with the methods route and probe only`}},
 		{"table of another method", head + "  - {prefix: 2001:db8::/64, method: static, table: 100}\n", []string{`c.yaml:5:5: rules[0]: table goes with the methods route and probe only`}},
 		{"table without a name", head + "  - {prefix: 2001:db8::/64, method: route, table: mian}\n", []string{`c.yaml:5:51: rules[0].table: "mian" is neither a number from 1 to 4294967295 nor the name of a routing table in /etc/iproute2/rt_tables (did you mean "main"?)`}},

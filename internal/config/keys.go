@@ -112,6 +112,10 @@ func RuleKeys() []Key {
 			Meaning: "only these devices count. With `route`: answer for what the kernel routes to them, whatever their kind, and for nothing else. With `probe`: ask on them, whatever the kernel's routes say; on a device without neighbor discovery, such as `wg0` or `tun0`, targets cannot be asked, and what is routed to it is answered for as with `route`. A device that is missing has no targets",
 		},
 		{
+			Name: `kinds`, Values: "any of `load-balancer`, `external-ip`, `cluster-ip`", Default: "`services.kinds` of [kubernetes](kubernetes.md), else the first two, and `cluster-ip` where the prefix is (a part of) what the cluster allocates cluster IPs from", Example: `[load-balancer, external-ip]`,
+			Meaning: "`services` only: which addresses of services the rule answers for",
+		},
+		{
 			Name: `own_addresses`, Values: "`true`, `false`", Default: "`true`", Example: `true`,
 			Meaning: "`route` and `probe` only: whether to answer for what this host itself has, see below",
 		},
@@ -201,7 +205,7 @@ func KubernetesKeys() []Key {
 		},
 		{
 			Name: `service_proxy_health`, Values: ``, Default: "`http://localhost:10256/healthz`", Example: `http://localhost:10256/healthz`,
-			Meaning: "the URL at which kube-proxy reports its health; `\"\"` to ask nobody. If the URL has never answered, the node is taken to have another kind of service proxy",
+			Meaning: "the URL at which kube-proxy reports its health; `\"\"` to ask nobody. If the URL has never answered, as far back as the snapshot goes, the node is taken to have another kind of service proxy: set `\"\"` after kube-proxy was replaced by one",
 		},
 		{
 			Name: `prefix_source`, Values: ``, Default: `the one in force`, Example: `calico`,
@@ -212,8 +216,8 @@ func KubernetesKeys() []Key {
 			Meaning: "the file that keeps what is known across restarts; `\"\"` for none",
 		},
 		{
-			Name: `services.kinds`, Values: ``, Default: `all`, Example: `[cluster-ip, load-balancer, external-ip]`,
-			Meaning: "which addresses of services count: any of `cluster-ip`, `load-balancer`, `external-ip`",
+			Name: `services.kinds`, Values: ``, Default: "see [kinds of addresses](#kinds-of-addresses)", Example: `[load-balancer, external-ip]`,
+			Meaning: "which addresses of services rules without `kinds` answer for: any of `cluster-ip`, `load-balancer`, `external-ip`",
 		},
 		{
 			Name: `services.selector`, Values: ``, Default: `all services`, Example: `expose=yes`,

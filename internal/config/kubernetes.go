@@ -79,9 +79,6 @@ func (k *Kubernetes) Equal(o *Kubernetes) bool {
 		a.Ownership == b.Ownership && a.Weight == b.Weight && a.Settle == b.Settle && a.ProxyHealth == b.ProxyHealth && a.PrefixSource == b.PrefixSource && a.Snapshot == b.Snapshot
 }
 
-// serviceKinds are the names that package k8swatch has for them.
-func serviceKinds() []string { return []string{"cluster-ip", "load-balancer", "external-ip"} }
-
 // prefixSources are the names that package k8swatch has for the sources of a node's
 // prefixes.
 func prefixSources() []string {
@@ -156,8 +153,8 @@ func (f *fileReader) services(v value, s *ServiceSelection) {
 	}
 	v.mapping(
 		field{"kinds", words(&s.Kinds, func(v value, word string) {
-			if !slices.Contains(serviceKinds(), word) {
-				v.fail("%q is not one of %s%s", word, strings.Join(serviceKinds(), ", "), didYouMean(word, serviceKinds()))
+			if _, err := rules.ParseServiceKind(word); err != nil {
+				v.fail("%v%s", err, didYouMean(word, rules.ServiceKindNames()))
 			}
 		})},
 		field{"selector", func(v value) {

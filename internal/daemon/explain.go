@@ -59,7 +59,13 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	r := table.Rules()[verdict.Rule]
 	e.Rule = d.rule(int(verdict.Rule), r, states)
 	e.Entry = d.decisive(f.Config.Interface, target, r, *verdict)
-	e.Cluster = d.cluster.Explain(target, r.Method)
+	method := r.Method
+	e.Cluster = d.cluster.Explain(target, method)
+	if method != rules.Services && r.TakesServices() { // for services as well, see [rules.Rule.Kinds]
+		if c := d.cluster.Explain(target, rules.Services); c != nil && (c.Service != "" || c.Ignored != "") {
+			e.Cluster, method = c, rules.Services
+		}
+	}
 	for _, c := range f.Conflicts {
 		if c.Address == target {
 			e.Conflict = &status.Conflict{Address: c.Address, MAC: macString(c.MAC), Since: c.Since}
@@ -76,6 +82,10 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 		e.Why = "this node stands by: enough others announce service addresses"
 	case verdict.Silence == rules.NotLocal && e.Cluster != nil && e.Cluster.Absent != "":
 		e.Why = "a pod of this node has the address, but " + e.Cluster.Absent + ": the node that it runs on answers"
+	case e.Cluster != nil && (verdict.Silence == rules.OtherKind || e.Cluster.Untaken):
+		e.Why = otherKind(r, e.Cluster)
+	case e.Cluster != nil && e.Cluster.Silent != "" && isClustered(verdict.Silence):
+		e.Why = e.Cluster.Silent
 	case verdict.Silence == rules.NotLocal:
 		if why := d.movedAway(target, r, e.Entry); why != "" {
 			e.Why = why
@@ -89,16 +99,30 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 	}
 	if e.Answered = reason == ndp.Answered; !e.Answered {
 		if reason == ndp.Probing && verdict.Contested {
-			e.Why = r.Method.AnswerText(*verdict)
+			e.Why = method.AnswerText(*verdict)
 		}
 		return e
 	}
-	e.Why, e.Before = r.Method.AnswerText(*verdict), d.answersBefore(f.Config, target, r)
+	e.Why, e.Before = method.AnswerText(*verdict), d.answersBefore(f.Config, target, r)
 	e.Advertisement = &status.Advertisement{MAC: macString(f.Link.MAC), Router: iface.Router()}
 	if r.Delay > 0 {
 		e.Advertisement.Delay = "up to " + r.Delay.String()
 	}
 	return e
+}
+
+// otherKind says why a rule does not answer for a service address, and what would.
+func otherKind(r rules.Rule, c *status.ClusterEntry) string {
+	why := "the service " + c.Service + " has the address as " + c.Kind + ", and the rule answers for " + r.Kinds.String() + " only: "
+	if !r.KindsByRange {
+		return why + "kinds in a rule, or kubernetes.services.kinds, says for which else"
+	}
+	return why + "kinds in the rule says for which else. Cluster IPs count without it where the rule's prefix lies inside of a ServiceCIDR of the cluster"
+}
+
+// isClustered reports whether what the cluster says explains a silence.
+func isClustered(s rules.Silence) bool {
+	return s == rules.NotAllocated || s == rules.NotOwner || s == rules.NotLocal || s == rules.NodeAddress
 }
 
 // noEvidence tells why the kernel's route is no evidence for a rule, "" where the

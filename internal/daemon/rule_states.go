@@ -39,6 +39,11 @@ func (d *daemon) rule(index int, r rules.Rule, states []status.RuleState) *statu
 	shown := &status.Rule{Index: index, Prefix: r.Prefix.String(), Method: r.Method.String(), Template: r.Template.String()}
 	if i := discover.Written(d.reconciler.config.Load(), r); i >= 0 {
 		shown.Index = i
+	} else {
+		shown.Discovered = true
+	}
+	if r.TakesServices() {
+		shown.Kinds = r.Kinds.String()
 	}
 	for _, s := range states {
 		if s.Index == shown.Index && !r.Template.IsZero() {

@@ -48,6 +48,12 @@ func texts(rs []rules.Rule) []string {
 		if r.OwnOnly {
 			s += " own"
 		}
+		if r.Kinds != 0 {
+			s += " (" + r.Kinds.String() + ")"
+		}
+		if r.KindsByRange {
+			s += " by range"
+		}
 		if r.Delay > 0 {
 			s += " " + r.Delay.String()
 		}
@@ -134,6 +140,11 @@ func TestRules(t *testing.T) {
 		c.Kubernetes = &config.Kubernetes{Ownership: o}
 		return &c
 	}
+	kinds := func(c config.Config, names ...string) *config.Config {
+		c.Kubernetes = &config.Kubernetes{Services: config.ServiceSelection{Kinds: names}}
+		return &c
+	}
+	only := config.Config{Rules: []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8:6::/108"), Method: rules.Services, Kinds: rules.LoadBalancerIPs}}}
 	discovery := *config.Discovery()
 	eth0 := forwarding("eth0", "2001:db8:1::2/64", "fe80::2/64")
 	eth1 := forwarding("eth1", "2001:db8:2::2/64")
@@ -150,7 +161,7 @@ func TestRules(t *testing.T) {
 		want     []string
 		gaps     []string // interfaces
 	}{
-		{name: "of the configuration", config: written, uplinks: []discover.Uplink{host}, want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services"}},
+		{name: "of the configuration", config: written, uplinks: []discover.Uplink{host}, want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  (load-balancer, external-ip) by range"}},
 		{name: "on-link prefixes", config: &discovery, uplinks: []discover.Uplink{eth0, eth1}, want: []string{"2001:db8:1::/64=route eth0", "2001:db8:2::/64=route eth1"}},
 		{name: "the node does not forward", config: &discovery, uplinks: []discover.Uplink{host}, gaps: []string{"eth1"}},
 		{name: "the node does not forward, but has addresses itself", config: &discovery, uplinks: []discover.Uplink{owner}, want: []string{"2001:db8:2::/64=route eth1 own"}, gaps: []string{"eth1"}},
@@ -161,25 +172,57 @@ func TestRules(t *testing.T) {
 		{name: "no uplink", config: &discovery},
 		{
 			name: "cluster", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services", "2001:db8:1::/64=pods eth0"},
+			want: []string{"2001:db8:1::/64=pods eth0 (load-balancer, external-ip)"},
 		},
 		{
 			name: "cluster that has not answered yet", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0},
-			want: []string{"2001:db8:1::/64=pods eth0"},
+			want: []string{"2001:db8:1::/64=pods eth0 (load-balancer, external-ip)"},
 		},
 		{
 			name: "services in the on-link prefix", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0}, services: []string{"2001:db8:1::/64"},
-			want: []string{"2001:db8:1::/64=services"},
+			want: []string{"2001:db8:1::/64=services  (load-balancer, external-ip)"},
 		},
 		{
 			name: "anycast", config: cluster(discovery, rules.OwnershipAnycast), uplinks: []discover.Uplink{eth0}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services  1s", "2001:db8:1::/64=pods eth0"},
+			want: []string{"2001:db8:1::/64=pods eth0"},
 		},
-		{name: "anycast, of the configuration", config: cluster(*written, rules.OwnershipAnycast), want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  1s"}},
+		{
+			name: "anycast, services on-link", config: cluster(discovery, rules.OwnershipAnycast), uplinks: []discover.Uplink{eth0}, services: []string{"2001:db8:1:0:e::/108"},
+			want: []string{"2001:db8:1:0:e::/108=services  (load-balancer, external-ip) 1s", "2001:db8:1::/64=pods eth0"},
+		},
+		{name: "anycast, of the configuration", config: cluster(*written, rules.OwnershipAnycast), want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  (load-balancer, external-ip) by range 1s"}},
 		{name: "cluster, the node does not forward", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{host}, services: []string{"fd00:10:96::/108"}, gaps: []string{"eth1"}},
 		{
 			name: "cluster, it does from one uplink", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{host, eth0, absent}, services: []string{"fd00:10:96::/108"},
-			want: []string{"fd00:10:96::/108=services eth0,eth2", "2001:db8:1::/64=pods eth0"}, gaps: []string{"eth1"},
+			want: []string{"2001:db8:1::/64=pods eth0 (load-balancer, external-ip)"}, gaps: []string{"eth1"},
+		},
+		{
+			name: "services on-link at one uplink", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0, eth1}, services: []string{"2001:db8:2:0:e::/108", "fd00:10:96::/108"},
+			want: []string{"2001:db8:2:0:e::/108=services eth1 (load-balancer, external-ip)", "2001:db8:1::/64=pods eth0 (load-balancer, external-ip)", "2001:db8:2::/64=pods eth1 (load-balancer, external-ip)"},
+		},
+		{
+			name: "a wider range that has the on-link prefix", config: cluster(discovery, rules.OwnershipHash), uplinks: []discover.Uplink{eth0}, services: []string{"2001:db8::/32"},
+			want: []string{"2001:db8::/32=services  (load-balancer, external-ip)", "2001:db8:1::/64=pods eth0 (load-balancer, external-ip)"},
+		},
+		{
+			name: "the configuration names the kinds", config: kinds(discovery, "cluster-ip"), uplinks: []discover.Uplink{eth0}, services: []string{"2001:db8:1:0:e::/108"},
+			want: []string{"2001:db8:1:0:e::/108=services  (cluster-ip)", "2001:db8:1::/64=pods eth0 (cluster-ip)"},
+		},
+		{
+			name: "of the configuration, around the cluster IPs", config: cluster(*written, rules.OwnershipHash), services: []string{"2001:db8:6::/112"},
+			want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  (load-balancer, external-ip) by range"},
+		},
+		{
+			name: "of the configuration, inside of the cluster IPs", config: cluster(*written, rules.OwnershipHash), services: []string{"2001:db8:6::/108"},
+			want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  (cluster-ip, load-balancer, external-ip) by range"},
+		},
+		{
+			name: "of the configuration, which names the kinds", config: kinds(*written, "cluster-ip", "external-ip"),
+			want: []string{"2001:db8:5::/64=static", "2001:db8:6::/108=services  (cluster-ip, external-ip)"},
+		},
+		{
+			name: "of the configuration, whose rule names the kinds", config: kinds(only, "external-ip"), services: []string{"2001:db8:6::/108"},
+			want: []string{"2001:db8:6::/108=services  (load-balancer)"},
 		},
 	}
 	for _, tt := range tests {
@@ -234,8 +277,8 @@ func TestNeedsOf(t *testing.T) {
 		{"rules that need none", with(rules.OwnershipHash, rules.Static, rules.Route), discover.Needs{}},
 		{"pods", with(rules.OwnershipHash, rules.Pods), discover.Needs{Pods: true}},
 		{"node", with(rules.OwnershipHash, rules.Node), discover.Needs{Prefixes: true}},
-		{"services with one owner", with(rules.OwnershipHash, rules.Services), discover.Needs{Services: true, Leases: true}},
-		{"services with anycast", with(rules.OwnershipAnycast, rules.Services), discover.Needs{Services: true}},
+		{"services with one owner", with(rules.OwnershipHash, rules.Services), discover.Needs{Services: true, ServiceCIDRs: true, Leases: true}},
+		{"services with anycast", with(rules.OwnershipAnycast, rules.Services), discover.Needs{Services: true, ServiceCIDRs: true}},
 	}
 	for _, tt := range tests {
 		if got := discover.NeedsOf(tt.config); got != tt.want {
@@ -251,6 +294,7 @@ func TestSameRule(t *testing.T) {
 		"prefix":   func(r *rules.Rule) { r.Prefix = netip.MustParsePrefix("2001:db8::/65") },
 		"method":   func(r *rules.Rule) { r.Method = rules.Probe },
 		"uplinks":  func(r *rules.Rule) { r.Uplinks = nil },
+		"kinds":    func(r *rules.Rule) { r.Kinds = rules.ClusterIPs },
 		"delay":    func(r *rules.Rule) { r.Delay = 1 },
 		"devices":  func(r *rules.Rule) { r.Devices = []string{"br0"} },
 		"timing":   func(r *rules.Rule) { r.Timing.Retries = 1 },

@@ -12,7 +12,8 @@ import (
 // Kubernetes client for them.
 type Needs struct {
 	Pods, Prefixes, Services bool
-	// ServiceCIDRs are for the discovery of rules.
+	// ServiceCIDRs are for the discovery of rules, and for whether a rule is about cluster
+	// IPs.
 	ServiceCIDRs bool
 	// Leases are for one owner of each service address.
 	Leases bool
@@ -32,6 +33,7 @@ func NeedsOf(c *config.Config) Needs {
 		n.Pods = n.Pods || r.Method == rules.Pods
 		n.Prefixes = n.Prefixes || r.Method == rules.Node
 		n.Services = n.Services || r.Method == rules.Services
+		n.ServiceCIDRs = n.ServiceCIDRs || r.Method == rules.Services && r.Kinds == 0 && len(c.Kubernetes.Services.Kinds) == 0
 	}
 	n.Leases = n.Services && c.Kubernetes.Ownership == rules.OwnershipHash
 	return n

@@ -16,7 +16,10 @@ import (
 //
 // There is one discovered rule for each on-link prefix of an uplink that the node
 // forwards from, because these are the prefixes that a router sends solicitations
-// for. [Gaps] tells which uplinks get none. From others there is one for each prefix
+// for. [Gaps] tells which uplinks get none. In a cluster it is for the node's pods, and for
+// the service addresses that somebody wants to be reached from outside; what the
+// cluster allocates service addresses from gets rules where it overlaps such a prefix.
+// From others there is one for each prefix
 // in which the host itself has addresses, which counts nothing else.
 //
 // A rule of the configuration with a template is replaced by one rule for each prefix
@@ -24,25 +27,26 @@ import (
 func Rules(c *config.Config, uplinks []Uplink, serviceCIDRs []netip.Prefix) []rules.Rule {
 	rs := expanded(c, uplinks)
 	if c.DiscoverRules {
-		rs = discovered(c.Kubernetes != nil, uplinks, serviceCIDRs)
+		rs = discovered(c, uplinks, serviceCIDRs)
 	}
+	rs = withKinds(c, rs, serviceCIDRs)
 	if k := c.Kubernetes; k != nil && k.Ownership == rules.OwnershipAnycast {
 		rs = withAnycastDelay(rs)
 	}
 	return rs
 }
 
-func discovered(cluster bool, uplinks []Uplink, serviceCIDRs []netip.Prefix) []rules.Rule {
+func discovered(c *config.Config, uplinks []Uplink, serviceCIDRs []netip.Prefix) []rules.Rule {
 	var rs []rules.Rule
-	method := rules.Route
+	method, kinds, cluster := rules.Route, rules.ServiceKinds(0), c.Kubernetes != nil
 	if cluster {
-		method = rules.Pods
+		method, kinds = rules.Pods, podKinds(c)
 		rs = serviceRules(uplinks, serviceCIDRs)
 	}
 	for _, u := range uplinks {
 		for _, p := range u.prefixes() {
 			if !cluster || !slices.Contains(serviceCIDRs, p) {
-				rs = append(rs, rules.Rule{Prefix: p, Method: method, Uplinks: []string{u.Interface}})
+				rs = append(rs, rules.Rule{Prefix: p, Method: method, Kinds: kinds, Uplinks: []string{u.Interface}})
 			}
 		}
 		if u.blocked() && !cluster { // the host itself takes packets all the same
@@ -54,23 +58,36 @@ func discovered(cluster bool, uplinks []Uplink, serviceCIDRs []netip.Prefix) []r
 	return rs
 }
 
-// serviceRules returns the rules for service addresses. They name the uplinks
-// that they hold on only where the node does not forward from another one.
+// podKinds returns which service addresses discovered rules for pods answer for. With
+// anycast it is none: their answers are delayed, and those for pods are not.
+func podKinds(c *config.Config) rules.ServiceKinds {
+	switch given := kindsOf(c); {
+	case c.Kubernetes.Ownership == rules.OwnershipAnycast:
+		return 0
+	case given != 0:
+		return given
+	}
+	return rules.Exposed
+}
+
+// serviceRules returns the rules for service addresses, for what overlaps an on-link
+// prefix of an uplink: elsewhere nobody asks, or a route leads to the node. They name the
+// uplinks that they hold on only where these are not all of them.
 func serviceRules(uplinks []Uplink, serviceCIDRs []netip.Prefix) []rules.Rule {
-	var names []string
-	for _, u := range uplinks {
-		if !u.blocked() {
-			names = append(names, u.Interface)
-		}
-	}
-	switch len(names) {
-	case 0:
-		return nil
-	case len(uplinks):
-		names = nil // all of them
-	}
 	var rs []rules.Rule
 	for _, p := range serviceCIDRs {
+		var names []string
+		for _, u := range uplinks {
+			if slices.ContainsFunc(u.prefixes(), p.Overlaps) {
+				names = append(names, u.Interface)
+			}
+		}
+		switch len(names) {
+		case 0:
+			continue
+		case len(uplinks):
+			names = nil
+		}
 		rs = append(rs, rules.Rule{Prefix: p, Method: rules.Services, Uplinks: names})
 	}
 	return rs
@@ -135,5 +152,6 @@ func Gaps(c *config.Config, uplinks []Uplink) []Gap {
 func SameRule(a, b rules.Rule) bool {
 	return a.Prefix == b.Prefix && a.Template == b.Template && a.While == b.While && a.Waiting == b.Waiting && a.Method == b.Method && slices.Equal(a.Uplinks, b.Uplinks) &&
 		a.Delay == b.Delay && slices.Equal(a.Devices, b.Devices) && a.Timing == b.Timing && a.Targets == b.Targets &&
-		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.OwnOnly == b.OwnOnly
+		a.Autowire == b.Autowire && a.Table == b.Table && a.DAD == b.DAD && a.IgnoreOwn == b.IgnoreOwn && a.OwnOnly == b.OwnOnly &&
+		a.Kinds == b.Kinds && a.KindsByRange == b.KindsByRange
 }

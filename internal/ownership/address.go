@@ -12,6 +12,7 @@ import (
 type address struct {
 	local         bool
 	nodes         []string
+	shares        []uint16
 	owner, backup string
 	leftTo        string    // an announcer that has just announced it, "" for none
 	since, until  time.Time // when it was left, and when to ask about it next
@@ -27,14 +28,46 @@ func (a *address) takes(node string) bool {
 	return found
 }
 
+// share returns how much of the address a node serves, to compare nodes.
+func (a *address) share(node string) uint16 {
+	i, found := slices.BinarySearch(a.nodes, node)
+	switch {
+	case !found:
+		return 0
+	case a.shares == nil:
+		return 1
+	}
+	return a.shares[i]
+}
+
+// best returns the nodes that serve most of the address, of those that do more than
+// others.
+func (a *address) best() []string {
+	if a.shares == nil {
+		return a.nodes
+	}
+	most := slices.Max(a.shares)
+	var nodes []string
+	for i, n := range a.nodes {
+		if a.shares[i] == most {
+			nodes = append(nodes, n)
+		}
+	}
+	return nodes
+}
+
 // Fact is what holds for a service address.
 type Fact struct {
 	Address netip.Addr
 	// Gone is true when it is allocated no more.
 	Gone bool
-	// Local is true when only Nodes, in order, take traffic for it.
+	// Local is true when only Nodes, in order, take traffic for it. Otherwise Nodes
+	// serve more of it than others do.
 	Local bool
 	Nodes []string
+	// Shares are how much of it each of Nodes serves, greater than 0: an address may be
+	// that of several services. Nil where they are equal.
+	Shares []uint16
 }
 
 // Change is what an election changes for an address.

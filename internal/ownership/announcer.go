@@ -132,6 +132,7 @@ func in(ps []netip.Prefix, a netip.Addr) bool {
 // rank is where an announcer stands for an address: the greater is the better.
 type rank struct {
 	tier  uint8
+	share uint16 // of the address' services that the node serves
 	score uint64
 	node  string // of two equal scores, which do not happen
 }
@@ -146,7 +147,17 @@ const (
 	tierOpen    = 1 // not cordoned
 )
 
+// servesMost are the parts of a tier that count before how much a node serves: one that
+// is asked, and may own the address.
+const servesMost = tierFit | tierOnLink
+
 func (r rank) better(o rank) bool {
+	if a, b := r.tier&servesMost, o.tier&servesMost; a != b {
+		return a > b
+	}
+	if r.share != o.share {
+		return r.share > o.share
+	}
 	if r.tier != o.tier {
 		return r.tier > o.tier
 	}

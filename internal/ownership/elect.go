@@ -28,12 +28,12 @@ func (e *Election) Update(facts []Fact) {
 			delete(e.held, f.Address)
 			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
 		case a == nil:
-			a = &address{local: f.Local, nodes: f.Nodes}
+			a = &address{local: f.Local, nodes: f.Nodes, shares: f.Shares}
 			e.addresses[f.Address] = a
 			owner, backup := e.elect(f.Address, a)
 			e.assign(f.Address, a, owner, backup, true)
 		default:
-			a.local, a.nodes = f.Local, f.Nodes
+			a.local, a.nodes, a.shares = f.Local, f.Nodes, f.Shares
 			e.reelect(f.Address, a)
 		}
 	}
@@ -93,6 +93,7 @@ func (e *Election) elect(s netip.Addr, a *address) (owner, backup string) {
 	}
 	var first, second rank
 	consider := func(r rank, ok bool) {
+		r.share = a.share(r.node)
 		switch {
 		case !ok:
 		case first.node == "" || r.better(first):

@@ -61,10 +61,10 @@ func (e *Election) Requests(regular func(node string) bool) Requests {
 		if covered, _ := e.self.covers(s); !covered {
 			continue
 		}
-		if slices.ContainsFunc(a.nodes, func(node string) bool { return e.mayOwn(node, s) && isRegular(node) }) {
+		if slices.ContainsFunc(a.best(), func(node string) bool { return e.mayOwn(node, s) && isRegular(node) }) {
 			continue
 		}
-		nodes := best(a.nodes, s)
+		nodes := best(a.best(), s)
 		wanted[s] = nodes
 		first[nodes[0]] = true
 		for _, node := range nodes[1:] {

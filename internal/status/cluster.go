@@ -18,10 +18,13 @@ type Cluster struct {
 	PrefixSource string `json:"prefix_source,omitempty"`
 	Pods         int    `json:"pods"`
 	// ServiceAddresses are allocated; OwnedAddresses of them are answered here.
-	ServiceAddresses int    `json:"service_addresses"`
-	OwnedAddresses   int    `json:"owned_addresses"`
-	OwnerChanges     uint64 `json:"owner_changes"`
-	Announcers       int    `json:"announcers"`
+	ServiceAddresses int `json:"service_addresses"`
+	OwnedAddresses   int `json:"owned_addresses"`
+	// Kinds are the same by what the addresses are, those among them that no rule is
+	// for.
+	Kinds        []KindCount `json:"kinds,omitempty"`
+	OwnerChanges uint64      `json:"owner_changes"`
+	Announcers   int         `json:"announcers"`
 	// UnstableAddresses are those whose owner has changed again and again within half
 	// an hour.
 	UnstableAddresses int `json:"unstable_addresses"`
@@ -47,6 +50,14 @@ type Cluster struct {
 	// other node on its link can.
 	Irreplaceable bool   `json:"irreplaceable,omitempty"`
 	Peers         []Peer `json:"peers,omitempty"`
+}
+
+// KindCount counts service addresses of one kind: those that there are, and those that
+// this node answers for, which are reachable from outside by it.
+type KindCount struct {
+	Kind     string `json:"kind"`
+	Known    int    `json:"known"`
+	Answered int    `json:"answered"`
 }
 
 // Source tells how one kind of object is followed.
@@ -100,8 +111,35 @@ type ClusterEntry struct {
 	Endpoints []string `json:"endpoints,omitempty"`
 	// Uncalled is true for an address that [Cluster].Uncalled counts.
 	Uncalled bool `json:"uncalled,omitempty"`
+	// Services are what each service does with the address, where that is more than
+	// the fields above tell.
+	Services []ServiceUse `json:"services,omitempty"`
+	// Untaken is true where no rule of this node is for addresses of that kind, so that no
+	// owner is elected.
+	Untaken bool `json:"untaken,omitempty"`
+	// Ignored is a service that has the address and does not count.
+	Ignored string `json:"ignored,omitempty"`
+	// Silent is why this node does not answer, in one sentence without a full stop, ""
+	// where the reason of the silence says all.
+	Silent string `json:"silent,omitempty"`
 	// Prefix is the node's prefix that covers the address, "" for none, and
 	// PrefixSource is where the node's prefixes come from.
 	Prefix       string `json:"prefix,omitempty"`
 	PrefixSource string `json:"prefix_source,omitempty"`
+}
+
+// ServiceUse is what one service does with an address.
+type ServiceUse struct {
+	Service string `json:"service"`
+	Kind    string `json:"kind"`
+	// Served is true where this node takes traffic for the service.
+	Served bool `json:"served"`
+	// Local is true where only the nodes of Endpoints and Terminating take traffic.
+	// The latter have no ready endpoint, but one that serves while it terminates.
+	Local       bool     `json:"local,omitempty"`
+	Endpoints   []string `json:"endpoints,omitempty"`
+	Terminating []string `json:"terminating,omitempty"`
+	// Nodeless is true where an endpoint names no node, so that every node takes
+	// traffic in spite of a Local policy.
+	Nodeless bool `json:"nodeless,omitempty"`
 }

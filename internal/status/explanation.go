@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/behind"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // Explanation tells what becomes of a solicitation for an address.
@@ -67,6 +68,11 @@ type Rule struct {
 	// Template is what the configuration has in place of the prefix, "" where it has
 	// the prefix.
 	Template string `json:"template,omitempty"`
+	// Discovered is true for a rule that nobody wrote. Its index is that of the rules in
+	// force.
+	Discovered bool `json:"discovered,omitempty"`
+	// Kinds are the service addresses that the rule answers for, "" for none.
+	Kinds string `json:"kinds,omitempty"`
 	// Deprecated is [RulePrefix.Deprecated].
 	Deprecated bool `json:"deprecated,omitempty"`
 }
@@ -74,6 +80,15 @@ type Rule struct {
 // String shows the rule in one line.
 func (r *Rule) String() string {
 	s := fmt.Sprintf("rules[%d]: %s %s", r.Index, r.Prefix, r.Method)
+	if r.Discovered {
+		s = fmt.Sprintf("discovered: %s %s", r.Prefix, r.Method)
+	}
+	if r.Kinds != "" && r.Method != rules.Services.String() {
+		s += ", and " + rules.Services.String()
+	}
+	if r.Kinds != "" {
+		s += " (" + r.Kinds + ")"
+	}
 	if r.Template != "" {
 		s += ", from " + r.Template
 	}

@@ -25,12 +25,23 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	if c.Standby {
 		fmt.Fprintf(b, "  service        not known here: this node stands by\n")
 	}
+	if c.Ignored != "" {
+		fmt.Fprintf(b, "  service        %s, which does not count\n", c.Ignored)
+	}
 	if c.Service == "" {
 		return
 	}
-	fmt.Fprintf(b, "  service        %s (%s)\n", c.Service, c.Kind)
+	if len(c.Services) == 0 {
+		fmt.Fprintf(b, "  service        %s (%s)\n", c.Service, c.Kind)
+	}
+	for _, u := range c.Services {
+		fmt.Fprintf(b, "  service        %s\n", u)
+	}
 	if c.Node != "" {
 		fmt.Fprintf(b, "  own address    of node %s\n", c.Node)
+		return
+	}
+	if c.Untaken {
 		return
 	}
 	fmt.Fprintf(b, "  owner          %s, backup %s\n", orNobody(c.Owner), orNobody(c.Backup))
@@ -43,9 +54,30 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	if c.Uncalled {
 		fmt.Fprintf(b, "  not called in  too many nodes that stand by would have to announce for Local policies\n")
 	}
-	if c.Endpoints != nil {
+	if c.Endpoints != nil && len(c.Services) == 0 {
 		fmt.Fprintf(b, "  endpoints      on %s\n", orNobody(strings.Join(c.Endpoints, ", ")))
 	}
+}
+
+// String shows a use in one line.
+func (u ServiceUse) String() string {
+	text := fmt.Sprintf("%s (%s), ", u.Service, u.Kind)
+	if !u.Served {
+		text += "not "
+	}
+	text += "served here"
+	switch {
+	case u.Nodeless:
+		text += "; an endpoint names no node, so every node takes its traffic"
+	case u.Local && len(u.Endpoints)+len(u.Terminating) == 0:
+		text += "; no endpoint serves"
+	case u.Local && len(u.Endpoints) > 0:
+		text += "; endpoints on " + strings.Join(u.Endpoints, ", ")
+	}
+	if len(u.Terminating) > 0 {
+		text += "; endpoints that terminate and still serve on " + strings.Join(u.Terminating, ", ")
+	}
+	return text
 }
 
 func orNobody(s string) string {
@@ -72,6 +104,9 @@ func (c *Cluster) write(row func(name, format string, args ...any)) {
 		row("  node's prefix", "by %s", c.PrefixSource)
 	}
 	row("  services", "%d addresses, %d of them answered here (ownership %s)", c.ServiceAddresses, c.OwnedAddresses, c.Ownership)
+	for _, k := range c.Kinds {
+		row("    "+k.Kind, "%d addresses, %d of them answered here", k.Known, k.Answered)
+	}
 	var state []string
 	for _, part := range []struct {
 		is   bool

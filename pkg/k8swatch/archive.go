@@ -40,11 +40,11 @@ func (a *archive) stores() []stored {
 	if n.Leases { // before the services that they share out
 		all = append(all, w.leases)
 	}
+	if n.ServiceCIDRs { // before the services that they tell the rules for
+		all = append(all, w.cidrs)
+	}
 	if n.Services {
 		all = append(all, w.addresses, w.slices, w.services)
-	}
-	if n.ServiceCIDRs {
-		all = append(all, w.cidrs)
 	}
 	return all
 }
@@ -71,7 +71,10 @@ func (a *archive) restore() {
 	case s.Node != w.config.Node:
 		log.Warn("the snapshot is another node's, and is not used", "node", s.Node)
 		return
-	case time.Since(s.Saved) > SnapshotAge || time.Until(s.Saved) > SnapshotAge:
+	case time.Until(s.Saved) > SnapshotAge:
+		log.Warn("the snapshot is from the future, and is not used: the clock was wrong when it was written, or it is now", "saved", s.Saved)
+		return
+	case time.Since(s.Saved) > SnapshotAge:
 		log.Warn("the snapshot is too old, and is not used", "saved", s.Saved)
 		return
 	}
@@ -89,6 +92,9 @@ func (a *archive) restore() {
 	a.fresh, a.onDisk = s.Saved, s.Saved
 	w.mu.Lock()
 	w.dirty = false
+	if json.Unmarshal(s.Objects[proxyObject], &w.proxy) == nil && w.proxy != "" && w.handler.Proxy != nil {
+		w.handler.Proxy(w.proxy)
+	}
 	w.mu.Unlock()
 	log.Info("answering from the snapshot until the API server is heard", "saved", s.Saved, "rebooted", rebooted)
 }
@@ -195,8 +201,8 @@ func (a *archive) write() (err error) {
 	return nil
 }
 
-// copyAll returns what is worth to be kept, by source, and when it was as the server
-// has it.
+// copyAll returns what is worth to be kept, by source, when it was as the server has it,
+// and the service proxy that was seen.
 func (a *archive) copyAll(saved *time.Time) map[string]any {
 	a.w.mu.Lock()
 	defer a.w.mu.Unlock()
@@ -207,6 +213,9 @@ func (a *archive) copyAll(saved *time.Time) map[string]any {
 	a.w.dirty = false
 	all := make(map[string]any)
 	var missing []string
+	if a.w.proxy != "" {
+		all[proxyObject] = a.w.proxy
+	}
 	for _, k := range a.stores() {
 		st := k.status()
 		if st.Synced || st.Restored || st.Missing {

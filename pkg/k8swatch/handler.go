@@ -11,7 +11,8 @@ import (
 // followed, and takes no permission.
 type Needs struct {
 	Pods, Prefixes, Services bool
-	// ServiceCIDRs are for the discovery of rules.
+	// ServiceCIDRs are for the discovery of rules, and for whether a rule is about cluster
+	// IPs.
 	ServiceCIDRs bool
 	// Leases are for one owner of each service address.
 	Leases bool
@@ -78,6 +79,8 @@ type Handler struct {
 	// heard from the server: pods and nodes before what is known of them; services, with
 	// what their policies need, and leases after all of them. It may be called again.
 	Known func(source string, heard bool)
+	// Proxy is called with what ProxySeen was told in the last process.
+	Proxy func(url string)
 	// Record returns what this node's lease says of it; Renewed is called after
 	// each attempt to renew it, and Forbidden when the account has turned out to lack
 	// the permission for a source, or to have it again. They may be called at any time.
@@ -98,4 +101,5 @@ const (
 	SourceLeases         = "leases"
 	SourceEndpointSlices = "endpointslices"
 	SourceNodeAddresses  = "node_addresses"
+	SourceServiceCIDRs   = "servicecidrs"
 )

@@ -116,6 +116,25 @@ func TestKept(t *testing.T) {
 	}
 }
 
+// TestProxySeen keeps in the snapshot that a service proxy was well.
+func TestProxySeen(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "state.json")
+	f := newFollower(t, path)
+	f.ProxySeen("http://[::1]:1/")
+	must(t, f.archive.write())
+	next, got := newFollower(t, path), ""
+	next.handler.Proxy = func(url string) { got = url }
+	next.archive.restore()
+	if got != "http://[::1]:1/" {
+		t.Errorf("the next process knows of %q", got)
+	}
+	must(t, next.archive.write())
+	if s, err := readSnapshot(path); err != nil || len(s.Objects[proxyObject]) == 0 {
+		t.Errorf("it is lost after one process: %v", err)
+	}
+}
+
 // TestFewKept believes a list that lacks most of very few.
 func TestFewKept(t *testing.T) {
 	t.Parallel()
@@ -139,6 +158,7 @@ func TestSnapshot(t *testing.T) {
 		{"after a reboot", func(s *snapshot) { s.BootID = "another" }, 0},
 		{"of another node", func(s *snapshot) { s.Node = "n2" }, 0},
 		{"of long ago", func(s *snapshot) { s.Saved = time.Now().Add(-SnapshotAge - time.Minute) }, 0},
+		{"of the future", func(s *snapshot) { s.Saved = time.Now().Add(SnapshotAge + time.Minute) }, 0},
 		{"of another version", func(s *snapshot) { s.Version++ }, 0},
 		{"with an unknown source", func(s *snapshot) { s.Objects["x"] = []byte("{}") }, 10},
 		{"with a broken source", func(s *snapshot) { s.Objects["pods"] = []byte("[1]") }, 0},

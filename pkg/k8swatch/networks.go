@@ -140,7 +140,7 @@ func (w *Watcher) followServiceCIDRs(ctx context.Context) {
 	warned := false
 	missing := func() {
 		if w.cidrs.clear(); !warned {
-			w.config.Log.Warn("the API server has no ServiceCIDRs, as before Kubernetes 1.33: rules for services are not discovered, write them")
+			w.config.Log.Warn("the API server has no ServiceCIDRs, as before Kubernetes 1.33: rules for services are not discovered, write them; one around the cluster IP of the service kubernetes counts as one for cluster IPs")
 		}
 		warned = true
 	}

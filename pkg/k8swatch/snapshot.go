@@ -28,6 +28,9 @@ const (
 	// missingPermissions stands among the objects for the sources that the account may
 	// not read. Versions that do not know it pass over it.
 	missingPermissions = "missing permissions"
+	// proxyObject is where the snapshot has the URL of the service proxy, beside the
+	// sources, where older versions do not mind it.
+	proxyObject = "service proxy"
 )
 
 // snapshot is what outlives the process.

@@ -55,6 +55,7 @@ type Watcher struct {
 	addresses                 *kept[[]netip.Addr] // of all Nodes
 
 	seenAddresses map[string][]netip.Addr
+	proxy         string        // that was seen to be well, see ProxySeen
 	nameDoubts    chan struct{} // the name of this node is to be looked at
 	absent        bool          // the cluster has no Node of this name
 	alike         []string      // its Nodes with names like it
@@ -75,7 +76,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.node = newKept(&w.mu, newHealth(config.Log, SourceNodes), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
 	w.slices = newKept(&w.mu, newHealth(config.Log, SourceEndpointSlices), readSlice, w.slicesChanged)
-	w.cidrs = newKept(&w.mu, newHealth(config.Log, "servicecidrs"), readServiceCIDR, func([]string) { w.cidrsChanged() })
+	w.cidrs = newKept(&w.mu, newHealth(config.Log, SourceServiceCIDRs), readServiceCIDR, func([]string) { w.cidrsChanged() })
 	w.leases = newKept(&w.mu, newHealth(config.Log, SourceLeases), readLease, w.leasesChanged)
 	w.addresses = newKept(&w.mu, newHealth(config.Log, SourceNodeAddresses), readNodeAddresses, w.addressesChanged)
 	w.addresses.health.failed = w.apart(w.servicesKnown) // answers do not wait for what may not be read
@@ -85,6 +86,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 	w.tellPermissions(w.addresses.health, w.servicesKnown)
 	w.tellPermissions(w.slices.health, w.servicesKnown)
 	w.tellPermissions(w.leases.health)
+	w.tellPermissions(w.cidrs.health)
 	w.slices.health.failed = w.apart(w.servicesKnown)
 	w.node.health.failed = func() {
 		w.lookAtName()
@@ -286,6 +288,16 @@ func (w *Watcher) Renew() {
 // Announce has the lease written from now on. It does not block, and any goroutine may
 // call it, more than once.
 func (w *Watcher) Announce() { w.once.Do(func() { close(w.begun) }) }
+
+// ProxySeen notes that the service proxy with that URL was well, so that the next process
+// knows it: one that is then gone is a fault, and not another kind of proxy. It waits
+// for the handler to return.
+func (w *Watcher) ProxySeen(url string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.dirty = w.dirty || w.proxy != url
+	w.proxy = url
+}
 
 // Emit has an Event written, or drops it if too many wait. It does not block, and any
 // goroutine may call it.

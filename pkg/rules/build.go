@@ -190,7 +190,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	r := &s.rules[i]
-	m := &b.methods[r.Method]
+	m := &b.methods[b.methodFor(s, r, p)]
 	q := question{
 		store: s, rule: r, method: m, prefix: p, onLink: b.onLinkOf(p),
 		routes: s.routes(s.domains.of(b.domain, r)), ignoresDAD: b.ignoresDAD(r),
@@ -231,6 +231,17 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 	return v, needed
 }
 
+// methodFor returns the method that decides for a prefix: that of the rule, but for the
+// service addresses that a rule of another method answers for as well.
+func (b *builder) methodFor(s *Store, r *Rule, p netip.Prefix) Method {
+	if r.Kinds != 0 && r.Method != Services {
+		if e, ok := s.entries[ServiceAddresses].Get(p); ok && r.Kinds.Has(e.kinds) {
+			return Services
+		}
+	}
+	return r.Method
+}
+
 // askedOn reports whether a rule solicits its targets on a device: the one that the
 // route leads to or, for a Probe rule that names devices, one of those that are not on
 // the uplink's link.
@@ -251,6 +262,9 @@ func (b *builder) all(s *Store) []netip.Prefix {
 		sources := r.Method.Sources()
 		if r.Method == Static { // see [everything]
 			sources = []Source{Kernel}
+		}
+		if r.Kinds != 0 && r.Method != Services { // see [builder.methodFor]
+			sources = append(slices.Clone(sources), ServiceAddresses)
 		}
 		for _, src := range sources {
 			entries := &s.entries[src]

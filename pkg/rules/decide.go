@@ -78,6 +78,8 @@ func allocated(q question) finding {
 		return finding{silence: q.method.silence}
 	case e.ofNode:
 		return finding{silence: NodeAddress, line: true}
+	case !q.rule.Kinds.Has(e.kinds):
+		return finding{silence: OtherKind, line: true}
 	case !e.behind:
 		return finding{silence: q.method.elsewhere, line: true}
 	}

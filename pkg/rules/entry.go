@@ -59,6 +59,8 @@ type Entry struct {
 	// Unconfirmed is true for what an earlier process has learned: it is answered
 	// for, and not announced before its source says so again.
 	Unconfirmed bool
+	// Kinds are what a service address is, 0 where that is not known.
+	Kinds ServiceKinds
 	// Device is the index of the device that leads to the prefix, 0 where the
 	// source does not know of devices.
 	Device int32
@@ -95,19 +97,20 @@ type fact struct {
 	host        bool
 	hidden      bool
 	unconfirmed bool
+	kinds       ServiceKinds
 }
 
 func (s *Store) fact(e Entry) fact {
 	return fact{
 		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, additional: e.Additional, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed,
+		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, additional: e.Additional, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed, kinds: e.Kinds,
 	}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
 		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Additional: f.additional, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed,
+		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Additional: f.additional, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed, Kinds: f.kinds,
 	}
 }
 

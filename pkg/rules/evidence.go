@@ -85,6 +85,8 @@ const (
 	Standby
 	// NodeAddress: a node of the cluster has the service address as its own.
 	NodeAddress
+	// OtherKind: a service has the address, of a kind that the rule does not answer for.
+	OtherKind
 
 	// SilenceCount is how many there are, NotSilent among them.
 	SilenceCount
@@ -104,7 +106,7 @@ func silences() [SilenceCount]silence {
 		NextHop:      {"next_hop", "the address is the next hop of a route through the uplink: a router has it"},
 		Claimed:      {"claimed", "another station on the uplink has the address, and answers for it"},
 		NotLocal:     {"not_local", "no pod of this node has the address, and no prefix of this node covers it"},
-		NotAllocated: {"not_allocated", "no service has the address"},
+		NotAllocated: {"not_allocated", "no service has the address, or none that counts"},
 		NotOwner:     {"not_owner", "another node answers for the service address"},
 		SameLink:     {"same_link", "who has the address is on the uplink's own link and answers itself: the kernel's route, or each device that the rule names, leads there (the uplink itself, a macvlan or ipvlan device on it, or a port of it)"},
 		OwnAddress:   {"own_address", "this host itself has the address, which is no evidence for the rule: the rule says own_addresses: false or names other devices, or the address is hidden on purpose. A rule that names its device (devices), or a static one, answers for it"},
@@ -112,6 +114,7 @@ func silences() [SilenceCount]silence {
 		Shared:       {"shared_prefix", "the uplink has the same prefix on-link as the device behind this node or a more specific one, so the route does not tell where the address is, and it cannot be asked for on the device. A more specific route, or a rule for a part of the prefix, answers for it"},
 		Standby:      {"standby", "the rule holds only under a condition (while) that is not met at present"},
 		NodeAddress:  {"node_address", "a node of the cluster has the address as its own, and the kernel of that node answers for it"},
+		OtherKind:    {"other_kind", "a service has the address, of a kind that the rule does not answer for: see kinds of the rule, and services.kinds"},
 	}
 }
 

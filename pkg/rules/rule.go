@@ -64,6 +64,12 @@ type Rule struct {
 	// OwnOnly takes nothing for evidence but that the host itself has an address. It
 	// is for discovered rules of an uplink from which the host does not forward.
 	OwnOnly bool
+	// Kinds are the service addresses that a Services rule answers for; 0 means all. A
+	// discovered Pods rule with Kinds answers for such service addresses, too.
+	Kinds ServiceKinds
+	// KindsByRange is true where Kinds are the default, which has the cluster IPs of a
+	// prefix that lies inside of what the cluster allocates them from.
+	KindsByRange bool
 }
 
 // String returns the rule in the form that the command line takes.

@@ -244,7 +244,7 @@ func Probe(target netip.Addr) Frame { return solicitation(target, dad) }
 // Clustered returns the reasons that take a cluster. The tests of test/kubernetes
 // meet each of them.
 func Clustered() []ndp.Reason {
-	return []ndp.Reason{ndp.Silent(rules.NotLocal), ndp.Silent(rules.NotAllocated), ndp.Silent(rules.NotOwner), ndp.Silent(rules.NodeAddress)}
+	return []ndp.Reason{ndp.Silent(rules.NotLocal), ndp.Silent(rules.NotAllocated), ndp.Silent(rules.NotOwner), ndp.Silent(rules.NodeAddress), ndp.Silent(rules.OtherKind)}
 }
 
 // Stateful returns the reasons that no single frame can show. The wire tests

@@ -4,8 +4,10 @@ package kubernetes
 
 import (
 	"context"
+	"net/netip"
 	"testing"
 
+	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -13,7 +15,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
 
-// TestDiscovery runs without rules: pods and services are found.
+// TestDiscovery runs without rules: pods are found, and the service addresses that somebody
+// wants to be reached from outside.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
 	c := cluster.Start(t)
@@ -21,10 +24,24 @@ func TestDiscovery(t *testing.T) {
 	a := n.Asker()
 	pod := addr("2001:db8:1:0:f::5")
 	c.CreatePod("p", n.Nodes[0].Name, pod)
-	service := c.CreateService("s")
+	vip, external := addr("2001:db8:1:0:b::1"), addr("2001:db8:1:0:b::2")
+	service := c.CreateService("s", func(s *corev1.Service) {
+		s.Spec.Type, s.Spec.ExternalIPs = corev1.ServiceTypeLoadBalancer, []string{external.String()}
+	})
+	balanced(t, c, "s", corev1.LoadBalancerIngress{IP: vip.String()})
 	d := run(t, n.Nodes[0], "", "")
-	a.WantAnswer(pod)
-	a.WantAnswer(service)
+	for _, target := range []netip.Addr{pod, vip, external} {
+		a.WantAnswer(target)
+	}
+	a.WantSilence(service)
+	if e := d.Explain(service).Answers[0]; e.Reason != "other_kind" || !e.Rule.Discovered {
+		t.Errorf("a cluster IP is explained as %+v", e)
+	}
+	for _, k := range d.Status().Cluster.Kinds {
+		if k.Kind == "cluster-ip" && k.Answered > 0 || k.Kind != "cluster-ip" && k.Answered != k.Known {
+			t.Errorf("counted as %+v", k)
+		}
+	}
 	a.WantSilence(addr("2001:db8:1:0:f::6"))
 	a.WantSilence(addr("2001:db8:1:0:e::fffe"))
 
@@ -35,4 +52,9 @@ func TestDiscovery(t *testing.T) {
 	harness.Must(t, err)
 	harness.Eventually(t, "its rule", func() bool { return d.Explain(addr("2001:db8:1:0:c::5")).Answers[0].Reason == "not_allocated" })
 	harness.Must(t, c.Client.NetworkingV1().ServiceCIDRs().Delete(context.Background(), more.Name, metav1.DeleteOptions{}))
+	harness.Must(t, d.Process.Kill())
+	d.Exit()
+	run(t, n.Nodes[0], "  services: {kinds: [cluster-ip]}\n", "")
+	a.WantAnswer(service)
+	a.WantSilence(vip)
 }

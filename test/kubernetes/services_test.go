@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,26 +55,48 @@ func TestServices(t *testing.T) {
 		s.Spec.ExternalIPs = []string{external.String(), "192.0.2.2"}
 		s.Labels = map[string]string{"expose": "yes"}
 	})
-	c.CreateService("headless", func(s *corev1.Service) { s.Spec.ClusterIP = corev1.ClusterIPNone })
+	headless, other := addr("2001:db8:1:0:d::5"), addr("2001:db8:1:0:d::6")
+	c.CreateService("headless", func(s *corev1.Service) {
+		s.Spec.ClusterIP, s.Spec.ExternalIPs = corev1.ClusterIPNone, []string{headless.String()}
+		s.Labels = map[string]string{"expose": "yes"}
+	})
+	left := c.CreateService("left", func(s *corev1.Service) {
+		s.Spec.ExternalIPs = []string{other.String()}
+		s.Labels = map[string]string{"service.kubernetes.io/service-proxy-name": "other", "expose": "yes"}
+	})
 
 	const both = "rules:\n  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services}\n"
+	const wide = "rules:\n  - {prefix: \"2001:db8:1:0:c::/78\", method: services}\n"
 	tests := []struct {
-		name, services   string
-		answered, silent []netip.Addr
+		name, services, rules string
+		answered, silent      []netip.Addr
+		why                   map[netip.Addr]string // part of the sentence
 	}{
-		{"all", "", []netip.Addr{plain, external, vip, foreign}, []netip.Addr{proxied, addr("2001:db8:1:0:d::9"), addr("2001:db8:1:0:e::fffe")}},
-		{"by kind", "  services: {kinds: [cluster-ip, external-ip]}\n", []netip.Addr{plain, external}, []netip.Addr{vip, foreign}},
-		{"by label", "  services: {selector: expose=yes}\n", []netip.Addr{external, vip, foreign}, []netip.Addr{plain}},
-		{"by class", "  services: {load_balancer_classes: [\"\"]}\n", []netip.Addr{plain, external, vip}, []netip.Addr{foreign}},
+		{
+			"all", "", both, []netip.Addr{plain, external, vip, foreign}, []netip.Addr{proxied, headless, other, left, addr("2001:db8:1:0:d::9"), addr("2001:db8:1:0:e::fffe")},
+			map[netip.Addr]string{proxied: "default/lb has the address, but it does not count: its load balancer", headless: "it is headless", other: "service-proxy-name"},
+		},
+		{"by kind", "  services: {kinds: [cluster-ip, external-ip]}\n", both, []netip.Addr{plain, external}, []netip.Addr{vip, foreign}, map[netip.Addr]string{vip: "the kind load-balancer"}},
+		{"by label", "  services: {selector: expose=yes}\n", both, []netip.Addr{external, vip, foreign}, []netip.Addr{plain, headless}, map[netip.Addr]string{plain: "services.selector"}},
+		{"by class", "  services: {load_balancer_classes: [\"\"]}\n", both, []netip.Addr{plain, external, vip}, []netip.Addr{foreign}, map[netip.Addr]string{foreign: class}},
+		{
+			"a rule that is about more than cluster IPs", "", wide, []netip.Addr{external, vip, foreign}, []netip.Addr{plain, headless},
+			map[netip.Addr]string{plain: "default/plain has the address as cluster-ip, and the rule answers for load-balancer, external-ip only"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			d := run(t, n.Nodes[0], tt.services, both)
+			d := run(t, n.Nodes[0], tt.services, tt.rules)
 			for _, target := range tt.answered {
 				a.WantAnswer(target)
 			}
 			for _, target := range tt.silent {
 				a.WantSilence(target)
+			}
+			for target, why := range tt.why {
+				if e := d.Explain(target).Answers[0]; !strings.Contains(e.Why, why) {
+					t.Errorf("%s is silent because %q", target, e.Why)
+				}
 			}
 			if e := d.Explain(tt.answered[0]).Answers[0]; e.Cluster == nil || e.Cluster.Service == "" || e.Cluster.Owner != "n1" {
 				t.Errorf("explained as %+v", e.Cluster)
@@ -127,11 +150,27 @@ func TestLocalPolicy(t *testing.T) {
 			t.Errorf("explained as %+v", e)
 		}
 	}
-	ready = false
-	slice.Endpoints[0].Conditions.Ready = &ready
-	_, err = slicesAPI.Update(context.Background(), slice, metav1.UpdateOptions{})
-	harness.Must(t, err)
+	// The only endpoint terminates and serves, until it does not; then there is one
+	// without a node.
+	yes, no := true, false
+	set := func(c discoveryv1.EndpointConditions) {
+		slice.Endpoints[0].Conditions = c
+		slice, err = slicesAPI.Update(context.Background(), slice, metav1.UpdateOptions{})
+		harness.Must(t, err)
+	}
+	why := func() string { return d.Explain(target).Answers[0].Why }
+	set(discoveryv1.EndpointConditions{Ready: &no, Serving: &yes, Terminating: &yes})
+	harness.Eventually(t, "the endpoint to terminate", func() bool {
+		e := d.Explain(target).Answers[0].Cluster
+		return e != nil && len(e.Services) == 1 && slices.Equal(e.Services[0].Terminating, []string{n.Nodes[1].Name})
+	})
+	a.WantAnswer(target)
+	set(discoveryv1.EndpointConditions{Ready: &no, Serving: &no, Terminating: &yes})
+	harness.Eventually(t, "the reason", func() bool { return strings.Contains(why(), "no endpoint of it serves") })
 	a.WantSilence(target)
+	slice.Endpoints[0].NodeName = nil
+	set(discoveryv1.EndpointConditions{Ready: &yes})
+	harness.Eventually(t, "an answer for an endpoint without a node", func() bool { return len(answers(n, a, target, 50*time.Millisecond)) == 1 })
 }
 
 // TestOwnershipModes lets every node answer.
@@ -171,9 +210,11 @@ func TestReasons(t *testing.T) {
 	n := cluster.NewNetwork(t, c, 2)
 	a := n.Asker()
 	services(c, "s", 24) // so that the other node owns some
-	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n")
+	external := addr("2001:db8:1:0:d::2")
+	c.CreateService("ext", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{external.String()} })
+	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services, kinds: [load-balancer]}\n")
 	run(t, n.Nodes[1], settle, serviceRules)
-	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe")}
+	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe"), ndp.Silent(rules.OtherKind): external}
 	harness.Eventually(t, "an address of the other node", func() bool {
 		list, err := c.Client.CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
 		harness.Must(t, err)

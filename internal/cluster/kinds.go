@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// kindRule is what a rule of the store takes of service addresses.
+type kindRule struct {
+	prefix netip.Prefix
+	kinds  rules.ServiceKinds
+}
+
+// kindRules returns what the rules of the store take of service addresses. Whether one is
+// about cluster IPs is decided by what is known of the cluster now; the rules of the store
+// follow a moment later.
+func (c *cluster) kindRules() []kindRule {
+	table := c.manager.store.Load()
+	if table == nil { // before the first configuration
+		return nil
+	}
+	ranges := c.ranges()
+	var out []kindRule
+	for _, r := range table.Rules() {
+		if !r.TakesServices() {
+			continue
+		}
+		k := kindRule{r.Prefix, r.Kinds}
+		if r.KindsByRange && discover.IsServiceRange(r.Prefix, ranges) {
+			k.kinds |= rules.ClusterIPs
+		}
+		out = append(out, k)
+	}
+	return out
+}
+
+// ranges returns what the cluster allocates cluster IPs from. Where nobody can tell, it is
+// each rule that is around the cluster IP of the service kubernetes, which every cluster
+// has, and that is longer than the on-link prefixes of the uplinks, so that it is
+// about something in particular.
+func (c *cluster) ranges() []netip.Prefix {
+	table := c.manager.store.Load()
+	if len(c.cidrs) > 0 || !c.cidrsUnknown || !c.kubernetes.IsValid() || table == nil {
+		return c.cidrs
+	}
+	var out []netip.Prefix
+	for _, r := range table.Rules() {
+		if r.KindsByRange && r.Prefix.Contains(c.kubernetes) && !c.coversLink(r.Prefix) {
+			out = append(out, r.Prefix)
+		}
+	}
+	return out
+}
+
+// coversLink reports whether a prefix has all of an on-link prefix of an uplink.
+func (c *cluster) coversLink(p netip.Prefix) bool {
+	return slices.ContainsFunc(c.manager.links, func(l Link) bool {
+		return slices.ContainsFunc(l.OnLink, func(on netip.Prefix) bool { return discover.IsServiceRange(on, []netip.Prefix{p}) })
+	})
+}
+
+// takes reports whether a rule is for an address of some kinds. One that no rule covers
+// is taken, too: the rules may be others on other nodes.
+func (c *cluster) takes(a netip.Addr, kinds rules.ServiceKinds) bool {
+	covered := false
+	for _, r := range c.taken {
+		if r.prefix.Contains(a) {
+			if covered = true; r.kinds.Has(kinds) {
+				return true
+			}
+		}
+	}
+	return !covered
+}
+
+// kindsChanged looks at the rules anew, and hands the addresses to the election, or takes
+// them back, of which the rules now take the kind, or no longer do.
+func (c *cluster) kindsChanged(now time.Time) {
+	was, ranges := c.taken, c.ranges()
+	if !slices.Equal(ranges, c.told) {
+		c.told = ranges
+		c.manager.outbox.changed()
+	}
+	if c.taken = c.kindRules(); slices.Equal(was, c.taken) {
+		return
+	}
+	facts := make([]ownership.Fact, 0, len(c.services))
+	for _, s := range c.services {
+		facts = append(facts, c.fact(s))
+		c.setUntaken(s, now)
+	}
+	c.election.Update(facts)
+}
+
+// setUntaken writes the entry of an address that no rule is for, which says of which kind
+// it is. It has no part in the election.
+func (c *cluster) setUntaken(s k8swatch.AddressChange, now time.Time) {
+	if !c.takes(s.Address, kindsOf(s)) {
+		c.entries = append(c.entries, rules.EntryChange{Entry: c.entry(s.Address, now)})
+	}
+}
+
+// setKinds brings the entry of an address up to date whose kinds have changed.
+func (c *cluster) setKinds(s k8swatch.AddressChange) {
+	if e, ok := c.manager.store.Entry(rules.ServiceAddresses, s.Address); ok && e.Kinds != kindsOf(s) {
+		e.Kinds = kindsOf(s)
+		c.manager.store.Update(rules.ServiceAddresses, []rules.EntryChange{{Entry: e}})
+	}
+}
+
+// kindsOf returns what a service address is.
+func kindsOf(s k8swatch.AddressChange) rules.ServiceKinds {
+	kinds, _ := rules.ParseServiceKind(string(s.Kind)) // the names are the same
+	for _, k := range s.More {
+		more, _ := rules.ParseServiceKind(string(k))
+		kinds |= more
+	}
+	return kinds
+}
+
+// kindCounts counts the service addresses by what they are.
+func (c *cluster) kindCounts() []status.KindCount {
+	counts := make(map[rules.ServiceKinds]*status.KindCount)
+	for a, s := range c.services {
+		kinds := kindsOf(s)
+		n := counts[kinds]
+		if n == nil {
+			n = &status.KindCount{Kind: kinds.String()}
+			counts[kinds] = n
+		}
+		n.Known++
+		if owner, _ := c.election.Owner(a); owner == c.config.Node {
+			n.Answered++
+		}
+	}
+	var out []status.KindCount
+	for _, kinds := range slices.Sorted(maps.Keys(counts)) {
+		out = append(out, *counts[kinds])
+	}
+	return out
+}
+
+// selectionFor returns which service addresses the rules of a configuration are about.
+func selectionFor(cfg *config.Config) k8swatch.Selection {
+	s := selectionOf(cfg.Kubernetes.Services)
+	for i, name := range rules.ServiceKindNames() {
+		kind := k8swatch.ServiceKind(name)
+		if len(s.Kinds) > 0 && !slices.Contains(s.Kinds, kind) &&
+			slices.ContainsFunc(cfg.Rules, func(r rules.Rule) bool { return r.Kinds&(1<<i) != 0 }) {
+			s.Kinds = append(s.Kinds, kind)
+		}
+	}
+	return s
+}
