@@ -212,9 +212,12 @@ func TestReasons(t *testing.T) {
 	services(c, "s", 24) // so that the other node owns some
 	external := addr("2001:db8:1:0:d::2")
 	c.CreateService("ext", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{external.String()} })
+	ofNode := addr("2001:db8:1:0:d::7")
+	c.CreateNode("elsewhere", ofNode)
+	c.CreateService("taken", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{ofNode.String()} })
 	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services, kinds: [load-balancer]}\n")
 	run(t, n.Nodes[1], settle, serviceRules)
-	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe"), ndp.Silent(rules.OtherKind): external}
+	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe"), ndp.Silent(rules.OtherKind): external, ndp.Silent(rules.NodeAddress): ofNode}
 	harness.Eventually(t, "an address of the other node", func() bool {
 		list, err := c.Client.CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
 		harness.Must(t, err)
