@@ -141,11 +141,11 @@ func TestCalled(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bench) {
 		h := b.last().handler
-		if h.Wanted(announcers(32)) {
+		if h.Wanted(announcers(32), 0) {
 			t.Fatal("wanted before")
 		}
 		h.Called()
-		if !h.Wanted(announcers(32)) {
+		if !h.Wanted(announcers(32), 0) {
 			t.Error("not wanted")
 		}
 		h.Joining()

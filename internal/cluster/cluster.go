@@ -69,6 +69,7 @@ type cluster struct {
 
 	confirms confirms
 	calls    calls // of nodes that stand by
+	near     near
 	// calledUntil is until when this node announces because it was called in, zero
 	// where it never was.
 	calledUntil time.Time
@@ -99,7 +100,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, selectio
 	}, k8swatch.Handler{
 		Awaited: c.awaited, Pods: c.podsChanged, Prefixes: c.prefixesChanged, Services: c.servicesChanged, ServiceCIDRs: c.cidrsChanged,
 		Node: c.nodeChanged, NodeAddresses: c.nodeAddressesChanged, Absent: c.absentChanged, Lease: c.leaseChanged, Wanted: c.wanted, Joining: c.joining, Called: c.called, Known: c.sourceKnown, Proxy: c.proxyKnown,
-		Record: c.record, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
+		Record: c.record, Links: c.linkNames, Renewed: c.renewed, Forbidden: c.permissionChanged, SameHost: c.sameHost,
 	})
 	return c
 }
@@ -124,6 +125,7 @@ func (c *cluster) locked(f func(now time.Time)) {
 	current := false
 	m.update(func(now time.Time) {
 		if current = m.current == c; current {
+			c.refresh(now)
 			f(now)
 			c.publish(now)
 		}

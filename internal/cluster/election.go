@@ -29,7 +29,7 @@ func (c *cluster) join(now time.Time) {
 
 // speak has the lease written from now on, if the election has something to say.
 func (c *cluster) speak() {
-	if c.needs.Leases && c.knowsAll() && c.election.Speaks() {
+	if c.needs.Leases && c.knowsAll() && c.election.Speaks() && !c.near.byItself {
 		c.watcher.Announce()
 	}
 }
@@ -118,6 +118,7 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 		if !c.seats.present(l.Node, now) || l.Node == c.config.Node {
 			c.calls.schedule(now) // at each renewal of ours, too: others' leases may have ended
 		}
+		renewed := !known || l.Renewed != was.written
 		c.seats.renewed(l, a, now)
 		c.manager.trouble.Report(leaseOf(l.Node), err)
 		if err != nil {
@@ -126,7 +127,16 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 		if !slices.Equal(was.addresses(), c.seats[l.Node].addresses()) {
 			c.readLeaseAddresses(now)
 		}
-		c.election.Renewed(a, now)
+		switch {
+		case l.Node == c.config.Node, c.inElection(&a):
+			c.election.Renewed(a, now)
+		case known: // it has moved to another link
+			c.election.Left(l.Node)
+		}
+		if renewed && (l.Node != c.config.Node || l.Holder != c.manager.holder) {
+			c.meet(&a)
+		}
+		c.reviewNear(now)
 		c.due(now) // others' leases may have ended meanwhile
 		c.review(now)
 	})
@@ -137,6 +147,7 @@ func leaseOf(node string) string { return "lease of node " + node }
 
 // setSelf tells the election what this node is like.
 func (c *cluster) setSelf(now time.Time) {
+	c.setLinks(now)
 	a := ownership.Announcer{Excluded: c.unfit(), Cordoned: c.node.Cordoned}
 	// Without a lease nobody has ever known of us, nor counts on us. Later the same
 	// fault is an outage like others. The lease of the last process is good for a server
@@ -175,6 +186,7 @@ func (c *cluster) announcingLinks() []ownership.Link {
 
 // due does what the election has to do now.
 func (c *cluster) due(now time.Time) {
+	c.refresh(now)
 	c.confirm(now)
 	c.manager.outbox.ask(c.election.Due(now))
 	c.learn(now)
@@ -205,7 +217,7 @@ func (c *cluster) publish(now time.Time) {
 	}
 	c.handovers.flush(c.manager.log, c.emit, now)
 	c.showPresence()
-	if c.election.RecordChanged() && c.needs.Leases {
+	if c.election.RecordChanged() && c.needs.Leases && !c.near.byItself {
 		c.speak()
 		c.watcher.Renew()
 	}

@@ -37,6 +37,7 @@ func (c *cluster) explainService(target netip.Addr, now time.Time) *status.Clust
 		return e
 	}
 	e.Uncalled = c.calls.requests.Left[target]
+	e.ByItself = c.near.byItself && e.Owner == c.config.Node
 	if s.Local {
 		e.Endpoints = append([]string{}, s.Nodes...)
 	}

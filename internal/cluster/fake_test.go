@@ -27,6 +27,9 @@ type fakeWatcher struct {
 	renewals  int
 	events    []k8swatch.Event
 	calls     []string
+	withdrawn int
+	links     int  // how often they have changed
+	away      bool // the last request for the leases has failed
 	waits     []string
 	other     bool         // it asks another server
 	nodes     []netip.Addr // those of other Nodes that are fit
@@ -49,6 +52,17 @@ func (w *fakeWatcher) Run(ctx context.Context) {
 
 func (w *fakeWatcher) Announce() { w.set(func() { w.announced = true }) }
 func (w *fakeWatcher) Renew()    { w.set(func() { w.renewals++ }) }
+
+func (w *fakeWatcher) Withdraw() {
+	w.set(func() { w.announced, w.withdrawn = false, w.withdrawn+1 })
+}
+
+func (w *fakeWatcher) LinksChanged() { w.set(func() { w.links++ }) }
+
+func (w *fakeWatcher) Follows() (follows bool) {
+	w.set(func() { follows = !w.away })
+	return follows
+}
 
 func (w *fakeWatcher) Call(node string, needed bool) {
 	w.set(func() { w.calls = append(w.calls, fmt.Sprint(node, " ", needed)) })

@@ -74,6 +74,7 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	}
 	if sign.Advertisement {
 		now := time.Now()
+		c.refresh(now)
 		c.hear(uplink, sign, now)
 		c.publish(now)
 		m.rearm()

@@ -130,7 +130,7 @@ func TestWanted(t *testing.T) {
 			t.Parallel()
 			inBubble(t, func(b *bench) {
 				h := b.last().handler
-				if got := h.Wanted(tt.others); got != tt.want {
+				if got := h.Wanted(tt.others, 0); got != tt.want {
 					t.Errorf("wanted: %t", got)
 				}
 				s, e := b.Status(), b.Explain(service(0), rules.Services)

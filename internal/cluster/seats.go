@@ -46,5 +46,5 @@ func (s seats) but(node string, now time.Time) (others []ownership.Seat) {
 // regular reports whether a node has a seat that it would have without a request.
 func (s seats) regular(node string, now time.Time) bool {
 	o, seated := s[node]
-	return seated && !ownership.Redundant(o.Seat, s.but(node, now))
+	return seated && !ownership.Redundant(o.Seat, s.but(node, now), 0)
 }

@@ -17,13 +17,13 @@ const redundantFor = k8swatch.LeaseTime + k8swatch.RenewTime
 
 // wanted reports whether this node is to announce beside the announcers that there
 // are, and has it stand by otherwise.
-func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
+func (c *cluster) wanted(announcers []k8swatch.Lease, all int) bool {
 	wanted := false
 	c.locked(func(now time.Time) {
 		self, others := c.candidates(announcers)
 		// Who answers already, by the configuration before, goes on until review
 		// says otherwise.
-		wanted = len(c.services) > 0 || !ownership.Redundant(self, others) || c.isCalled(others, now)
+		wanted = len(c.services) > 0 || !ownership.Redundant(self, others, all) || c.isCalled(others, now)
 		if wanted {
 			return
 		}
@@ -38,12 +38,7 @@ func (c *cluster) wanted(announcers []k8swatch.Lease) bool {
 
 // candidates returns the seat that this node would have, and those of others.
 func (c *cluster) candidates(announcers []k8swatch.Lease) (self ownership.Seat, others []ownership.Seat) {
-	self.Announcer = ownership.Announcer{Node: c.config.Node, Links: c.announcingLinks(), Excluded: c.unfit()}
-	if len(self.Links) == 0 { // rules for services may not be known yet
-		for _, l := range c.manager.links {
-			self.Links = append(self.Links, ownership.Link{OnLink: l.OnLink})
-		}
-	}
+	self.Announcer = ownership.Announcer{Node: c.config.Node, Links: c.linksNow(), Excluded: c.unfit()}
 	for _, l := range announcers {
 		if l.Node == c.config.Node { // of the last process
 			self.Taken = l.Made
@@ -90,7 +85,7 @@ func (c *cluster) isRedundant(now time.Time) bool {
 		return false
 	}
 	others := c.seats.but(c.config.Node, now)
-	return ownership.Redundant(self.Seat, others) && !c.isCalled(others, now)
+	return ownership.Redundant(self.Seat, others, 0) && !c.isCalled(others, now)
 }
 
 // isRequested reports whether an announcer asks a node to announce as well.

@@ -76,11 +76,12 @@ func (m *Manager) Status() *status.Cluster {
 		return nil
 	}
 	now := time.Now()
+	c.refresh(now)
 	view := c.election.Status(now)
 	out := &status.Cluster{
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
-		UnstableAddresses: c.moves.unstable(now), Announcers: view.Announcers, Frozen: view.Frozen && c.needs.Leases, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby,
+		UnstableAddresses: c.moves.unstable(now), Announcers: view.Announcers, Frozen: view.Frozen && c.needs.Leases, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby, ByItself: c.near.byItself,
 		Namesake: c.namesake.text(), NodeAbsent: c.absent, NodesAlike: c.alike, Uncalled: len(c.calls.requests.Left),
 	}
 	if c.namesake.alive { // nobody sees a renewal of ours

@@ -14,10 +14,13 @@ type watcher interface {
 	// Run calls the handler until ctx ends. It keeps this node's lease for the
 	// next watcher if the cause is [k8swatch.ErrReplaced].
 	Run(ctx context.Context)
-	// Announce, Renew, Call and Emit do not block, and take no lock that the handler
+	// Announce, Withdraw, Renew, LinksChanged, Call, Follows and Emit do not block, and take no lock that the handler
 	// is called with.
 	Announce()
+	Withdraw()
 	Renew()
+	LinksChanged()
+	Follows() bool
 	Call(node string, needed bool)
 	Emit(k8swatch.Event)
 	// ProxySeen, Status and Waits wait for the handler to return: they must not be called

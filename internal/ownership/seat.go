@@ -41,22 +41,24 @@ func (s *Seat) before(o *Seat) bool {
 // Redundant reports whether enough others announce who were there first: on the link, or
 // at all, if the link has some. On the link only those count that go before this node or
 // beside it: on-link before fit, as in [Announcer.rank]. One without an uplink is needed
-// nowhere.
-func Redundant(self Seat, others []Seat) bool {
-	beside, all := 0, 0
+// nowhere. all is how many announce on all
+// links, as far as it is known: others are perhaps those of ours alone.
+func Redundant(self Seat, others []Seat, all int) bool {
+	beside, before := 0, 0
 	level := self.level()
 	for i := range others {
 		o := &others[i]
 		if !o.before(&self) {
 			continue
 		}
-		all++
+		before++
 		if o.near(&self.Announcer) && o.level() >= level {
 			beside++
 		}
 	}
+	all = max(all, before)
 	if len(self.Links) == 0 {
-		return all >= MaxAnnouncers
+		return before >= MaxAnnouncers
 	}
 	return beside >= MaxAnnouncers || all >= MaxSeats && beside >= leastOnLink
 }

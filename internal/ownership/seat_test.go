@@ -40,40 +40,45 @@ func TestRedundant(t *testing.T) {
 		name   string
 		self   ownership.Seat
 		others []ownership.Seat
+		all    int // on all links
 		want   bool
 	}{
-		{"nobody", seat("n", 0, 0), nil, false},
-		{"one too few", seat("n", 0, 0), others(31, same), false},
-		{"enough", seat("n", 0, 0), others(32, same), true},
-		{"came before them", seat("n", 99, 0), others(200, same), false},
-		{"came after them", seat("n", 101, 0), others(32, same), true},
-		{"came with them, first by name", seat("a", 100, 0), others(32, same), false},
-		{"came with them, last by name", seat("z", 100, 0), others(32, same), true},
-		{"all on another link", seat("n", 0, 1), others(127, same), false},
-		{"too many on other links", seat("n", 0, 1), others(200, same), false},
-		{"too many on other links, and one on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i))) }), false},
-		{"too many on other links, and two on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i/2))) }), true},
-		{"too many that are not fit", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), false},
-		{"half on another link", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(i%2)) }), false},
-		{"without an uplink", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Links = nil }), false},
-		{"no uplink yet", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(31, same), false},
-		{"no uplink, and enough others", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(32, same), true},
+		{"nobody", seat("n", 0, 0), nil, 0, false},
+		{"one too few", seat("n", 0, 0), others(31, same), 0, false},
+		{"enough", seat("n", 0, 0), others(32, same), 0, true},
+		{"came before them", seat("n", 99, 0), others(200, same), 0, false},
+		{"came after them", seat("n", 101, 0), others(32, same), 0, true},
+		{"came with them, first by name", seat("a", 100, 0), others(32, same), 0, false},
+		{"came with them, last by name", seat("z", 100, 0), others(32, same), 0, true},
+		{"all on another link", seat("n", 0, 1), others(127, same), 0, false},
+		{"too many on other links", seat("n", 0, 1), others(200, same), 0, false},
+		{"too many on other links, and one on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i))) }), 0, false},
+		{"too many on other links, and two on ours", seat("n", 0, 1), others(200, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(max(0, 1-i/2))) }), 0, true},
+		{"enough on all links, and one on ours", seat("n", 0, 0), others(1, same), ownership.MaxSeats, false},
+		{"enough on all links, and two on ours", seat("n", 0, 0), others(2, same), ownership.MaxSeats, true},
+		{"one too few on all links, and two on ours", seat("n", 0, 0), others(2, same), ownership.MaxSeats - 1, false},
+		{"enough on all links, and two on ours that came later", seat("n", 99, 0), others(2, same), ownership.MaxSeats, false},
+		{"too many that are not fit", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), 0, false},
+		{"half on another link", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { *s = seat(s.Node, 100, byte(i%2)) }), 0, false},
+		{"without an uplink", seat("n", 0, 0), others(200, func(_ int, s *ownership.Seat) { s.Links = nil }), 0, false},
+		{"no uplink yet", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(31, same), 0, false},
+		{"no uplink, and enough others", ownership.Seat{Announcer: ownership.Announcer{Node: "n"}}, others(32, same), 0, true},
 		{"not fit, like all", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Excluded: "label", Links: seat("", 0, 0).Links}},
-			others(32, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), true},
-		{"prefixes of the link unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links[0].OnLink = nil }), true},
-		{"not fit", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { s.Excluded = []string{"", "label"}[i%2] }), false},
+			others(32, func(_ int, s *ownership.Seat) { s.Excluded = "label" }), 0, true},
+		{"prefixes of the link unknown", seat("n", 0, 0), others(32, func(_ int, s *ownership.Seat) { s.Links[0].OnLink = nil }), 0, true},
+		{"not fit", seat("n", 0, 0), others(40, func(i int, s *ownership.Seat) { s.Excluded = []string{"", "label"}[i%2] }), 0, false},
 		{"not fit, and the only one on the link of the services", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Excluded: "label", Links: wide(0)}},
-			others(40, func(_ int, s *ownership.Seat) { s.Links = wide(1) }), false},
+			others(40, func(_ int, s *ownership.Seat) { s.Links = wide(1) }), 0, false},
 		{"fit, beside enough on the link of the services that are not", ownership.Seat{Announcer: ownership.Announcer{Node: "n", Links: wide(1)}},
-			others(40, func(_ int, s *ownership.Seat) { s.Excluded, s.Links = "label", wide(0) }), true},
+			others(40, func(_ int, s *ownership.Seat) { s.Excluded, s.Links = "label", wide(0) }), 0, true},
 		{"with rules for something else", seat("n", 0, 0), others(40, func(_ int, s *ownership.Seat) {
 			s.Links[0].Prefixes = []netip.Prefix{netip.MustParsePrefix("2001:db8:9::/112")}
-		}), false},
+		}), 0, false},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			if got := ownership.Redundant(tt.self, tt.others); got != tt.want {
+			if got := ownership.Redundant(tt.self, tt.others, tt.all); got != tt.want {
 				t.Errorf("got %t", got)
 			}
 		})
@@ -92,7 +97,7 @@ func TestSeats(t *testing.T) {
 	for len(seats) > 0 { // one of those who are redundant leaves, until none is
 		var redundant []int
 		for i, s := range seats {
-			if ownership.Redundant(s, seats) {
+			if ownership.Redundant(s, seats, 0) {
 				redundant = append(redundant, i)
 			}
 		}

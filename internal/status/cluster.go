@@ -36,6 +36,9 @@ type Cluster struct {
 	// Standby is true while enough other nodes announce. This one knows nothing
 	// of services then.
 	Standby bool `json:"standby,omitempty"`
+	// ByItself is true for a node that nobody is near to: it answers for every service
+	// address, and needs no lease.
+	ByItself bool `json:"by_itself,omitempty"`
 	// Uncalled is how many addresses nobody answers for, because a Local policy leaves
 	// each of them to nodes that stand by, and too many nodes would have to be called in.
 	Uncalled int `json:"uncalled,omitempty"`
@@ -109,6 +112,8 @@ type ClusterEntry struct {
 	Node string `json:"node,omitempty"`
 	// Endpoints are the nodes that take traffic, where not every node does.
 	Endpoints []string `json:"endpoints,omitempty"`
+	// ByItself is true where this node answers because nobody else is near.
+	ByItself bool `json:"by_itself,omitempty"`
 	// Uncalled is true for an address that [Cluster].Uncalled counts.
 	Uncalled bool `json:"uncalled,omitempty"`
 	// Services are what each service does with the address, where that is more than

@@ -51,6 +51,9 @@ func (c *ClusterEntry) write(b *strings.Builder) {
 	case c.Unfit != "":
 		fmt.Fprintf(b, "  not fit        %s: this node leaves the address to the others of its link\n", c.Unfit)
 	}
+	if c.ByItself {
+		fmt.Fprintf(b, "  by itself      no other node that announces is near, so none is asked\n")
+	}
 	if c.Uncalled {
 		fmt.Fprintf(b, "  not called in  too many nodes that stand by would have to announce for Local policies\n")
 	}
@@ -115,6 +118,7 @@ func (c *Cluster) write(row func(name, format string, args ...any)) {
 		{c.Alone, "alone: the leases may not be read"},
 		{c.Frozen, "frozen: the API server is away, owners stay as they are"},
 		{c.Standby, "this node stands by"},
+		{c.ByItself, "by itself: no other node that announces is near"},
 		{!c.Settled && !c.Alone && !c.Standby, "not settled yet"},
 		{c.Unfit != "", "unfit: " + c.Unfit},
 	} {

@@ -67,9 +67,11 @@ type Handler struct {
 	Absent func(is bool, alike []string)
 	// Lease is called at each renewal that is seen, and with gone at the end.
 	Lease func(l Lease, gone bool)
-	// Wanted reports whether this node is to announce, given the leases of those
-	// who do. Until it is, nothing of services is followed, nor those leases.
-	Wanted func(announcers []Lease) bool
+	// Wanted reports whether this node is to announce, given the leases of those who
+	// do and may be on a link of ours, and how many leases there are in all, 0 where
+	// that does not matter. Until it is, nothing of services is followed, nor those
+	// leases.
+	Wanted func(announcers []Lease, all int) bool
 	// Joining is called when it is about to.
 	Joining func()
 	// Called is called when an announcer has called this node in: it is wanted from
@@ -84,7 +86,10 @@ type Handler struct {
 	// Record returns what this node's lease says of it; Renewed is called after
 	// each attempt to renew it, and Forbidden when the account has turned out to lack
 	// the permission for a source, or to have it again. They may be called at any time.
-	Record  func() string
+	Record func() string
+	// Links returns the links of this node. It may be called at any time, with no lock
+	// held.
+	Links   func() Links
 	Renewed func(error)
 	// SameHost reports whether the record of a lease of this node's name was written on
 	// this host. It may be called at any time.

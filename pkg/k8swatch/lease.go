@@ -103,6 +103,19 @@ func (k *keeper) run(ctx context.Context) {
 		case <-timer.C:
 		case <-k.w.renew:
 		}
+		if k.w.withdrawn.Load() {
+			if k.release() {
+				k.w.hide(k.health)
+				timer.Stop()
+			} else {
+				timer.Reset(retryTime)
+			}
+			continue
+		}
+		if !k.wrote { // it was given back before
+			k.w.hide(k.health)
+			k.w.show(k.health)
+		}
 		err := k.renew(ctx)
 		if ctx.Err() != nil {
 			continue
@@ -110,6 +123,9 @@ func (k *keeper) run(ctx context.Context) {
 		k.health.result(err, false)
 		if err == nil {
 			k.health.renewed()
+		}
+		if err == nil || k.health.get().NoPermission {
+			k.w.scopes.wrote()
 		}
 		k.w.handler.Renewed(err)
 		timer.Reset(k.wait(err))
@@ -182,6 +198,7 @@ func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {
 	}
 	label, value, _ := strings.Cut(announcerLabel, "=")
 	l.Labels[label] = value
+	k.w.handler.Links().mark(l.Labels)
 	if uid := k.w.nodeUID(); uid != "" { // the lease ends with its node
 		l.OwnerReferences = []metav1.OwnerReference{{APIVersion: "v1", Kind: "Node", Name: k.w.config.Node, UID: types.UID(uid)}}
 	}
@@ -197,10 +214,10 @@ func (k *keeper) fill(l *coordinationv1.Lease) *coordinationv1.Lease {
 	return l
 }
 
-// release deletes the lease, if it is still ours.
-func (k *keeper) release() {
+// release deletes the lease, if it is still ours, and reports whether it is gone.
+func (k *keeper) release() bool {
 	if !k.wrote {
-		return
+		return true
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), retryTime)
 	defer cancel()
@@ -215,7 +232,7 @@ func (k *keeper) release() {
 			}
 		}
 		if lease.Spec.HolderIdentity == nil || *lease.Spec.HolderIdentity != k.holder {
-			return
+			return true
 		}
 		err = api.Delete(ctx, lease.Name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &lease.UID, ResourceVersion: &lease.ResourceVersion}})
 		if !apierrors.IsConflict(err) {
@@ -225,5 +242,8 @@ func (k *keeper) release() {
 	}
 	if err != nil && !apierrors.IsNotFound(err) {
 		k.w.config.Log.Warn("giving the lease back failed: other nodes take over when it expires, or when they miss this node on the link", "err", err)
+		k.wrote = true
+		return false
 	}
+	return true
 }

@@ -38,7 +38,7 @@ func TestNeverBlock(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		do   func()
-	}{{"Emit", func() { w.Emit(Event{}) }}, {"Renew", w.Renew}, {"Announce", w.Announce}} {
+	}{{"Emit", func() { w.Emit(Event{}) }}, {"Renew", w.Renew}, {"Announce", w.Announce}, {"Withdraw", w.Withdraw}, {"LinksChanged", w.LinksChanged}, {"Call", func() { w.Call("n2", true) }}} {
 		within(t, tt.name, func() {
 			for range 10 * eventsWaiting {
 				tt.do()

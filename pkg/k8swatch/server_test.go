@@ -247,7 +247,8 @@ func (w *watched) start(client *Client, config Config) {
 			w.record(func() { w.source, w.prefixes = source, ps })
 		},
 		Services: func([]AddressChange) {}, ServiceCIDRs: func([]netip.Prefix) {}, Node: func(NodeState) {}, Lease: func(Lease, bool) {},
-		Wanted: func([]Lease) bool { return true }, Joining: func() {}, Absent: func(bool, []string) {}, Known: func(string, bool) {}, Record: func() string { return "{}" },
+		Wanted: func([]Lease, int) bool { return true }, Joining: func() {}, Absent: func(bool, []string) {}, Known: func(string, bool) {}, Record: func() string { return "{}" },
+		Links:    func() Links { return Links{Unknown: true} },
 		SameHost: func(string) bool { return w.sameHost },
 		Renewed:  func(err error) { w.record(func() { w.renewals = append(w.renewals, err) }) },
 		Forbidden: func(source string, is bool) {

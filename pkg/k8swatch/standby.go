@@ -4,6 +4,7 @@ package k8swatch
 
 import (
 	"context"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"sync"
@@ -99,14 +100,15 @@ func (s *standby) turn(ctx context.Context) (wait time.Duration, seated bool) {
 		s.w.called()
 	}
 	switch {
-	case !s.w.wanted(live):
+	case !s.w.wanted(live, s.count(ctx, len(live))):
 		s.asked, s.last = false, all
 		return spread(s.every()), false
-	case all[s.w.config.Node].Node != "": // of the last process: others may count on it
+	case all[s.w.config.Node].Node != "" && len(all) > 1: // of the last process: others may count on it
 		s.w.joining()
+		s.w.scopes.skipGrace() // others announce
 		s.answerCall(ctx)
 		return 0, true
-	case !isCalled && !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
+	case !isCalled && all[s.w.config.Node].Node == "" && !s.asked && s.nodes > joinAtOnce: // so that not all come forward at once
 		s.asked = true
 		return joinWait(s.nodes, rand.Float64()), false //nolint:gosec // no secret
 	}
@@ -125,6 +127,9 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 	s.asked = false
 	s.w.joining()
 	err := s.keeper.renew(ctx)
+	if held := new(HeldError); errors.As(err, &held) { // who keeps the lease tells of it
+		return 0, true
+	}
 	if apierrors.IsForbidden(err) && ctx.Err() == nil {
 		s.w.show(s.keeper.health)
 		if s.keeper.health.result(err, false); s.keeper.health.get().NoPermission { // who keeps the lease tells of it
@@ -137,7 +142,11 @@ func (s *standby) takeSeat(ctx context.Context) (wait time.Duration, seated bool
 	if err == nil {
 		live, all, err = s.look(ctx)
 	}
-	if err == nil && s.w.wanted(live) {
+	if err == nil && s.w.wanted(live, s.count(ctx, len(live))) {
+		s.w.scopes.wrote()
+		if s.isCalled() {
+			s.w.scopes.skipGrace() // by one who announces
+		}
 		s.answerCall(ctx)
 		return 0, true
 	}
@@ -188,33 +197,51 @@ func (s *standby) look(ctx context.Context) (live []Lease, all map[string]Lease,
 		}
 	}
 	// Version 0 is what the server has at hand, without a word with its storage.
-	o := metav1.ListOptions{LabelSelector: announcerLabel, ResourceVersion: "0"}
+	o := metav1.ListOptions{ResourceVersion: "0"}
 	if s.keeper.lease != nil { // with what was just written
 		o.ResourceVersion, o.ResourceVersionMatch = s.keeper.lease.ResourceVersion, metav1.ResourceVersionMatchNotOlderThan
 	}
-	list, err := s.w.client.typed.leases(s.w.config.Namespace).List(ctx, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	all = make(map[string]Lease, len(list.Items))
-	for i := range list.Items {
-		l, ok := readLease(&list.Items[i])
-		if !ok {
-			continue
+	all = make(map[string]Lease)
+	for _, o.LabelSelector = range s.w.handler.Links().selectors() {
+		list, err := s.w.client.typed.leases(s.w.config.Namespace).List(ctx, o)
+		if err != nil {
+			return nil, nil, err
 		}
-		all[l.Node] = l
-		if s.last[l.Node] != l {
+		for i := range list.Items {
+			if l, ok := readLease(&list.Items[i]); ok {
+				all[l.Node] = l
+			}
+		}
+	}
+	for node, l := range all {
+		if s.last[node] != l {
 			live = append(live, l)
 		}
 	}
 	return live, all, nil
 }
 
+// count returns how many leases there are, whoever's, and 0 where it need not be known:
+// the bound for all links matters to nodes with few others on theirs, and not to those
+// with none.
+func (s *standby) count(ctx context.Context, near int) int {
+	if near < 2 {
+		return 0
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	list, err := s.w.client.typed.leases(s.w.config.Namespace).List(ctx, metav1.ListOptions{Limit: 1})
+	if err != nil || list.RemainingItemCount == nil {
+		return 0
+	}
+	return 1 + int(*list.RemainingItemCount)
+}
+
 // wanted asks the handler, one call at a time.
-func (w *Watcher) wanted(announcers []Lease) bool {
+func (w *Watcher) wanted(announcers []Lease, all int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.handler.Wanted(announcers)
+	return w.handler.Wanted(announcers, all)
 }
 
 // joining tells the handler, one call at a time.

@@ -7,13 +7,17 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
-	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/klog/v2"
 )
+
+// linksTime is how long the start waits for a link that leases are chosen by.
+const linksTime = 3 * time.Second
 
 // Watcher follows the API server.
 type Watcher struct {
@@ -26,6 +30,9 @@ type Watcher struct {
 	events  *eventWriter
 	archive *archive
 	calls   *calls
+	scopes  *scopes
+	// withdrawn is true while our lease is to be given back.
+	withdrawn atomic.Bool
 
 	mu      sync.Mutex // what the handler is called with
 	sources []*health
@@ -72,6 +79,7 @@ func New(client *Client, config Config, handler Handler) *Watcher {
 		sliceOf: make(map[string]string), seenLeases: make(map[string]Lease), seenAddresses: make(map[string][]netip.Addr), lookedForBlocks: make(map[string]bool), nodeEvents: make(chan struct{}), nameDoubts: make(chan struct{}, 1),
 	}
 	w.events, w.archive, w.calls = newEventWriter(client, config, w.nodeUID), &archive{w: w}, newCalls(w)
+	w.scopes = newScopes(w)
 	w.pods = newKept(&w.mu, newHealth(config.Log, SourcePods), readPod, func([]string) { w.podsChanged() })
 	w.node = newKept(&w.mu, newHealth(config.Log, SourceNodes), readNode, func([]string) { w.nodeChanged() })
 	w.services = newKept(&w.mu, newHealth(config.Log, SourceServices), readService(config.Selection), w.servicesChanged)
@@ -192,6 +200,9 @@ func (w *Watcher) followServices(ctx context.Context) {
 func (w *Watcher) announce(ctx context.Context) {
 	k := &keeper{w: w, holder: w.config.Holder, health: newHealth(w.config.Log, SourceOwnLease)}
 	w.tellPermissions(k.health)
+	if !w.services.known() {
+		w.awaitLinks(ctx)
+	}
 	written, ok := w.standBy(ctx, k)
 	if !ok {
 		return
@@ -202,10 +213,24 @@ func (w *Watcher) announce(ctx context.Context) {
 	}
 	w.ending.Go(func() { w.calls.run(ctx) })
 	w.followServices(ctx)
-	w.begin(w.leases.health, func() {
-		follow(ctx, w.leases.health, w.client.typed.leases(w.config.Namespace), selection{labels: announcerLabel}, &coordinationv1.Lease{}, w.leases, true)
-	})
+	w.begin(w.leases.health, func() { w.scopes.run(ctx) })
 	k.run(ctx)
+}
+
+// awaitLinks waits for a link, but not for long: others tell by it which leases concern
+// them.
+func (w *Watcher) awaitLinks(ctx context.Context) {
+	late := time.NewTimer(linksTime)
+	defer late.Stop()
+	for w.handler.Links().none() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-late.C:
+			return
+		case <-w.scopes.posted:
+		}
+	}
 }
 
 // begin runs a source, and shows it.
@@ -287,7 +312,23 @@ func (w *Watcher) Renew() {
 
 // Announce has the lease written from now on. It does not block, and any goroutine may
 // call it, more than once.
-func (w *Watcher) Announce() { w.once.Do(func() { close(w.begun) }) }
+func (w *Watcher) Announce() {
+	w.once.Do(func() { close(w.begun) })
+	if w.withdrawn.Swap(false) {
+		w.Renew()
+	}
+}
+
+// Withdraw has the lease deleted, and not written until the next Announce. It does not
+// block, and any goroutine may call it.
+func (w *Watcher) Withdraw() {
+	w.withdrawn.Store(true)
+	w.Renew()
+}
+
+// Follows reports whether the last request for the leases of others has succeeded. It
+// takes no lock that the handler is called with.
+func (w *Watcher) Follows() bool { return !w.leases.health.failing() }
 
 // ProxySeen notes that the service proxy with that URL was well, so that the next process
 // knows it: one that is then gone is a fault, and not another kind of proxy. It waits

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"slices"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/ownership"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
+)
+
+// byItselfAfter is how long no other announcer is near before this node gives its lease
+// back: a node that starts anew is back before.
+const byItselfAfter = k8swatch.LeaseTime
+
+// near is who may take addresses over from this node.
+type near struct {
+	links []ownership.Link // those that it has, or had last
+	// byItself is true for a node that has given its lease back because nobody is near.
+	// It answers for everything, and follows the leases of its links: who comes near
+	// comes with a lease.
+	byItself bool
+	since    time.Time // when nobody was first seen to be near, zero while somebody is
+}
+
+// linksNow returns the links by which leases are chosen.
+func (c *cluster) linksNow() []ownership.Link {
+	links := c.announcingLinks()
+	if len(links) == 0 { // rules for services may not be known yet
+		for _, l := range c.manager.links {
+			links = append(links, ownership.Link{OnLink: l.OnLink})
+		}
+	}
+	return links
+}
+
+// linkNames returns the links by which other nodes choose our lease, and we choose theirs.
+func (c *cluster) linkNames() k8swatch.Links {
+	c.manager.mu.Lock()
+	defer c.manager.mu.Unlock()
+	names, known := ownership.LinkNames(c.linksNow())
+	return k8swatch.Links{Names: names, Unknown: !known}
+}
+
+// isNear reports whether an announcer may take addresses over from this node. While the
+// links of this node are not known, everybody may.
+func (c *cluster) isNear(a *ownership.Announcer) bool {
+	return len(c.near.links) == 0 || (&ownership.Announcer{Links: c.near.links}).Near(a)
+}
+
+// inElection reports whether an announcer takes part in the election, as this node sees
+// it. One without an uplink does, so that it is known.
+func (c *cluster) inElection(a *ownership.Announcer) bool { return len(a.Links) == 0 || c.isNear(a) }
+
+// setLinks takes over the links of this node, before the election hears of them.
+func (c *cluster) setLinks(now time.Time) {
+	links := c.linksNow()
+	if len(links) == 0 || slices.EqualFunc(links, c.near.links, func(x, y ownership.Link) bool {
+		return slices.Equal(x.OnLink, y.OnLink) && slices.Equal(x.Prefixes, y.Prefixes)
+	}) {
+		return
+	}
+	before := c.near.links
+	c.near.links = links
+	c.watcher.LinksChanged()
+	for node, s := range c.seats {
+		if node == c.config.Node || len(s.Links) == 0 {
+			continue
+		}
+		was := len(before) == 0 || (&ownership.Announcer{Links: before}).Near(&s.Announcer)
+		switch is := c.isNear(&s.Announcer); {
+		case is && !was:
+			c.election.Renewed(s.Announcer, now)
+		case was && !is:
+			c.election.Left(node)
+		}
+	}
+}
+
+// refresh tells the election that the leases are current: a node that is by itself has no
+// renewals of its own to tell by, and goes by whether they are followed.
+func (c *cluster) refresh(now time.Time) {
+	if c.near.byItself && c.watcher.Follows() {
+		c.election.Heard(now)
+	}
+}
+
+// reviewNear gives our lease back when nobody has been near for a while.
+func (c *cluster) reviewNear(now time.Time) {
+	if c.near.byItself || !c.mayLeave(now) || c.anyNear(now) {
+		c.near.since = time.Time{}
+		return
+	}
+	if c.near.since.IsZero() {
+		c.near.since = now
+	}
+	if now.Sub(c.near.since) < byItselfAfter {
+		return
+	}
+	c.manager.log.Info("no other node that announces is near: this one answers by itself, without a lease")
+	c.near.byItself = true
+	c.election.Withdrawn()
+	c.election.Heard(now)
+	c.watcher.Withdraw()
+}
+
+// mayLeave reports whether this node is in a state to do without a lease.
+func (c *cluster) mayLeave(now time.Time) bool {
+	s := c.election.Status(now)
+	return c.needs.Leases && c.heard[k8swatch.SourceLeases] && !c.standby && !c.leaving && c.election.TakesPart() && c.election.Speaks() &&
+		s.Settled && !s.Frozen && !s.Alone && len(c.near.links) > 0
+}
+
+// anyNear reports whether any other node near has a lease that has not ended.
+func (c *cluster) anyNear(now time.Time) bool {
+	for node, s := range c.seats {
+		if node != c.config.Node && now.Sub(s.renewed) < k8swatch.LeaseTime && c.isNear(&s.Announcer) {
+			return true
+		}
+	}
+	return false
+}
+
+// meet takes a lease again for a node that is by itself, and sees the lease of another one
+// that is near.
+func (c *cluster) meet(a *ownership.Announcer) {
+	if !c.near.byItself || !c.isNear(a) {
+		return
+	}
+	c.manager.log.Info("another node that announces is near: this one takes a lease again", "other", a.Node)
+	c.near.byItself, c.near.since = false, time.Time{}
+	c.watcher.Announce()
+}
