@@ -157,6 +157,7 @@ func (c *cluster) setSelf(now time.Time) {
 	if !c.standby && !unknown && !c.hasNamesake() {
 		a.Links = c.announcingLinks()
 	}
+	c.election.SetRouters(c.routers())
 	c.election.SetSelf(a, now)
 	if a.Excluded != "" {
 		post(c.standIns)
@@ -184,6 +185,14 @@ func (c *cluster) announcingLinks() []ownership.Link {
 	return links
 }
 
+// routers returns the routers of all uplinks.
+func (c *cluster) routers() (all []netip.Addr) {
+	for _, l := range c.manager.links {
+		all = append(all, l.Routers...)
+	}
+	return all
+}
+
 // due does what the election has to do now.
 func (c *cluster) due(now time.Time) {
 	c.refresh(now)
@@ -198,6 +207,7 @@ func (c *cluster) due(now time.Time) {
 func (c *cluster) publish(now time.Time) {
 	changes := c.election.Changes(now)
 	entries := make([]rules.EntryChange, len(changes))
+	var again []rules.EntryChange
 	for i, ch := range changes {
 		// Ours but another's: it is answered for until the owner announces it, which
 		// we no longer do.
@@ -205,6 +215,10 @@ func (c *cluster) publish(now time.Time) {
 		entries[i] = rules.EntryChange{Entry: c.entry(ch.Address, now), Gone: ch.Gone}
 		entries[i].Behind, entries[i].Leaving = ch.Ours, leaving
 		entries[i].Unconfirmed = ch.Ours && !c.confirms.services
+		if ch.Announce { // as if it left and came back: it is announced when it comes
+			again = append(again, entries[i])
+			entries[i].Leaving = true
+		}
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
 			c.moves.add(ch.Address, now)
@@ -214,6 +228,9 @@ func (c *cluster) publish(now time.Time) {
 	entries, c.entries = append(entries, c.entries...), nil
 	if len(entries) > 0 {
 		c.manager.store.Update(rules.ServiceAddresses, entries)
+	}
+	if len(again) > 0 {
+		c.manager.store.Update(rules.ServiceAddresses, again)
 	}
 	c.handovers.flush(c.manager.log, c.emit, now)
 	c.showPresence()
@@ -226,9 +243,9 @@ func (c *cluster) publish(now time.Time) {
 // showPresence has the uplinks answer for our presence while we take part: nobody
 // should wait for a node that does not.
 func (c *cluster) showPresence() {
-	var presence netip.Addr
+	var p presence
 	if c.needs.Leases && c.election.TakesPart() {
-		presence = rules.Presence(c.config.Node)
+		p = presence{rules.Presence(c.config.Node), c.election.Witnessed()}
 	}
-	c.manager.setPresence(presence)
+	c.manager.setPresence(p)
 }

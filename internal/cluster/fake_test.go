@@ -106,11 +106,12 @@ func (w *fakeWatcher) reasons() (rs []string) {
 type fakeUplinks struct {
 	stuck chan struct{} // nothing returns before this is closed, unless it is nil
 
-	mu       sync.Mutex
-	links    []Link
-	presence netip.Addr
-	asked    []netip.Addr
-	appeared []netip.Addr
+	mu        sync.Mutex
+	links     []Link
+	presence  netip.Addr
+	witnessed []netip.Addr
+	asked     []netip.Addr
+	appeared  []netip.Addr
 }
 
 func (u *fakeUplinks) record(f func()) {
@@ -130,7 +131,9 @@ func (u *fakeUplinks) Links() (links []Link) {
 func (u *fakeUplinks) Ask(target netip.Addr, _ [6]byte) {
 	u.record(func() { u.asked = append(u.asked, target) })
 }
-func (u *fakeUplinks) SetPresence(a netip.Addr) { u.record(func() { u.presence = a }) }
+func (u *fakeUplinks) SetPresence(own netip.Addr, witnessed []netip.Addr) {
+	u.record(func() { u.presence, u.witnessed = own, witnessed })
+}
 func (u *fakeUplinks) Appeared(as []netip.Addr) {
 	u.record(func() { u.appeared = append(u.appeared, as...) })
 }

@@ -62,10 +62,12 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	}
 	mac := ownership.MAC(sign.MAC)
 	others := rules.PresencePrefix().Contains(sign.Address) || verdict != nil && verdict.Silence == rules.NotOwner
+	router := c.election.IsRouter(sign.Address)
+	others = others || router
 	// The kernel of an announcer's node has the address: a daemon answers without
 	// Override (RFC 4861 §7.2.8).
 	kernel := sign.Advertisement && sign.Solicited && sign.Override && c.shares(sign.Address)
-	if !c.election.Knows(mac) || kernel {
+	if !router && (!c.election.Knows(mac) || kernel) {
 		c.used(uplink, sign)
 		return others
 	}

@@ -53,7 +53,7 @@ type Manager struct {
 	mu       sync.Mutex
 	current  *cluster // nil without Kubernetes
 	links    []Link   // as the uplinks last told
-	presence netip.Addr
+	presence presence
 	armed    time.Time // when the election is looked at next, zero for never
 	rivals   reminders
 }
@@ -98,7 +98,7 @@ func (m *Manager) replace(cfg *config.Config, client *k8swatch.Client) {
 		if old != nil {
 			m.current, m.links = nil, nil // nobody keeps the links up to date without a cluster
 			m.forget()
-			m.setPresence(netip.Addr{})
+			m.setPresence(presence{})
 			m.outbox.changed()
 			post(m.switched)
 		}
@@ -131,12 +131,18 @@ func (m *Manager) clear(source rules.Source) {
 	m.store.Replace(source, func(func(rules.Entry) bool) {})
 }
 
-// setPresence has the uplinks answer for an address that shows that this daemon
-// takes part in the election.
-func (m *Manager) setPresence(a netip.Addr) {
-	if m.presence != a {
-		m.presence = a
-		m.outbox.setPresence(a)
+// presence is what other nodes see of this daemon.
+type presence struct {
+	own       netip.Addr // shows that it takes part in the election; invalid while it does not
+	witnessed []netip.Addr
+}
+
+// setPresence has the uplinks answer for what other nodes see of this daemon.
+func (m *Manager) setPresence(p presence) {
+	changed := m.presence.own != p.own
+	if changed || !slices.Equal(m.presence.witnessed, p.witnessed) {
+		m.presence = p
+		m.outbox.setPresence(p, changed)
 	}
 }
 

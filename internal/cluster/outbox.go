@@ -24,7 +24,7 @@ type outbox struct {
 
 // messages are those of one delivery, in the order in which they are handed over.
 type messages struct {
-	presence  *netip.Addr // nil where it has not changed
+	presence  *presence // nil where it has not changed
 	appeared  []netip.Addr
 	questions []ownership.Ask
 	changed   bool // the service CIDRs or the presence are others
@@ -52,8 +52,10 @@ func (o *outbox) take() messages {
 	return m
 }
 
-func (o *outbox) setPresence(a netip.Addr) {
-	o.post(func(m *messages) { m.presence, m.changed = &a, true })
+// setPresence posts what is shown to other nodes. The address of our own matters to the
+// daemon, too.
+func (o *outbox) setPresence(p presence, changed bool) {
+	o.post(func(m *messages) { m.presence, m.changed = &p, m.changed || changed })
 }
 
 func (o *outbox) appeared(a netip.Addr) {
@@ -74,7 +76,7 @@ func (o *outbox) changed() { o.post(func(m *messages) { m.changed = true }) }
 // deliver hands the messages over.
 func (m *messages) deliver(to Uplinks, changed func()) {
 	if m.presence != nil {
-		to.SetPresence(*m.presence)
+		to.SetPresence(m.presence.own, m.presence.witnessed)
 	}
 	if len(m.appeared) > 0 {
 		to.Appeared(m.appeared)

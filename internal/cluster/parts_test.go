@@ -213,8 +213,8 @@ func TestOutbox(t *testing.T) {
 	for range 3 {
 		o.ask(make([]ownership.Ask, maxQuestions-1))
 	}
-	o.setPresence(service(1))
-	o.setPresence(service(2))
+	o.setPresence(presence{own: service(1)}, true)
+	o.setPresence(presence{own: service(2)}, true)
 	u := new(fakeUplinks)
 	changed := 0
 	m := o.take()

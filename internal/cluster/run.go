@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"context"
-	"net/netip"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -152,7 +151,7 @@ func (m *Manager) toFollow() (c *cluster, standby bool) {
 	if m.current.leaving {
 		m.current.markLeaving()
 		m.current = m.current.standDown()
-		m.setPresence(netip.Addr{})
+		m.setPresence(presence{})
 	}
 	return m.current, m.current.standby
 }

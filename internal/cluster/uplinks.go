@@ -11,12 +11,13 @@ type Uplinks interface {
 	// [Manager.UplinksChanged] has to be called.
 	Links() []Link
 	// Ask asks the station with that MAC address for a target, on every uplink
-	// that is ready: whoever answers is alive.
+	// that is ready: whoever answers is alive. The zero address is all stations.
 	Ask(target netip.Addr, station [6]byte)
 	// SetPresence sets the address that every uplink answers for to show others
-	// that this daemon is alive, see [rules.Presence]; an invalid one for none.
-	// It holds for uplinks that come later, too.
-	SetPresence(netip.Addr)
+	// that this daemon is alive, see [rules.Presence], an invalid one for none, and
+	// those that show which others it hears, see [rules.Witness]. They hold for uplinks
+	// that come later, too.
+	SetPresence(own netip.Addr, witnessed []netip.Addr)
 	// Appeared tells of addresses that have just appeared behind this node: that
 	// is later evidence than what stations on the link claimed before.
 	Appeared([]netip.Addr)
@@ -31,4 +32,6 @@ type Link struct {
 	OnLink []netip.Prefix
 	// Addresses are those of the interface that others may reach, in order.
 	Addresses []netip.Addr
+	// Routers are the next hops of the default routes.
+	Routers []netip.Addr
 }

@@ -64,7 +64,7 @@ func (m *Manager) ServiceCIDRs() []netip.Prefix {
 func (m *Manager) Presence() netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.presence
+	return m.presence.own
 }
 
 // Status tells how this node sees its cluster, nil without Kubernetes.

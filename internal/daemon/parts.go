@@ -67,10 +67,10 @@ func (c clusterUplinks) Links() []cluster.Link {
 	var links []cluster.Link
 	for _, f := range c.d.uplinks.Facts() {
 		if f.State == uplink.Ready {
+			hops := c.d.routes.HopsOf(f.Link.Index)
 			links = append(links, cluster.Link{
 				Name: f.Config.Interface, MAC: f.Link.MAC,
-				OnLink:    rules.OnLink(f.Link, c.d.routes.HopsOf(f.Link.Index).OnLink),
-				Addresses: reachable(f.Link),
+				OnLink: rules.OnLink(f.Link, hops.OnLink), Addresses: reachable(f.Link), Routers: hops.Default,
 			})
 		}
 	}
@@ -94,7 +94,9 @@ func reachable(l rules.Link) []netip.Addr {
 func (c clusterUplinks) Ask(target netip.Addr, station [6]byte) { c.d.uplinks.Ask(target, station) }
 
 // SetPresence implements [cluster.Uplinks].
-func (c clusterUplinks) SetPresence(a netip.Addr) { c.d.uplinks.SetPresence(a) }
+func (c clusterUplinks) SetPresence(own netip.Addr, witnessed []netip.Addr) {
+	c.d.uplinks.SetPresence(own, witnessed)
+}
 
 // Appeared implements [cluster.Uplinks].
 func (c clusterUplinks) Appeared(addresses []netip.Addr) { c.d.uplinks.Appeared(addresses) }

@@ -78,6 +78,9 @@ type Change struct {
 	// Ours is true when this node answers: it is the owner, or was, and the owner has
 	// not announced the address yet.
 	Ours bool
+	// Announce is true when it is to be announced although nothing else has changed,
+	// because another station may have answered for it.
+	Announce bool
 	// Owner, Backup and Before are names of nodes, "" for none.
 	Owner, Backup, Before string
 }

@@ -36,6 +36,11 @@ type Announcer struct {
 	// Requests are nodes that should announce although there are enough: a Local policy
 	// leaves an address to them.
 	Requests []string `json:"wants,omitempty"`
+	// Hears are the names of the announcers that it hears on its links, in order; nil in
+	// records of versions that do not tell. Router is what it knows of the way to its
+	// routers. Neither ranks: they tell others whose silence means something.
+	Hears  []string `json:"hears"`
+	Router Reach    `json:"router,omitempty"`
 	// Excluded says why the node should not own anything, "" if it may: what
 	// its Node says, or a service proxy that is not well.
 	Excluded string `json:"excluded,omitempty"`

@@ -11,28 +11,19 @@ import (
 )
 
 const (
-	// presenceEvery is how often an owner, or who is next in line, is asked whether
-	// it is alive, by each announcer and whatever the number of addresses.
-	presenceEvery = time.Second
-	// presenceWait is how long it may take to answer.
-	presenceWait = 500 * time.Millisecond
-	// presenceMisses unanswered questions make it dead: 2.5 seconds after its
-	// last sign of life at the latest.
-	presenceMisses = 3
-	// deadEvery is how often a dead owner is asked for what was its.
-	deadEvery = 5 * time.Second
 	// checkWait and checkAsks are for the question whether another announcer
 	// has taken over what would be ours.
-	checkWait = 250 * time.Millisecond
-	checkAsks = 2
+	checkWait = 125 * time.Millisecond
+	checkAsks = 4
 )
 
 const (
 	// deferFor is how long an address is left to a peer that has just announced it,
 	// until the leases explain why.
 	deferFor = 5 * time.Second
-	// askLeft is how often that peer is asked meanwhile.
-	askLeft = time.Second
+	// askLeft is how often that peer is asked meanwhile, and askLeftFirst how often in the
+	// time that leftFresh lasts: it may have taken the address for a moment only.
+	askLeft, askLeftFirst, leftFresh = time.Second, 250 * time.Millisecond, 3 * time.Second
 )
 
 // Due performs what is due at now, and returns the questions to send.
@@ -45,20 +36,16 @@ func (e *Election) Due(now time.Time) []Ask {
 		e.setSettled(true, now)
 		e.electAll()
 	}
+	e.noteCutOff(now)
 	e.expire(now)
 	e.holdsDue(now)
 	e.leftDue(now)
+	e.reassertsDue(now)
 	asks := e.checksDue(now)
 	if len(e.self.Links) == 0 {
 		return asks
 	}
-	died := false
-	for _, p := range e.peers {
-		more, dead := e.peerDue(p, now)
-		asks, died = append(asks, more...), died || dead
-	}
-	e.electIf(died)
-	return asks
+	return append(asks, e.peersDue(now)...)
 }
 
 // Next returns when Due has something to do, and false for never.
@@ -84,62 +71,18 @@ func (e *Election) Next() (first time.Time, ok bool) {
 		sooner(until)
 	}
 	for _, p := range e.peers {
-		if p.expired {
-			continue
-		}
 		if len(e.self.Links) > 0 {
 			sooner(p.due)
 		}
-		if end := p.seen.Add(leaseTime); end.After(e.looked) { // else we were frozen, and look when we are not
+		sooner(p.reassert.due)
+		if end := p.seen.Add(leaseTime); !p.expired && end.After(e.looked) { // else we were frozen, and look when we are not
 			sooner(end)
 		}
 	}
+	if len(e.self.Links) > 0 && e.doubts() {
+		sooner(e.routers.due)
+	}
 	return first, ok
-}
-
-// peerDue checks one peer: it asks an owner or a backup whether it is alive, and a dead
-// peer whether it answers for an address that was its own. died is true when the peer
-// has just turned out to be dead.
-func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, died bool) {
-	if p.expired || now.Before(p.due) {
-		return nil, false
-	}
-	if p.dead {
-		p.due = now.Add(deadEvery)
-		for s, a := range e.addresses {
-			if a.owner == e.self.Node && e.wouldOwn(p, s, a) {
-				return p.asks(s), false
-			}
-		}
-		return nil, false
-	}
-	if p.open && e.reaches(p) {
-		if p.misses++; p.misses >= presenceMisses {
-			p.dead, p.open, p.due = true, false, now.Add(deadEvery)
-			return nil, true
-		}
-	}
-	if e.stands[p.Node] == 0 {
-		p.open, p.misses, p.due = false, 0, now.Add(presenceEvery)
-		return nil, false
-	}
-	p.open, p.asked, p.due = true, now, now.Add(presenceWait)
-	if !e.reaches(p) {
-		p.due = now.Add(deadEvery)
-	}
-	return p.asks(rules.Presence(p.Node)), false
-}
-
-// reaches reports whether silence of a peer means anything: it has answered
-// before, or is on our link. One on another link is dead when its lease says so.
-func (e *Election) reaches(p *peer) bool { return p.answers || e.self.sameLink(&p.Announcer) }
-
-// wouldOwn reports whether a dead peer would own an address if it were alive.
-func (e *Election) wouldOwn(p *peer, s netip.Addr, a *address) bool {
-	p.dead = false
-	owner, _ := e.elect(s, a)
-	p.dead = true
-	return owner == p.Node
 }
 
 // checkAll begins to check whether others have taken our addresses over: one address
@@ -188,6 +131,18 @@ func (e *Election) leftDue(now time.Time) {
 			e.checks = append(e.checks, &check{peer: a.leftTo, address: s, due: now, left: true})
 		}
 		a.until, a.hurry = now.Add(askLeft), false
+		if now.Sub(a.since) < leftFresh {
+			a.until = now.Add(askLeftFirst)
+		}
+	}
+}
+
+// askLeftSoon has a peer asked now about what was left to it, or all where it has no name.
+func (e *Election) askLeftSoon(node string, now time.Time) {
+	for _, a := range e.left {
+		if node == "" || a.leftTo == node {
+			a.until = now
+		}
 	}
 }
 

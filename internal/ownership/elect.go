@@ -17,6 +17,7 @@ const HandOver = 500 * time.Millisecond
 
 // Update takes changes of service addresses over.
 func (e *Election) Update(facts []Fact) {
+	e.elections++
 	for _, f := range facts {
 		a := e.addresses[f.Address]
 		switch {
@@ -65,6 +66,7 @@ func (e *Election) electAll() {
 	if !e.begun {
 		return
 	}
+	e.elections++
 	for s, a := range e.addresses {
 		e.reelect(s, a)
 	}

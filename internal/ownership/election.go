@@ -49,6 +49,10 @@ type Election struct {
 	contests      []Contest
 	recordChanged bool
 	looked        time.Time // when Due was last called
+	elections     uint64    // how often something has changed that may change owners
+	routers       routers
+	witnessed     []netip.Addr // what Witnessed last returned
+	cutOff        bool         // from the API server and all peers, until it is back
 }
 
 // New returns an election in which this node has no link yet.
@@ -122,7 +126,7 @@ func (e *Election) SetSelf(a Announcer, now time.Time) {
 // quiet resets the liveness checks of all peers.
 func (e *Election) quiet(now time.Time) {
 	for _, p := range e.peers {
-		p.misses, p.open, p.due = 0, false, now
+		p.misses, p.vouched, p.open, p.due = 0, 0, false, now
 	}
 }
 
@@ -199,7 +203,7 @@ func (e *Election) Status(now time.Time) Status {
 		}
 		s.Peers = append(s.Peers, PeerStatus{
 			Node: p.Node, Owns: e.owns[p.Node], Excluded: p.Excluded,
-			Settled: p.Settled, Cordoned: p.Cordoned, Expired: p.expired, Silent: p.dead,
+			Settled: p.Settled, Cordoned: p.Cordoned, Expired: p.expired, Silent: p.dead(),
 		})
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return cmp.Compare(a.Node, b.Node) })

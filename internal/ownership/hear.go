@@ -4,6 +4,7 @@ package ownership
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -24,6 +25,8 @@ func (e *Election) Heard(now time.Time) {
 		for _, p := range e.peers {
 			p.seen = now
 		}
+		e.stepBack(now)
+		e.cutOff = false
 	}
 	e.ownSeen = now
 }
@@ -34,21 +37,31 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 		e.ownRenewed(a, now)
 		return
 	}
+	e.stepBack(now)
 	p := e.peers[a.Node]
 	if p == nil {
-		e.peers[a.Node] = &peer{Announcer: a, seen: now, due: now}
+		e.peers[a.Node] = &peer{Announcer: a, seen: now, renewed: now, due: now, answers: slices.Contains(e.published.Hears, a.Node)}
 		e.electAll()
 		return
 	}
-	back := p.expired || p.dead && (p.Holder != a.Holder || p.Settled && !a.Settled)
-	changed := back || !p.same(a)
-	p.answers = p.answers && p.Holder == a.Holder && !changed // it may be on another link now
-	p.Announcer, p.seen, p.expired = a, now, false
-	if back {
-		p.dead, p.misses, p.open, p.due = false, 0, false, now
+	begunAnew := p.Holder != a.Holder
+	expired, revived := p.expired, p.silent && (begunAnew || p.returned) // and says what it counts on
+	changed := expired || revived || !p.same(a)
+	// It may be on another link now, or the link may keep its answers from us.
+	p.answers = p.answers && sameLinks(&p.Announcer, &a) && (!revived || p.returned)
+	if revived || !sameLinks(&p.Announcer, &a) {
+		p.forget(now)
 	}
-	if changed {
+	p.Announcer, p.seen, p.renewed, p.expired = a, now, now, false
+	if changed { // which may explain what was left to it
+		e.askLeftSoon(p.Node, now)
+	}
+	if e.judge(now) || changed {
 		e.electAll()
+	}
+	if (expired || revived) && p.live() {
+		p.due = now
+		e.reassertSoon(p, now)
 	}
 }
 
@@ -60,11 +73,14 @@ func (e *Election) ownRenewed(a Announcer, now time.Time) {
 		e.Heard(now)
 	} else { // of the last process
 		e.resume = e.resume || a.Settled
+		for _, node := range a.Hears { // which heard them
+			if p := e.peers[node]; p != nil {
+				p.answers = true
+			}
+		}
 	}
 	if changed { // which may explain to others what was left to them
-		for _, l := range e.left {
-			l.until = now
-		}
+		e.askLeftSoon("", now)
 	}
 	e.electIf(changed)
 }
@@ -116,6 +132,10 @@ func (e *Election) Record(requests ...string) string {
 	if e.phase != checking {
 		e.lastRecord = e.self
 		e.lastRecord.Joining = !e.begun
+		e.lastRecord.Hears, e.lastRecord.Router = e.hears(), e.routers.reach
+		if e.Frozen(e.looked) && e.isBehind() { // this is what ends it
+			e.lastRecord.Settled = false
+		}
 	}
 	e.lastRecord.Requests = requests
 	return e.lastRecord.Record()
@@ -145,26 +165,21 @@ func (e *Election) peerOf(m MAC) *peer {
 
 // Hear updates the view after an advertisement of a peer.
 func (e *Election) Hear(s Sign, now time.Time) {
+	if e.IsRouter(s.Address) {
+		e.routerAnswered(now)
+		return
+	}
 	p := e.peerOf(s.From)
 	if p == nil || e.mode != rules.OwnershipHash || e.alone {
 		return
 	}
 	switch {
 	case rules.PresencePrefix().Contains(s.Address):
-		e.present(s)
+		e.present(s, now)
 	case s.Announced:
 		e.announced(p, s.Address, now)
 	default:
 		e.answered(p, s.Address, now)
-	}
-}
-
-// present notes that the daemon with a presence address is alive.
-func (e *Election) present(s Sign) {
-	for _, p := range e.peers {
-		if p.open && s.Address == rules.Presence(p.Node) && p.has(s.From) {
-			p.open, p.misses, p.due, p.answers = false, 0, p.asked.Add(presenceEvery), true
-		}
 	}
 }
 
@@ -179,18 +194,9 @@ func (e *Election) announced(p *peer, s netip.Addr, now time.Time) {
 	if a == nil || a.owner != e.self.Node {
 		return
 	}
-	a.leftTo, a.since, a.until = p.Node, now, now.Add(askLeft)
+	a.leftTo, a.since, a.until = p.Node, now, now.Add(askLeftFirst)
 	e.left[s] = a
 	e.reelect(s, a)
-}
-
-// revive notes that a peer is alive after all.
-func (e *Election) revive(p *peer, now time.Time) {
-	if p.live() {
-		return
-	}
-	p.dead, p.expired, p.misses, p.open, p.due, p.seen = false, false, 0, false, now, now
-	e.electAll()
 }
 
 // answered notes that a peer answers for an address.
@@ -215,7 +221,12 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		}
 		return
 	}
-	if a := e.addresses[s]; p.dead && a != nil && a.owner == e.self.Node {
+	a := e.addresses[s]
+	switch {
+	case a == nil || a.owner != e.self.Node:
+	case p.expired && !e.Frozen(now): // it cannot know better, but hears us
+		e.reassertNow(p, now)
+	case !p.live() || p.silent:
 		e.revive(p, now)
 	}
 }

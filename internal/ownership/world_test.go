@@ -38,6 +38,7 @@ type world struct {
 	underway []delivery
 	// lag is how long a lease takes from the API server to a node.
 	lag func(lease string, to *node) time.Duration
+	wires
 }
 
 // delivery is what happens at a time.
@@ -60,7 +61,10 @@ type node struct {
 	stopping bool // it has given its lease back, and follows the leases no more
 	link     byte // which one it is on
 	excluded string
+	offset   time.Duration    // of its clock
+	facts    []ownership.Fact // its view of services, nil for that of the world
 	watched  map[string]ownership.Announcer
+	missed   map[string]bool // leases that were renewed while it was cut off
 	moves    int
 	// foreign are addresses that another program on the node answers for.
 	foreign map[netip.Addr]bool
@@ -86,20 +90,32 @@ func (w *world) start(n *node) { w.startWith(n, w.leases) }
 // from the server.
 func (w *world) startWith(n *node, leases map[string]ownership.Announcer) {
 	n.process++
-	n.stopping = false
+	n.stopping, n.missed = false, make(map[string]bool)
 	n.ours, n.watched, n.renewed, n.heard = make(map[netip.Addr]bool), make(map[string]ownership.Announcer), time.Time{}, false
 	n.election = ownership.New(ownership.Announcer{Node: n.name, Holder: fmt.Sprint(n.process), Weight: 1}, rules.OwnershipHash, settleFor)
-	n.election.Update(w.facts)
+	n.election.Update(w.factsOf(n))
 	for _, l := range leases {
-		n.election.Renewed(l, w.now)
+		n.election.Renewed(l, w.clock(n))
 		n.watched[l.Node] = l
 	}
-	n.election.Begin(w.now)
+	n.election.SetRouters(w.routers)
+	n.election.Begin(w.clock(n))
 	w.link(n)
 }
 
+// clock is what a node's clock shows.
+func (w *world) clock(n *node) time.Time { return w.now.Add(n.offset) }
+
+// factsOf is what a node knows of services.
+func (w *world) factsOf(n *node) []ownership.Fact {
+	if n.facts != nil {
+		return n.facts
+	}
+	return w.facts
+}
+
 // link tells the election of its uplink.
-func (w *world) link(n *node) { n.election.SetSelf(w.self(n), w.now) }
+func (w *world) link(n *node) { n.election.SetSelf(w.self(n), w.clock(n)) }
 
 // onLink is the prefix of a link. Services are in that of the first one.
 func onLink(link byte) netip.Prefix {
@@ -127,24 +143,56 @@ func (w *world) stop(n *node) {
 	w.kill(n)
 }
 
-// run lets time go by.
+// run lets time go by, in steps. Those in which nothing is due are left out.
 func (w *world) run(d time.Duration) {
 	w.t.Helper()
-	for end := w.now.Add(d); w.now.Before(end); w.now = w.now.Add(step) {
+	for end := w.now.Add(d); w.now.Before(end); {
 		w.deliver()
 		for _, n := range w.nodes {
 			if n.election != nil {
 				w.turn(n)
 			}
 		}
+		next := end
+		if len(w.underway) > 0 && w.underway[0].at.Before(next) {
+			next = w.underway[0].at
+		}
+		for _, n := range w.nodes {
+			if at, ok := w.nextTurn(n); ok && at.Before(next) {
+				next = at
+			}
+		}
+		for w.now = w.now.Add(step); w.now.Before(next); {
+			w.now = w.now.Add((next.Sub(w.now) + step - 1) / step * step)
+		}
 	}
+}
+
+// nextTurn is when something is due for a node.
+func (w *world) nextTurn(n *node) (at time.Time, ok bool) {
+	if n.election == nil {
+		return at, false
+	}
+	if at, ok = n.election.Next(); ok {
+		at = at.Add(-n.offset)
+	}
+	if renew := n.renewed.Add(renewal); w.api && !n.cut && !n.stopping && (!ok || renew.Before(at)) {
+		at, ok = renew, true
+	}
+	return at, ok
 }
 
 func (w *world) turn(n *node) {
 	if w.api && !n.cut && !n.stopping {
 		if !n.heard {
 			n.heard = true
-			n.election.Heard(w.now)
+			n.election.Heard(w.clock(n))
+		}
+		for name := range n.missed { // a new list has them
+			delete(n.missed, name)
+			if lease, there := w.leases[name]; there {
+				w.watch(n, lease)
+			}
 		}
 		changed := n.election.RecordChanged()
 		if first := n.renewed.IsZero(); (!first || n.election.Speaks()) && (changed || w.now.Sub(n.renewed) >= renewal) {
@@ -165,13 +213,13 @@ func (w *world) turn(n *node) {
 			}
 		}
 	}
-	if at, ok := n.election.Next(); ok && !at.After(w.now) {
-		asks := n.election.Due(w.now)
+	if at, ok := n.election.Next(); ok && !at.After(w.clock(n)) {
+		asks := n.election.Due(w.clock(n))
 		for _, ask := range asks {
 			w.ask(n, ask)
 		}
-		if at, ok := n.election.Next(); ok && !at.After(w.now) {
-			w.t.Fatalf("%s: %s is still due after Due, which makes the loop spin", n.name, w.now.Sub(at))
+		if at, ok := n.election.Next(); ok && !at.After(w.clock(n)) {
+			w.t.Fatalf("%s: %s is still due after Due, which makes the loop spin", n.name, w.clock(n).Sub(at))
 		}
 	}
 	w.apply(n)
@@ -180,9 +228,13 @@ func (w *world) turn(n *node) {
 // watch brings a lease to a node.
 func (w *world) watch(n *node, lease ownership.Announcer) {
 	process := n.process
+	if n.cut && n.missed != nil {
+		n.missed[lease.Node] = true
+		return
+	}
 	take := func() {
 		if n.election != nil && !n.cut && !n.stopping && n.process == process {
-			n.election.Renewed(lease, w.now)
+			n.election.Renewed(lease, w.clock(n))
 			n.watched[lease.Node] = lease
 		}
 	}
@@ -209,44 +261,5 @@ func (w *world) deliver() {
 		next := w.underway[0]
 		w.underway = w.underway[1:]
 		next.do()
-	}
-}
-
-// ask takes a question to a station and its answer back.
-func (w *world) ask(from *node, ask ownership.Ask) {
-	asker := from.election
-	w.send(linkDelay, func() {
-		for _, n := range w.nodes {
-			if n.mac != ask.To || n.election == nil || n.deaf || from.deaf || n.link != from.link || from.election != asker {
-				continue
-			}
-			if ask.Target == rules.Presence(n.name) || n.ours[ask.Target] || n.foreign[ask.Target] {
-				asker.Hear(ownership.Sign{From: n.mac, Address: ask.Target}, w.now)
-			}
-		}
-	})
-}
-
-// apply puts a node's changes in force, and announces what it takes.
-func (w *world) apply(n *node) {
-	var taken []netip.Addr
-	for _, c := range n.election.Changes(w.now) {
-		was := n.ours[c.Address]
-		if !c.Ours || c.Gone {
-			delete(n.ours, c.Address)
-			continue
-		}
-		n.ours[c.Address] = true
-		if !was && !n.deaf {
-			taken = append(taken, c.Address)
-		}
-	}
-	for _, a := range taken {
-		n.moves++
-		for _, o := range w.nodes {
-			if o != n && o.election != nil && !o.deaf && o.link == n.link {
-				o.election.Hear(ownership.Sign{From: n.mac, Address: a, Announced: true}, w.now)
-			}
-		}
 	}
 }

@@ -117,7 +117,7 @@ func (c *conflicts) sight(u *Uplink, s ndp.Sighting, now time.Time) {
 	if u.responder == nil { // the sign is from before the socket was closed
 		return
 	}
-	if u.options.Cluster.Heard(u.name, s) {
+	if u.options.Cluster.Heard(u.name, s) || slices.Contains(c.hops, s.Address) {
 		return
 	}
 	if u.options.Cluster.Rival(u.name, s) {

@@ -22,9 +22,9 @@ const linkSettles = time.Second
 // only a new socket or new memberships can do replaces the old ones.
 func (u *Uplink) configure(s settings) {
 	reopen, rejoin := s.config.Early != u.config.Early, s.config.Membership != u.config.Membership
-	presence := u.config.Presence
+	presence, witnessed := u.config.Presence, u.config.Witnessed
 	u.config, u.names, u.configured = s.config, s.names, true
-	u.config.Presence = presence // the cluster's
+	u.config.Presence, u.config.Witnessed = presence, witnessed // the cluster's
 	switch {
 	case u.responder == nil:
 	case reopen:

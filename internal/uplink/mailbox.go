@@ -40,7 +40,7 @@ type mail struct {
 	link      bool // the interface changed: read it again
 	stations  bool // only the stations behind the bridge's ports did
 	hops      bool // next hops or on-link prefixes changed: read them again
-	presence  *netip.Addr
+	presence  *presence
 	tables    []rules.Change
 	resync    bool // tables were dropped: compare with the last one
 	appeared  map[netip.Addr]bool

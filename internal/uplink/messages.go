@@ -23,9 +23,17 @@ func (u *Uplink) StationsChanged() { u.box.post(func(m *mail) { m.stations = tru
 // has by then.
 func (u *Uplink) HopsChanged() { u.box.post(func(m *mail) { m.hops = true }) }
 
-// SetPresence sets the address at which other nodes see that this one is alive.
-// An invalid one is none.
-func (u *Uplink) SetPresence(a netip.Addr) { u.box.post(func(m *mail) { m.presence = &a }) }
+// SetPresence sets the address at which other nodes see that this one is alive, an
+// invalid one for none, and those at which they see which other nodes it hears.
+func (u *Uplink) SetPresence(own netip.Addr, witnessed []netip.Addr) {
+	u.box.post(func(m *mail) { m.presence = &presence{own, witnessed} })
+}
+
+// presence is what other nodes see of this one's daemon.
+type presence struct {
+	own       netip.Addr
+	witnessed []netip.Addr
+}
 
 // Appeared says that addresses have just appeared behind us, which is later
 // evidence than any claim to them.

@@ -30,7 +30,7 @@ type Set struct {
 	members atomic.Pointer[[]*Uplink]
 
 	mu       sync.Mutex
-	presence netip.Addr
+	presence presence
 	ctx      context.Context            // of Run; nil before
 	cancels  map[*Uplink]func()         // of those that run
 	ended    map[string]<-chan struct{} // by name: closed when the last one has ended
@@ -97,7 +97,7 @@ func (s *Set) Configure(configs []rules.Uplink) {
 			next[i] = old[at]
 		} else {
 			next[i] = newUplink(c.Interface, s.options)
-			next[i].SetPresence(s.presence)
+			next[i].SetPresence(s.presence.own, s.presence.witnessed)
 		}
 	}
 	s.members.Store(&next) // from now on they hear of tables
@@ -178,17 +178,17 @@ func (s *Set) LinkChanged(e hostwatch.Event) {
 	}
 }
 
-// SetPresence sets the address at which other nodes see that this one is alive. An
-// invalid one is none.
-func (s *Set) SetPresence(a netip.Addr) {
+// SetPresence sets the address at which other nodes see that this one is alive, an
+// invalid one for none, and those at which they see which other nodes it hears.
+func (s *Set) SetPresence(own netip.Addr, witnessed []netip.Addr) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.presence == a {
+	if s.presence.own == own && slices.Equal(s.presence.witnessed, witnessed) {
 		return
 	}
-	s.presence = a
+	s.presence = presence{own, witnessed}
 	for _, u := range s.All() {
-		u.SetPresence(a)
+		u.SetPresence(own, witnessed)
 	}
 }
 

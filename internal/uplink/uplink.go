@@ -110,7 +110,7 @@ func (u *Uplink) handle(m mail) {
 		u.configure(*m.settings)
 	}
 	if m.presence != nil {
-		u.config.Presence = *m.presence
+		u.config.Presence, u.config.Witnessed = m.presence.own, m.presence.witnessed
 		u.updateInterface()
 	}
 	if m.settings != nil || m.link {

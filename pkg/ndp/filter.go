@@ -65,16 +65,36 @@ func neighborDiscovery(index int) program {
 
 // filter returns the program of an uplink's socket. It lets through what can be a
 // solicitation for us on the interface with that index, or a sign that another
-// station owns an address we answer for, and drops the rest before it costs a
-// wake-up; user space checks everything again.
-func filter(index int, view *rules.View) ([]bpf.RawInstruction, error) {
+// station owns an address we answer for, or the answer of a router that we have asked,
+// and drops the rest before it costs a wake-up; user space checks everything again.
+func filter(index int, view *rules.View, routers []netip.Addr) ([]bpf.RawInstruction, error) {
 	p := neighborDiscovery(index)
 	p = append(p,
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: 2},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeAdvertisement, SkipTrue: 1},
 		bpf.RetConstant{Val: 0})
+	var answers []bpf.Instruction
+	for _, r := range routers {
+		answers = append(answers, match(offTarget, netip.PrefixFrom(r, r.BitLen()))...)
+	}
+	if len(answers) > 0 {
+		p = append(p, bpf.JumpIf{Cond: bpf.JumpEqual, Val: typeSolicitation, SkipTrue: uint8(len(answers))}) //nolint:gosec // of maxFilterRouters
+		p = append(p, answers...)
+	}
 	p = append(p, matchAddresses(view.Hears())...)
 	return p.assemble()
+}
+
+// maxFilterRouters bounds the routers whose answers pass the filter.
+const maxFilterRouters = 4
+
+// askedRouters returns the routers that a daemon asks whether they hear it: where it has
+// a presence, and so others that it may miss.
+func askedRouters(i *Interface) []netip.Addr {
+	if !i.facts.Uplink.Presence.IsValid() {
+		return nil
+	}
+	return i.facts.NextHops[:min(len(i.facts.NextHops), maxFilterRouters)]
 }
 
 // advertisements returns the program of a socket that hears advertisements on

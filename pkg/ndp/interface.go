@@ -127,6 +127,26 @@ func (i *Interface) Source(asker, target netip.Addr) netip.Addr {
 	return i.facts.Fallback
 }
 
+// presenceSource returns the source address of an answer to a daemon that asks whether
+// we are there, or, where asker is unspecified, of a question of that kind; invalid if
+// there is none. It is what the operator asks for, and global where that leaves it open,
+// because links may drop neighbor discovery from link-local sources. Instead of the
+// target, which no host has, it is an address of ours that is global, too.
+func (i *Interface) presenceSource(asker netip.Addr) netip.Addr {
+	if i.facts.Uplink.Source == rules.SourceLinkLocal {
+		return i.facts.Fallback
+	}
+	for _, p := range i.facts.Sources {
+		if p.Contains(asker) {
+			return p.Addr()
+		}
+	}
+	if len(i.facts.Sources) > 0 && (i.facts.Uplink.Source == rules.SourceTarget || asker.IsUnspecified()) {
+		return i.facts.Sources[0].Addr()
+	}
+	return i.facts.Fallback
+}
+
 // Owns reports whether the address is assigned to the interface.
 func (i *Interface) Owns(a netip.Addr) bool {
 	return slices.Contains(i.facts.Addresses, a) // an uplink has few

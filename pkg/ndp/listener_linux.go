@@ -74,7 +74,7 @@ type Listener struct {
 // nothing behind: call it again later. The filter is in force before the first
 // frame can be queued.
 func Listen(cfg ListenConfig) (*Listener, error) {
-	f, err := filter(cfg.Interface.facts.Index, cfg.View)
+	f, err := filter(cfg.Interface.facts.Index, cfg.View, askedRouters(cfg.Interface))
 	if err != nil {
 		return nil, err
 	}
@@ -173,8 +173,25 @@ func boundIndex(fd int) (int, error) {
 // Done is closed when the listener has stopped, by Close or by an error.
 func (l *Listener) Done() <-chan struct{} { return l.done }
 
-// SetInterface replaces the facts that answers are made from.
-func (l *Listener) SetInterface(i *Interface) { l.iface.Store(i) }
+// SetInterface replaces the facts that answers are made from. Should the filter not take
+// new routers they are not heard, until the view changes.
+func (l *Listener) SetInterface(i *Interface) {
+	if old := l.iface.Swap(i); !slices.Equal(askedRouters(old), askedRouters(i)) {
+		_ = l.setFilter(l.view.Load())
+	}
+}
+
+// setFilter replaces the packet filter.
+func (l *Listener) setFilter(v *rules.View) error {
+	f, err := filter(l.index, v, askedRouters(l.iface.Load()))
+	if err != nil {
+		return err
+	}
+	if err := l.conn.SetBPF(f); err != nil {
+		return fmt.Errorf("replace packet filter: %w", err)
+	}
+	return nil
+}
 
 // SetView replaces what is answered for, without a moment in which a target of
 // both views is unanswered. The packet socket has no use for the differences.
@@ -183,12 +200,8 @@ func (l *Listener) SetView(v *rules.View, _ []rules.Delta) error {
 		l.view.Store(v)
 		return nil
 	}
-	f, err := filter(l.index, v)
-	if err != nil {
+	if err := l.setFilter(v); err != nil {
 		return err
-	}
-	if err := l.conn.SetBPF(f); err != nil {
-		return fmt.Errorf("replace packet filter: %w", err)
 	}
 	l.view.Store(v)
 	return nil

@@ -98,10 +98,15 @@ func (i *Interface) Prime(source, router netip.Addr) ([]byte, error) {
 
 // AskStation returns a frame that asks one station for a target (RFC 6085: a
 // multicast packet in a unicast frame, so that nobody else hears it and its
-// kernel forwards nothing).
+// kernel forwards nothing). Where the station is the zero address all that listen to the
+// target's group are asked. It leaves from the source that the operator asks for.
 func (i *Interface) AskStation(target netip.Addr, station [6]byte) ([]byte, error) {
-	b, err := i.Solicitation(target)
-	if err == nil {
+	from := i.presenceSource(netip.IPv6Unspecified())
+	if !from.IsValid() { // RFC 4861 §7.2.2
+		return nil, errNoSource
+	}
+	b, err := i.solicit(target, from)
+	if err == nil && station != [6]byte{} {
 		copy(b[offEtherDst:], station[:])
 	}
 	return b, err

@@ -4,6 +4,7 @@ package ndp
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -74,6 +75,9 @@ func (s *Solicitation) answer(reply *Advertisement, i *Interface, view *rules.Vi
 		return verdict, worse(r, reason)
 	}
 	source := i.Source(s.source, s.target)
+	if verdict == &i.presence {
+		source = i.presenceSource(s.source)
+	}
 	if !source.IsValid() { // RFC 4861 §4.4: never from the unspecified address
 		return verdict, NoSourceAddress
 	}
@@ -109,7 +113,7 @@ func checkLink(frame []byte, meta Meta, i *Interface) Reason {
 
 // decide tells what holds for a target, whoever asks.
 func decide(target netip.Addr, i *Interface, view *rules.View) (*rules.Verdict, Reason) {
-	if target == i.facts.Uplink.Presence {
+	if target == i.facts.Uplink.Presence || target.IsLinkLocalUnicast() && slices.Contains(i.facts.Uplink.Witnessed, target) {
 		return &i.presence, Answered
 	}
 	if view == nil {

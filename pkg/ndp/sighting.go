@@ -58,7 +58,7 @@ func Sight(frame []byte, meta Meta, i *Interface, view *rules.View) (Sighting, b
 		return Sighting{}, false
 	}
 	target, mac, ok := advertised(frame, meta.ChecksumPartial)
-	present := i.facts.Uplink.Presence.IsValid() && rules.PresencePrefix().Contains(target)
+	present := i.facts.Uplink.Presence.IsValid() && (rules.PresencePrefix().Contains(target) || i.isNextHop(target))
 	if !ok || !proxyable(target) && !present || mac == i.facts.MAC || i.Owns(target) || !present && !guarded(target, view) {
 		return Sighting{}, false
 	}

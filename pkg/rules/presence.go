@@ -13,9 +13,16 @@ import (
 func PresencePrefix() netip.Prefix { return netip.MustParsePrefix("fe80::6e64:7072:0:0/96") }
 
 // Presence returns the address of a node's daemon.
-func Presence(node string) netip.Addr {
+func Presence(node string) netip.Addr { return presence(node) }
+
+// Witness returns the address at which daemons on other nodes tell that they hear the
+// daemon of a node: who misses it asks them.
+func Witness(node string) netip.Addr { return presence("witness of " + node) }
+
+// presence makes an address of what no two of have in common.
+func presence(name string) netip.Addr {
 	b := PresencePrefix().Addr().As16()
-	sum := sha256.Sum256([]byte(node))
+	sum := sha256.Sum256([]byte(name))
 	copy(b[12:], sum[:])
 	return netip.AddrFrom16(b)
 }

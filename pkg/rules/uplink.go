@@ -56,6 +56,9 @@ type Uplink struct {
 	// Presence is the address that shows that the daemon is alive, see
 	// [Presence]; invalid where nobody asks for it. The daemon sets it.
 	Presence netip.Addr
+	// Witnessed are the addresses that show which daemons on other nodes this one hears,
+	// see [Witness]. The daemon sets them.
+	Witnessed []netip.Addr
 	// LimitPerAsker is how many answers a second one asker's MAC address gets,
 	// and how many at once; 0 is no limit.
 	LimitPerAsker int
