@@ -110,7 +110,7 @@ func sourceStatus(s k8swatch.SourceStatus) status.Source {
 }
 
 func peerStatus(p ownership.PeerStatus) status.Peer {
-	return status.Peer{Node: p.Node, Owns: p.Owns, Settled: p.Settled, Expired: p.Expired, Silent: p.Silent, Unfit: p.Excluded}
+	return status.Peer{Node: p.Node, Owns: p.Owns, Settled: p.Settled, Expired: p.Expired, Silent: p.Silent, Heard: p.Heard, Unfit: p.Excluded}
 }
 
 // Explain tells what the cluster knows of an address, by the method of the rule that

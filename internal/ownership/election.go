@@ -203,7 +203,7 @@ func (e *Election) Status(now time.Time) Status {
 		}
 		s.Peers = append(s.Peers, PeerStatus{
 			Node: p.Node, Owns: e.owns[p.Node], Excluded: p.Excluded,
-			Settled: p.Settled, Cordoned: p.Cordoned, Expired: p.expired, Silent: p.dead(),
+			Settled: p.Settled, Cordoned: p.Cordoned, Expired: p.expired, Silent: p.dead(), Heard: p.heard(),
 		})
 	}
 	slices.SortFunc(s.Peers, func(a, b PeerStatus) int { return cmp.Compare(a.Node, b.Node) })

@@ -14,10 +14,10 @@ type Status struct {
 }
 
 // PeerStatus is another announcer. Expired is one whose lease has ended, Silent
-// one that does not answer on the link.
+// one that does not answer on the link and counts as dead, and Heard one that does.
 type PeerStatus struct {
-	Node                               string
-	Owns                               int
-	Excluded                           string
-	Settled, Cordoned, Expired, Silent bool
+	Node                                      string
+	Owns                                      int
+	Excluded                                  string
+	Settled, Cordoned, Expired, Silent, Heard bool
 }

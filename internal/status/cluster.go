@@ -87,9 +87,11 @@ type Peer struct {
 	Settled bool   `json:"settled"`
 	// Expired is true when its lease has ended, Silent when it does not answer
 	// on the link.
-	Expired bool   `json:"expired,omitempty"`
-	Silent  bool   `json:"silent,omitempty"`
-	Unfit   string `json:"unfit,omitempty"`
+	Expired bool `json:"expired,omitempty"`
+	Silent  bool `json:"silent,omitempty"`
+	// Heard is true when it answers on the link.
+	Heard bool   `json:"heard,omitempty"`
+	Unfit string `json:"unfit,omitempty"`
 }
 
 // ClusterEntry is what a cluster says of an address.

@@ -183,6 +183,8 @@ func (p Peer) String() string {
 	}
 	if p.Silent {
 		text += ", silent on the link"
+	} else if !p.Heard && !p.Expired {
+		text += ", not heard on the link: its lease counts"
 	}
 	if p.Unfit != "" {
 		text += ", unfit: " + p.Unfit

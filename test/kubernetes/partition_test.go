@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubernetes
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/vishvananda/netlink"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+// TestPartition goes through what keeps the announcers of a link apart while the API
+// server is well: other prefixes, isolated ports, and a port that is cut off.
+func TestPartition(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 3)
+	a := n.Asker()
+	targets := services(c, "s", 20)
+	daemons := make([]*harness.Daemon, len(n.Nodes))
+	start := func(i int) { daemons[i] = run(t, n.Nodes[i], settle, serviceRules) }
+	wantAll := func(when string, owner int) {
+		t.Helper()
+		harness.Eventually(t, when, func() bool {
+			return !slices.ContainsFunc(targets, func(target netip.Addr) bool {
+				got := answers(n, a, target, 20*time.Millisecond)
+				return len(got) != 1 || owner >= 0 && got[0] != owner
+			})
+		})
+	}
+
+	// The only node on the link has the label of a control plane, and a worker joins that
+	// is on another one.
+	label(t, c, "n1", corev1.LabelNodeExcludeBalancers+`":""`)
+	start(0)
+	wantAll("all answers of n1", 0)
+	worker := n.Nodes[1]
+	readdress(t, worker, worker.Addr.String(), "2001:db8:9::1:2")
+	start(1)
+	daemons[1].Wait("a peer", func(s status.Status) bool { return s.Cluster != nil && len(s.Cluster.Peers) == 1 && s.Cluster.Settled })
+	wantAll("all answers of n1 beside the worker", 0)
+	readdress(t, worker, "2001:db8:9::1:2", worker.Addr.String())
+	label(t, c, "n1", corev1.LabelNodeExcludeBalancers+`":null`)
+
+	// Ports that are isolated before the daemons have heard of each other, and after.
+	isolate(t, n, true)
+	for _, d := range daemons[:2] { // which have heard each other on the link
+		harness.Must(t, d.Process.Kill())
+		d.Exit()
+	}
+	for i := range n.Nodes {
+		start(i)
+	}
+	settled := func() {
+		t.Helper()
+		for _, d := range daemons {
+			d.Wait("settled", func(s status.Status) bool { return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 })
+		}
+	}
+	settled()
+	wantAll("one owner each on isolated ports", -1)
+	before := owners(t, n, a, targets)
+	isolate(t, n, false)
+	heard := func(count int) {
+		t.Helper()
+		for _, d := range daemons {
+			d.Wait("peers that are heard", func(s status.Status) bool {
+				heard := 0
+				for _, p := range s.Cluster.Peers {
+					if p.Heard {
+						heard++
+					}
+				}
+				return heard == count
+			})
+		}
+	}
+	heard(2)
+	isolate(t, n, true)
+	heard(0)
+	begun := time.Now()
+	wantAll("one owner each on ports that were isolated later", -1)
+	t.Logf("one owner of each address %s after the last one was missed", time.Since(begun))
+	if now := owners(t, n, a, targets); !slices.Equal(now, before) {
+		t.Errorf("owners went from %v to %v", before, now)
+	}
+	isolate(t, n, false)
+	heard(2)
+
+	// A port is cut off without a loss of carrier, and comes back.
+	plugged, cut := plug(t, n, 0)
+	cut()
+	harness.Eventually(t, "other owners", func() bool {
+		return !slices.ContainsFunc(targets, func(target netip.Addr) bool { return len(answers(n, a, target, 20*time.Millisecond)) != 1 })
+	})
+	plugged()
+	daemons[1].Wait("n1 is heard again", func(s status.Status) bool {
+		return slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return p.Node == "n1" && p.Heard })
+	})
+	begun = time.Now()
+	wantAll("one owner each", -1)
+	t.Logf("one owner of each address %s after the cut node was heard", time.Since(begun))
+	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
+}
+
+// label sets a label of a Node, as JSON.
+func label(t *testing.T, c *cluster.Cluster, node, label string) {
+	t.Helper()
+	_, err := c.Client.CoreV1().Nodes().Patch(context.Background(), node, types.MergePatchType, []byte(`{"metadata":{"labels":{"`+label+`}}}`), metav1.PatchOptions{})
+	harness.Must(t, err)
+}
+
+// readdress gives the uplink of a node another address instead of one.
+func readdress(t *testing.T, node *cluster.Node, from, to string) {
+	t.Helper()
+	link, err := node.Link.LinkByName(harness.Uplink)
+	harness.Must(t, err)
+	addr, err := netlink.ParseAddr(from + "/64")
+	harness.Must(t, err)
+	harness.Must(t, node.Link.AddrDel(link, addr))
+	harness.Must(t, node.Address(harness.Uplink, to+"/64"))
+}
+
+// isolate isolates the ports of all nodes from each other, or no longer.
+func isolate(t *testing.T, n *cluster.Network, on bool) {
+	t.Helper()
+	for _, node := range n.Nodes {
+		port, err := n.Switch.Link.LinkByName(node.Name)
+		harness.Must(t, err)
+		harness.Must(t, n.Switch.Link.LinkSetIsolated(port, on))
+	}
+}
+
+// plug returns what connects the switch port of a node, and what cuts it off without a
+// loss of carrier.
+func plug(t *testing.T, n *cluster.Network, node int) (on, off func()) {
+	t.Helper()
+	port, err := n.Switch.Link.LinkByName(n.Nodes[node].Name)
+	harness.Must(t, err)
+	bridge, err := n.Switch.Link.LinkByName("link")
+	harness.Must(t, err)
+	return func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetMaster(port, bridge)) },
+		func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetNoMaster(port)) }
+}
