@@ -81,6 +81,7 @@ func (m *Manager) Status() *status.Cluster {
 	out := &status.Cluster{
 		Node: c.config.Node, Ownership: c.config.Ownership.String(), PrefixSource: c.prefixSource, Pods: len(c.pods),
 		ServiceAddresses: view.Addresses, OwnedAddresses: view.Owned, OwnerChanges: c.ownerChanges,
+		UnownedAddresses: view.Unowned, ContestedAddresses: view.Contested,
 		UnstableAddresses: c.moves.unstable(now), Announcers: view.Announcers, Frozen: view.Frozen && c.needs.Leases, Settled: view.Settled, Alone: view.Alone, Unfit: c.unfit(), Irreplaceable: c.answersUnfit(), Standby: c.standby, ByItself: c.near.byItself,
 		Namesake: c.namesake.text(), NodeAbsent: c.absent, NodesAlike: c.alike, Uncalled: len(c.calls.requests.Left),
 	}

@@ -41,6 +41,8 @@ type Announcer struct {
 	// routers. Neither ranks: they tell others whose silence means something.
 	Hears  []string `json:"hears"`
 	Router Reach    `json:"router,omitempty"`
+	// Owns is how many addresses it owns by its own view, where Hears is not nil.
+	Owns int `json:"owns,omitempty"`
 	// Excluded says why the node should not own anything, "" if it may: what
 	// its Node says, or a service proxy that is not well.
 	Excluded string `json:"excluded,omitempty"`

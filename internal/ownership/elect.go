@@ -159,6 +159,9 @@ func (e *Election) count(a *address, n int) {
 	add(e.owns, a.owner, n)
 	add(e.stands, a.owner, n)
 	add(e.stands, a.backup, n)
+	if p := e.peers[a.owner]; p != nil {
+		p.audit.observe(e.owns[a.owner])
+	}
 }
 
 // hold reports whether we go on to answer for an address that has the owner from now

@@ -50,6 +50,7 @@ type Election struct {
 	recordChanged bool
 	looked        time.Time // when Due was last called
 	elections     uint64    // how often something has changed that may change owners
+	disputes      map[netip.Addr]*dispute
 	routers       routers
 	witnessed     []netip.Addr // what Witnessed last returned
 	cutOff        bool         // from the API server and all peers, until it is back
@@ -60,7 +61,7 @@ func New(self Announcer, mode rules.Ownership, settleAfter time.Duration) *Elect
 	self.Links = nil
 	return &Election{
 		mode: mode, self: self, settleAfter: settleAfter,
-		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address), held: make(map[netip.Addr]time.Time),
+		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address), held: make(map[netip.Addr]time.Time), disputes: make(map[netip.Addr]*dispute),
 	}
 }
 
@@ -193,6 +194,9 @@ func (e *Election) Status(now time.Time) Status {
 	s := Status{
 		Owned: e.owns[e.self.Node], Addresses: len(e.addresses),
 		Frozen: e.Frozen(now), Settled: e.self.Settled, Alone: e.alone,
+	}
+	if e.mode == rules.OwnershipHash {
+		s.Unowned, s.Contested = e.unowned(now), e.contested(now)
 	}
 	if e.phase == member {
 		s.Announcers++

@@ -59,6 +59,7 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 	if e.judge(now) || changed {
 		e.electAll()
 	}
+	e.audited(p)
 	if (expired || revived) && p.live() {
 		p.due = now
 		e.reassertSoon(p, now)
@@ -132,7 +133,7 @@ func (e *Election) Record(requests ...string) string {
 	if e.phase != checking {
 		e.lastRecord = e.self
 		e.lastRecord.Joining = !e.begun
-		e.lastRecord.Hears, e.lastRecord.Router = e.hears(), e.routers.reach
+		e.lastRecord.Hears, e.lastRecord.Router, e.lastRecord.Owns = e.hears(), e.routers.reach, e.owns[e.self.Node]
 		if e.Frozen(e.looked) && e.isBehind() { // this is what ends it
 			e.lastRecord.Settled = false
 		}
@@ -228,5 +229,7 @@ func (e *Election) answered(p *peer, s netip.Addr, now time.Time) {
 		e.reassertNow(p, now)
 	case !p.live() || p.silent:
 		e.revive(p, now)
+	default:
+		e.disputed(p, s, now)
 	}
 }

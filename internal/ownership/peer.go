@@ -34,6 +34,7 @@ type peer struct {
 	probe    netip.Addr // an address that was its own, and that we own
 	searched uint64     // the election that no such address was found in
 	reassert reassertion
+	audit    audit
 }
 
 // live reports whether the peer takes part.

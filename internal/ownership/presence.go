@@ -83,6 +83,9 @@ func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, silent bool) {
 	}
 	p.open, p.asked, p.due = true, now, now.Add(wait)
 	asks = p.asks(rules.Presence(p.Node))
+	if p.misses == 0 && p.answers {
+		asks = append(asks, e.auditDue(p, now)...)
+	}
 	if p.misses >= askMisses {
 		asks = append(asks, e.witnesses(p)...)
 	}

@@ -7,6 +7,9 @@ type Status struct {
 	// Announcers counts those that take part, us included; Owned and Addresses
 	// are how many addresses we own of how many there are.
 	Announcers, Owned, Addresses int
+	// Unowned and Contested count addresses without an owner, and with more than one,
+	// as far as this node knows.
+	Unowned, Contested int
 	// Frozen is true while the leases tell nothing, Settled when we count like
 	// the others, and Alone when the leases may not be read.
 	Frozen, Settled, Alone bool

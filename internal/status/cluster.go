@@ -28,6 +28,10 @@ type Cluster struct {
 	// UnstableAddresses are those whose owner has changed again and again within half
 	// an hour.
 	UnstableAddresses int `json:"unstable_addresses"`
+	// UnownedAddresses have no owner, and ContestedAddresses more than one, as far as
+	// this node knows.
+	UnownedAddresses   int `json:"unowned_addresses,omitempty"`
+	ContestedAddresses int `json:"contested_addresses,omitempty"`
 	// Frozen is true while the leases tell nothing, and the owners stay as they
 	// are unless the link tells otherwise.
 	Frozen bool `json:"frozen"`

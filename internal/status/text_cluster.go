@@ -139,6 +139,9 @@ func (c *Cluster) write(row func(name, format string, args ...any)) {
 	if c.Uncalled > 0 {
 		row("  unanswered", "%d addresses of Local policies: too many nodes that stand by would have to announce for them", c.Uncalled)
 	}
+	if c.UnownedAddresses+c.ContestedAddresses > 0 {
+		row("  owners", "%d addresses without one, %d with more than one", c.UnownedAddresses, c.ContestedAddresses)
+	}
 	for _, p := range c.Peers {
 		row("  peer "+p.Node, "%s", p)
 	}

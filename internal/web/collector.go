@@ -149,6 +149,8 @@ func (c *collector) cluster(out sink, s *status.Cluster) {
 	out.gauge(d.unstable, float64(s.UnstableAddresses))
 	out.gauge(d.serviceAddresses, float64(s.ServiceAddresses))
 	out.gauge(d.owned, float64(s.OwnedAddresses))
+	out.gauge(d.unowned, float64(s.UnownedAddresses))
+	out.gauge(d.contested, float64(s.ContestedAddresses))
 	out.gauge(d.announcers, float64(s.Announcers))
 	out.gauge(d.frozen, number(s.Frozen))
 	out.gauge(d.standby, number(s.Standby))

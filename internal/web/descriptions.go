@@ -9,13 +9,13 @@ const sourceConfiguration = "configuration"
 
 // descriptions are those of the metrics that are made at each scrape.
 type descriptions struct {
-	received, answered, ignored, sent, sendErrors                                          *prometheus.Desc
-	drops, redirected, conflicts, duration, probes, wrong                                  *prometheus.Desc
-	entries, updates, groups, ready                                                        *prometheus.Desc
-	fileTargets, fileFaults, fileReadable                                                  *prometheus.Desc
-	reloadOK, reloadTime, build                                                            *prometheus.Desc
-	synced, lastEvent, held, requests, prefixSource                                        *prometheus.Desc
-	ownerChanges, serviceAddresses, owned, unstable, announcers, frozen, standby, uncalled *prometheus.Desc
+	received, answered, ignored, sent, sendErrors                                                              *prometheus.Desc
+	drops, redirected, conflicts, duration, probes, wrong                                                      *prometheus.Desc
+	entries, updates, groups, ready                                                                            *prometheus.Desc
+	fileTargets, fileFaults, fileReadable                                                                      *prometheus.Desc
+	reloadOK, reloadTime, build                                                                                *prometheus.Desc
+	synced, lastEvent, held, requests, prefixSource                                                            *prometheus.Desc
+	ownerChanges, serviceAddresses, owned, unowned, contested, unstable, announcers, frozen, standby, uncalled *prometheus.Desc
 
 	all []described
 }
@@ -80,6 +80,8 @@ func newDescriptions() *descriptions {
 		unstable:         desc("service_addresses_unstable", "Service addresses whose owner has changed more than six times within half an hour, as this node sees it."),
 		serviceAddresses: desc("service_addresses", "Addresses of the cluster's services that a rule covers, whichever node owns them."),
 		owned:            desc("owned_addresses", "Service addresses that this node owns and answers for."),
+		unowned:          desc("service_addresses_unowned", "Service addresses that no node answers for, as far as this node knows. Those that a Local policy leaves without an endpoint do not count."),
+		contested:        desc("service_addresses_contested", "Service addresses that more than one node answers for, as far as this node knows."),
 		announcers:       desc("announcers", "Nodes that share the service addresses among them, as this node sees it."),
 		standby:          desc("ownership_standby", "1 while this node stands by because enough other nodes announce services, otherwise 0."),
 		uncalled:         desc("service_addresses_uncalled", "Service addresses that nobody answers for because a Local policy leaves them to nodes that stand by, more of which than may be called in."),
