@@ -5,7 +5,6 @@ package ownership_test
 import (
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -196,24 +195,4 @@ func TestPartition(t *testing.T) {
 			})
 		}
 	}
-}
-
-// TestLoss loses one frame of twenty for hours, and wants nobody to be taken for dead.
-func TestLoss(t *testing.T) {
-	t.Parallel()
-	w := grown(t, 3, 6)
-	seed := rand.Uint64()
-	t.Logf("seed %d", seed)
-	w.random, w.loss = rand.New(rand.NewPCG(seed, 1)), 0.05
-	before, moves := w.wantOne("before"), w.moves()
-	for _, api := range []bool{true, false} {
-		w.api = api
-		w.run(time.Hour)
-		if now := w.wantOne("after an hour"); !maps.Equal(now, before) || w.moves() != moves {
-			t.Errorf("API server %v: %d moves", api, w.moves()-moves)
-		}
-	}
-	w.kill(w.nodes[1])
-	w.run(failover)
-	w.wantMoved(before, w.wantOne("after a kill"), "n1")
 }

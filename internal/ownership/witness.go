@@ -160,7 +160,7 @@ func (e *Election) judge(now time.Time) (changed bool) {
 			e.reassertSoon(p, now)
 		}
 	}
-	if cut { // others go on without us, and will for a while when we are back
+	if cut && e.phase == member { // others go on without us, and will for a while when we are back
 		e.setSettled(false, now)
 	}
 	return changed
