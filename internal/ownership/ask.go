@@ -11,10 +11,12 @@ import (
 )
 
 const (
-	// checkWait and checkAsks are for the question whether another announcer
-	// has taken over what would be ours.
+	// checkWait and checkAsks are for the question whether another announcer still
+	// answers for what was left to it, and startWait is checkWait for the question of a
+	// start, whether it has taken over what would be ours: nobody answers meanwhile.
 	checkWait = 125 * time.Millisecond
 	checkAsks = 4
+	startWait = 60 * time.Millisecond
 )
 
 const (
@@ -161,7 +163,10 @@ func (e *Election) checksDue(now time.Time) []Ask {
 			}
 		default:
 			c.asks++
-			c.due = now.Add(checkWait)
+			c.due = now.Add(startWait)
+			if c.left {
+				c.due = now.Add(checkWait)
+			}
 			asks = append(asks, p.asks(c.address)...)
 			rest = append(rest, c)
 		}

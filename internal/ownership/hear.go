@@ -40,8 +40,12 @@ func (e *Election) Renewed(a Announcer, now time.Time) {
 	e.stepBack(now)
 	p := e.peers[a.Node]
 	if p == nil {
-		e.peers[a.Node] = &peer{Announcer: a, seen: now, renewed: now, due: now, answers: slices.Contains(e.published.Hears, a.Node)}
+		p = &peer{Announcer: a, seen: now, renewed: now, due: now, answers: slices.Contains(e.published.Hears, a.Node)}
+		e.peers[a.Node] = p
 		e.electAll()
+		if a.Settled && e.phase == member { // it has owned what it could, like us
+			p.reassert.due = now
+		}
 		return
 	}
 	begunAnew := p.Holder != a.Holder

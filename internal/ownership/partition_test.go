@@ -77,6 +77,39 @@ func TestIsolated(t *testing.T) {
 	}
 }
 
+// TestIsolatedRestart isolates the nodes, and starts one again after the other, which have
+// heard of each other before.
+func TestIsolatedRestart(t *testing.T) {
+	t.Parallel()
+	for _, routed := range []bool{true, false} {
+		t.Run(fmt.Sprintf("router %v", routed), func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, 3, 20)
+			if routed {
+				w.addRouter()
+			}
+			for _, n := range w.nodes[:2] {
+				w.start(n)
+				w.run(500 * time.Millisecond)
+			}
+			w.run(settleFor + 5*time.Second)
+			w.isolate()
+			w.kill(w.nodes[0])
+			w.run(50 * time.Millisecond)
+			w.kill(w.nodes[1])
+			for _, n := range w.nodes {
+				w.start(n)
+				w.run(900 * time.Millisecond)
+			}
+			w.run(2*settleFor + 5*time.Second)
+			for range 10 {
+				w.run(time.Second)
+				w.wantOne("isolated")
+			}
+		})
+	}
+}
+
 // TestAsymmetric blocks frames in one direction, from the start or later, while another
 // node hears both. Nobody takes anything over, until a node dies.
 func TestAsymmetric(t *testing.T) {

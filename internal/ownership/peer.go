@@ -21,6 +21,7 @@ type peer struct {
 	answers  bool      // it has answered there, so that its silence means something
 	open     bool      // a question is unanswered
 	misses   int       // unanswered questions in a row
+	unheard  int       // unanswered questions to a peer that has never answered
 	vouched  int       // misses when another announcer last told that it hears it
 	asked    time.Time // when it was last asked, and is to be asked next
 	due      time.Time
@@ -49,7 +50,7 @@ func (p *peer) heard() bool { return p.answers && !p.silent && p.misses < vouchM
 
 // spoke notes that the peer has answered on the link.
 func (p *peer) spoke() {
-	p.open, p.answers, p.misses, p.vouched = false, true, 0, 0
+	p.open, p.answers, p.misses, p.unheard, p.vouched = false, true, 0, 0, 0
 }
 
 // forget forgets what the link says of the peer.

@@ -72,6 +72,9 @@ func (e *Election) peerDue(p *peer, now time.Time) (asks []Ask, silent bool) {
 			return nil, true
 		}
 	}
+	if p.open && !p.answers {
+		p.unheard++
+	}
 	wait := presenceEvery
 	switch {
 	case !counts && (p.answers || !e.self.sameLink(&p.Announcer)):

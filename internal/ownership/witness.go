@@ -28,6 +28,9 @@ const (
 	// recordLag is how long a peer's record may be of before its silence: it has to
 	// miss others itself, and to write that.
 	recordLag = time.Second
+	// unheardAsks is how often a peer is asked that has never answered before that means
+	// something.
+	unheardAsks = 4
 	// maxHears bounds the names in a record.
 	maxHears = 64
 )
@@ -50,10 +53,10 @@ func (e *Election) SetRouters(addresses []netip.Addr) {
 // IsRouter reports whether an address is that of a router on our links.
 func (e *Election) IsRouter(a netip.Addr) bool { return slices.Contains(e.routers.addresses, a) }
 
-// doubts reports whether a peer is silent whose lease has not ended.
+// doubts reports whether a peer on our links is not heard although its lease is renewed.
 func (e *Election) doubts() bool {
 	for _, p := range e.peers {
-		if p.silent && !p.expired {
+		if !p.expired && (p.silent || p.unheard >= unheardAsks && e.self.sameLink(&p.Announcer)) {
 			return true
 		}
 	}
@@ -203,10 +206,13 @@ func (e *Election) hearsNobody() bool {
 	return true
 }
 
-// apart returns how many silent peers renew their leases, and hear nobody either.
+// apart returns how many peers on our links that are not heard renew their leases, and
+// hear nobody either.
 func (e *Election) apart() (n int) {
 	for _, p := range e.peers {
-		if p.silent && !p.expired && p.renewed.After(p.silentAt) && p.Hears != nil && len(p.Hears) == 0 {
+		switch {
+		case p.expired, p.silent && !p.renewed.After(p.silentAt), p.Hears == nil || len(p.Hears) > 0:
+		case p.silent || p.unheard >= unheardAsks && e.self.sameLink(&p.Announcer):
 			n++
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"syscall"
 	"testing"
 	"time"
 
@@ -51,6 +52,13 @@ func TestPartition(t *testing.T) {
 	readdress(t, worker, "2001:db8:9::1:2", worker.Addr.String())
 	label(t, c, "n1", corev1.LabelNodeExcludeBalancers+`":null`)
 
+	settled := func() {
+		t.Helper()
+		for _, d := range daemons {
+			d.Wait("settled", func(s status.Status) bool { return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 })
+		}
+	}
+
 	// Ports that are isolated before the daemons have heard of each other, and after.
 	isolate(t, n, true)
 	for _, d := range daemons[:2] { // which have heard each other on the link
@@ -59,12 +67,6 @@ func TestPartition(t *testing.T) {
 	}
 	for i := range n.Nodes {
 		start(i)
-	}
-	settled := func() {
-		t.Helper()
-		for _, d := range daemons {
-			d.Wait("settled", func(s status.Status) bool { return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 })
-		}
 	}
 	settled()
 	wantAll("one owner each on isolated ports", -1)
@@ -110,6 +112,24 @@ func TestPartition(t *testing.T) {
 	wantAll("one owner each", -1)
 	t.Logf("one owner of each address %s after the cut node was heard", time.Since(begun))
 	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
+
+	// All daemons are stopped and started at once, as by an update of a package.
+	settled()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		begun = time.Now()
+		for _, d := range daemons {
+			d.Signal(signal)
+		}
+		for i, d := range daemons {
+			d.Exit()
+			start(i)
+		}
+		harness.Eventually(t, "an answer", func() bool { return len(answers(n, a, targets[0], 20*time.Millisecond)) > 0 })
+		t.Logf("%s: answered again %s after all were told to end", signal, time.Since(begun))
+		wantAll("one owner each", -1)
+		t.Logf("%s: one owner of each address after %s", signal, time.Since(begun))
+		settled()
+	}
 }
 
 // label sets a label of a Node, as JSON.
