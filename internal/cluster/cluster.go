@@ -39,7 +39,11 @@ type cluster struct {
 	// nodeAddresses are left to the nodes that have them.
 	nodeAddresses nodeAddresses
 	// answered are the addresses that nobody has to be asked for.
-	answered     answered
+	answered answered
+	// suspects are other stations that answer for addresses of this node.
+	suspects     suspects
+	audit        audit
+	formers      formers
 	absent       bool            // the cluster has no Node of this name
 	alike        []string        // the names of its Nodes that are like it
 	known, heard map[string]bool // sources that are known as a whole, and from the server
@@ -91,7 +95,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, selectio
 		known: make(map[string]bool), heard: make(map[string]bool), forbidden: make(map[string]bool), seats: make(seats), moves: make(moves),
 		confirms: confirms{until: time.Now().Add(confirmWithin)},
 		standIns: make(chan struct{}, 1),
-		answered: newAnswered(),
+		answered: newAnswered(), suspects: make(suspects), formers: make(formers),
 	}
 	c.watcher = m.watch(client, k8swatch.Config{
 		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selectionOf(k.Services),

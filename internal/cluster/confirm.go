@@ -90,7 +90,8 @@ func (c *cluster) replacePrefixes() {
 // next returns when the cluster has something to do, and false for never.
 func (c *cluster) next() (time.Time, bool) {
 	at, ok := c.election.Next()
-	for _, due := range []time.Time{c.confirms.until, c.calls.at} {
+	rivals, _ := c.rivalsDue()
+	for _, due := range []time.Time{c.confirms.until, c.calls.at, rivals} {
 		if !due.IsZero() && (!ok || due.Before(at)) {
 			at, ok = due, true
 		}

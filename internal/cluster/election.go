@@ -107,6 +107,7 @@ func (c *cluster) leaseChanged(l k8swatch.Lease, gone bool) {
 			return
 		}
 		if gone {
+			c.formers.add(&was.Announcer, now)
 			delete(c.seats, l.Node)
 			c.election.Left(l.Node)
 			c.calls.schedule(now)
@@ -200,6 +201,10 @@ func (c *cluster) due(now time.Time) {
 	c.manager.outbox.ask(c.election.Due(now))
 	c.learn(now)
 	c.updateCalls(now)
+	if _, ok := c.rivalsDue(); ok {
+		c.askRivals(now)
+		c.askWhoElse(now)
+	}
 	c.publish(now)
 }
 
@@ -232,6 +237,7 @@ func (c *cluster) publish(now time.Time) {
 	if len(again) > 0 {
 		c.manager.store.Update(rules.ServiceAddresses, again)
 	}
+	c.reportContests(now)
 	c.handovers.flush(c.manager.log, c.emit, now)
 	c.showPresence()
 	if c.election.RecordChanged() && c.needs.Leases && !c.near.byItself {

@@ -151,6 +151,8 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 		c.election.Update(gone)
 	case k8swatch.SourceLeases:
 		for node := range c.inherited.leases {
+			gone := c.seats[node].Announcer
+			c.formers.add(&gone, now)
 			delete(c.seats, node)
 			c.election.Left(node)
 		}

@@ -67,7 +67,11 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	// The kernel of an announcer's node has the address: a daemon answers without
 	// Override (RFC 4861 §7.2.8).
 	kernel := sign.Advertisement && sign.Solicited && sign.Override && c.shares(sign.Address)
+	now := time.Now()
 	if !router && (!c.election.Knows(mac) || kernel) {
+		if sign.Advertisement && !kernel && c.formers.has(sign.MAC, now) && c.shares(sign.Address) {
+			return true // a daemon that ends, or begins anew
+		}
 		c.used(uplink, sign)
 		return others
 	}
@@ -75,13 +79,13 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 		return false
 	}
 	if sign.Advertisement {
-		now := time.Now()
 		c.refresh(now)
 		c.hear(uplink, sign, now)
 		c.publish(now)
 		m.rearm()
 	}
-	return true
+	// What has answered for so long is another program on the announcer's node.
+	return !sign.Advertisement || !sign.Solicited || !c.suspect(uplink, sign, now)
 }
 
 // Owns reports whether this node is the one that answers for a service address.
@@ -91,37 +95,30 @@ func (m *Manager) Owns(a netip.Addr) bool {
 	return m.current != nil && m.current.owns(a)
 }
 
-// Rival reports whether a sign is of a station that answers for a service address
-// of ours as a proxy does (RFC 4861 §7.2.8), when it is asked who else has it. It is
-// no announcer of ours, so it is another program's. The address is not left to it,
-// for it may be one that does the same with us, and nobody would answer. It is
-// reported once a minute, in the log and as an Event, and is true only then.
+// Rival reports whether a sign is of a station that has answered for a service address
+// of ours for longer, as a proxy does (RFC 4861 §7.2.8): another program's, also on a node
+// of the cluster. The address is not left to it, for it may be one that does the same with
+// us, and nobody would answer. It is reported once a minute, in the log and as an Event,
+// and is true only then.
 func (m *Manager) Rival(uplink string, sign ndp.Sighting) bool {
 	if !sign.Advertisement || !sign.Solicited || sign.Override {
 		return false
 	}
-	reported, logged := m.reportRival(uplink, sign, time.Now())
+	m.mu.Lock()
+	reported, logged := false, false
+	if c := m.current; c != nil && !slices.ContainsFunc(m.links, func(l Link) bool { return l.MAC == sign.MAC }) {
+		now := time.Now()
+		if c.suspect(uplink, sign, now) {
+			reported, logged = c.reportRival(uplink, sign, now)
+		}
+		m.rearm()
+	}
+	m.mu.Unlock()
 	if logged {
 		m.log.Warn("another station answers for a service address of this node, too: let only one of them announce it",
 			"interface", uplink, "address", sign.Address, "mac", macString(sign.MAC))
 	}
 	return reported
-}
-
-// reportRival writes an Event about a rival if it is time to, and returns whether it
-// was, and whether to log it as well.
-func (m *Manager) reportRival(uplink string, sign ndp.Sighting, now time.Time) (reported, logged bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	c := m.current
-	if c == nil || !c.owns(sign.Address) || slices.ContainsFunc(m.links, func(l Link) bool { return l.MAC == sign.MAC }) ||
-		!m.rivals.due(reminder{uplink, sign.Address}, now) {
-		return false, false
-	}
-	c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
-		"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.",
-		macString(sign.MAC), sign.Address, c.config.Node)}, sign.Address)
-	return true, m.rivals.due(reminder{uplink: uplink}, now)
 }
 
 // Conflict writes an Event about the pod or service whose address another station

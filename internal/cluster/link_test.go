@@ -4,7 +4,6 @@ package cluster
 
 import (
 	"net/netip"
-	"slices"
 	"testing"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
@@ -55,56 +54,6 @@ func TestHeard(t *testing.T) {
 			})
 		})
 	}
-}
-
-// TestRival lets other stations answer for an address of ours as a proxy does.
-func TestRival(t *testing.T) {
-	t.Parallel()
-	proxied := ndp.Sighting{Address: service(0), MAC: [6]byte{2, 0, 0, 0, 0, 9}, Advertisement: true, Solicited: true}
-	with := func(f func(*ndp.Sighting)) ndp.Sighting { s := proxied; f(&s); return s }
-	tests := []struct {
-		name string
-		sign ndp.Sighting
-		want bool
-	}{
-		{"a proxy", proxied, true},
-		{"who overrides", with(func(s *ndp.Sighting) { s.Override = true }), false},
-		{"who was not asked", with(func(s *ndp.Sighting) { s.Solicited = false }), false},
-		{"who asks", with(func(s *ndp.Sighting) { s.Advertisement = false }), false},
-		{"an address of nobody", with(func(s *ndp.Sighting) { s.Address = service(99) }), false},
-		{"an uplink of ours", with(func(s *ndp.Sighting) { s.MAC = selfMAC }), false},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, func(b *bench) {
-				b.knowLeases()
-				b.services(3)
-				if got := b.Rival(uplink, tt.sign); got != tt.want {
-					t.Errorf("got %t", got)
-				}
-				if got := slices.Contains(b.last().reasons(), "AddressShared"); got != tt.want {
-					t.Errorf("an Event: %t", got)
-				}
-			})
-		})
-	}
-	t.Run("one line a minute and uplink", func(t *testing.T) {
-		t.Parallel()
-		inBubble(t, func(b *bench) {
-			b.knowLeases()
-			b.services(3)
-			for range 2 {
-				for i := range 30 {
-					b.Rival(uplink, with(func(s *ndp.Sighting) { s.Address = service(i % 3) }))
-				}
-				b.wait(remindEvery)
-			}
-			if lines, events := b.log.count("answers for a service address"), len(b.last().reasons()); lines != 2 || events != 6 {
-				t.Errorf("%d lines and %d Events", lines, events)
-			}
-		})
-	})
 }
 
 // TestConflict tells of another station with an address of a pod.

@@ -2,7 +2,10 @@
 
 package ownership
 
-import "net/netip"
+import (
+	"fmt"
+	"net/netip"
+)
 
 // AskOwner returns the questions for an address to another node that owns it, on each of
 // that node's links; none where this node or nobody owns it, or the owner is silent.
@@ -24,4 +27,15 @@ func (e *Election) NodeOf(m MAC) string {
 		return p.Node
 	}
 	return ""
+}
+
+// Identity tells one process of an announcer, and what it says of its share, from the
+// next: it changes when the announcer with a link-layer address may have begun to count
+// on something else. "" is for none.
+func (e *Election) Identity(m MAC) string {
+	p := e.peerOf(m)
+	if p == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s %s %t %t", p.Node, p.Holder, p.Settled, p.Joining)
 }

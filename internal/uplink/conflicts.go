@@ -124,7 +124,9 @@ func (c *conflicts) sight(u *Uplink, s ndp.Sighting, now time.Time) {
 		u.counters.Conflicts.Add(1)
 	}
 	begun, stands := c.claims.Sight(s, now)
-	if begun {
+	// A daemon of the cluster that is new, and whose lease is not read yet, announces
+	// service addresses, too.
+	if shared := u.options.Cluster.Shares(s.Address); shared && stands || !shared && begun {
 		u.counters.Conflicts.Add(1)
 	}
 	if stands {

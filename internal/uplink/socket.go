@@ -277,6 +277,9 @@ func (u *Uplink) askStations(questions []question) {
 		return
 	}
 	for _, q := range questions {
+		if u.conflicts.claims.Asked(q.target) && q.station == ndp.SolicitedNodeMAC(q.target) {
+			continue // an answer without a question of the claim's own speaks against it
+		}
 		u.report("ask stations", u.send(u.iface.AskStation(q.target, q.station)))
 	}
 }

@@ -58,7 +58,7 @@ func newDescriptions() *descriptions {
 		sendErrors:       desc("send_errors_total", "Advertisements that the kernel refused to send.", "interface"),
 		drops:            desc("socket_drops_total", "Frames that the kernel dropped because the socket's ring was full.", "interface"),
 		redirected:       desc("lladdr_mismatches_total", "Solicitations whose link-layer address option differs from their Ethernet source, as with virtual routers.", "interface"),
-		conflicts:        desc("conflicts_total", "Addresses covered by a rule that another station seems to use, each counted at the first sign. The status command lists those that are confirmed.", "interface"),
+		conflicts:        desc("conflicts_total", "Addresses covered by a rule that another station seems to use, each counted at the first sign, and an address of a service when another station has answered for it. The status command lists those that are confirmed.", "interface"),
 		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer. Answers of the kind presence are not in it.", "interface"),
 		probes:           desc("probes_total", "Solicitations whose target had to be probed first. The result is answered, unanswered or refused.", "interface", "result"),
 		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),

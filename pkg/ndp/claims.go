@@ -249,6 +249,12 @@ func (c *Claims) Open(a netip.Addr) bool {
 	return claim != nil && !claim.Stands && claim.queue != claimResting
 }
 
+// Asked reports whether a station is asked for an address now and then.
+func (c *Claims) Asked(a netip.Addr) bool {
+	claim := c.byAddress[a]
+	return claim != nil && claim.queue != claimResting
+}
+
 // All yields the claims by their address.
 func (c *Claims) All(yield func(netip.Addr, Claim) bool) {
 	for a, claim := range c.byAddress {

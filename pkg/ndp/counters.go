@@ -21,7 +21,8 @@ type Counters struct {
 	// Unsolicited counts advertisements that nobody asked for.
 	Unsolicited atomic.Uint64
 	// Conflicts counts addresses that we answer for and of which there was a
-	// sign that another station has them.
+	// sign that another station has them, and of services those that it has confirmed
+	// or shares.
 	Conflicts atomic.Uint64
 	// SendErrors counts advertisements that the kernel did not take.
 	SendErrors atomic.Uint64

@@ -41,6 +41,11 @@ func groupMAC(a netip.Addr) [6]byte {
 	return [6]byte{0x33, 0x33, b[12], b[13], b[14], b[15]}
 }
 
+// SolicitedNodeMAC returns the Ethernet group of the stations that have a target, or
+// others of the same low 24 bits. As the station of [Interface.AskStation] it stands for
+// all of them.
+func SolicitedNodeMAC(target netip.Addr) [6]byte { return groupMAC(SolicitedNode(groupOf(target))) }
+
 // Solicitation returns a frame that asks from the interface who has the target
 // (RFC 4861 §7.2.2). It fails on an interface without an address.
 func (i *Interface) Solicitation(target netip.Addr) ([]byte, error) {
