@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -21,14 +22,20 @@ const (
 	learnRest = 5 * time.Second
 	// learnAgain is how soon an address is asked for again.
 	learnAgain = 30 * time.Second
+	// answersFor is how long an announcer has to answer for an address to be believed.
+	// One that waits whether another station claims the address answers, too, for less.
+	answersFor = 5 * time.Second
+	// never is longer than anything else.
+	never = time.Duration(math.MaxInt64)
 )
 
 // answered are the service addresses that announcers of the cluster, this node included,
-// were heard to announce or to answer for since a station was last seen to use them. One
-// of these is taken over from a dead node at once. Before any other one is announced,
-// the link is asked who has it.
+// were heard to announce, or to answer for a while, since a station was last seen to use
+// them. One of these is taken over from a dead node at once. Before any other one is
+// announced, the link is asked who has it.
 type answered struct {
 	on    map[place]bool
+	first map[place]time.Time      // the first answer for one that is not on yet
 	asked map[netip.Addr]time.Time // when its owner was last asked
 	due   time.Time                // when owners are asked next
 }
@@ -40,13 +47,32 @@ type place struct {
 }
 
 func newAnswered() answered {
-	return answered{on: make(map[place]bool), asked: make(map[netip.Addr]time.Time)}
+	return answered{on: make(map[place]bool), first: make(map[place]time.Time), asked: make(map[netip.Addr]time.Time)}
+}
+
+// hear takes in that an announcer announces an address, or answers for it.
+func (h *answered) hear(at place, announced bool, now time.Time) {
+	first, known := h.first[at]
+	switch {
+	case h.on[at]:
+	case announced, known && now.Sub(first) >= answersFor:
+		h.on[at] = true
+		delete(h.first, at)
+	case !known:
+		h.first[at] = now
+	}
+}
+
+// drop forgets that announcers have answered for an address.
+func (h *answered) drop(at place) {
+	delete(h.on, at)
+	delete(h.first, at)
 }
 
 // forget forgets an address that is no service's any more.
 func (h *answered) forget(a netip.Addr, links []Link) {
 	for _, l := range links {
-		delete(h.on, place{l.Name, a})
+		h.drop(place{l.Name, a})
 	}
 	delete(h.asked, a)
 }
@@ -63,8 +89,7 @@ func (c *cluster) learn(now time.Time) {
 		if asks == learnAsks {
 			return
 		}
-		heard := slices.ContainsFunc(c.manager.links, func(l Link) bool { return c.answered.on[place{l.Name, a}] })
-		if last, ok := c.answered.asked[a]; heard || ok && now.Sub(last) < learnAgain {
+		if again := c.askAgain(a); again == never || now.Sub(c.answered.asked[a]) < again {
 			continue
 		}
 		if questions := c.election.AskOwner(a); len(questions) > 0 {
@@ -76,6 +101,22 @@ func (c *cluster) learn(now time.Time) {
 	if asks == 0 { // all is known for now
 		c.answered.due = now.Add(learnRest)
 	}
+}
+
+// askAgain returns how long after the last question the owner of an address is asked for
+// it again.
+func (c *cluster) askAgain(a netip.Addr) time.Duration {
+	again := learnAgain
+	for _, l := range c.manager.links {
+		at := place{l.Name, a}
+		if c.answered.on[at] {
+			return never
+		}
+		if _, ok := c.answered.first[at]; ok {
+			again = answersFor
+		}
+	}
+	return again
 }
 
 // Asks reports whether the link has to be asked who has a service address before this
@@ -112,15 +153,16 @@ func (c *cluster) shares(a netip.Addr) bool {
 func (c *cluster) used(uplink string, sign ndp.Sighting) {
 	own := slices.ContainsFunc(c.manager.links, func(l Link) bool { return l.MAC == sign.MAC })
 	if !own && (!sign.Advertisement || sign.Override) {
-		delete(c.answered.on, place{uplink, sign.Address})
+		c.answered.drop(place{uplink, sign.Address})
 	}
 }
 
 // hear takes in the advertisement of another announcer for a service address, or for its
 // presence.
 func (c *cluster) hear(uplink string, sign ndp.Sighting, now time.Time) {
+	announced := sign.Override && !sign.Solicited
 	if c.shares(sign.Address) {
-		c.answered.on[place{uplink, sign.Address}] = true
+		c.answered.hear(place{uplink, sign.Address}, announced, now)
 	}
-	c.election.Hear(ownership.Sign{From: ownership.MAC(sign.MAC), Address: sign.Address, Announced: sign.Override && !sign.Solicited}, now)
+	c.election.Hear(ownership.Sign{From: ownership.MAC(sign.MAC), Address: sign.Address, Announced: announced}, now)
 }

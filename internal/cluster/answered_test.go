@@ -28,6 +28,7 @@ func TestAsks(t *testing.T) {
 	owns := func(s *ndp.Sighting) { s.Solicited, s.Override = true, true }
 	speaks := func(s *ndp.Sighting) { s.Advertisement = false }
 	detects := func(s *ndp.Sighting) { s.Advertisement, s.Tentative = false, true }
+	later := func(b *bench) { b.run(answersFor, other) }
 	tests := []struct {
 		name string
 		do   []func(*bench)
@@ -37,22 +38,25 @@ func TestAsks(t *testing.T) {
 		{"this node announces it", []func(*bench){func(b *bench) { b.Announced(uplink, a) }}, false},
 		{"on another uplink", []func(*bench){func(b *bench) { b.Announced("eth9", a) }}, true},
 		{"an announcer announces it", []func(*bench){sign(otherMAC, announces)}, false},
-		{"an announcer answers for it", []func(*bench){sign(otherMAC, answers)}, false},
-		{"the kernel of its node has it", []func(*bench){sign(otherMAC, answers), sign(otherMAC, owns)}, true},
-		{"a stranger has it", []func(*bench){sign(otherMAC, answers), sign(stranger, owns)}, true},
-		{"a stranger announces it", []func(*bench){sign(otherMAC, answers), sign(stranger, announces)}, true},
-		{"a stranger speaks from it", []func(*bench){sign(otherMAC, answers), sign(stranger, speaks)}, true},
-		{"a stranger is about to have it", []func(*bench){sign(otherMAC, answers), sign(stranger, detects)}, true},
-		{"an announcer primes a switch for it", []func(*bench){sign(otherMAC, answers), sign(otherMAC, detects)}, false},
-		{"a proxy answers for it, too", []func(*bench){sign(otherMAC, answers), sign(stranger, answers)}, false},
-		{"an uplink of this node on the same link", []func(*bench){sign(otherMAC, answers), sign(selfMAC, speaks)}, false},
-		{"the service was made anew", []func(*bench){sign(otherMAC, answers), func(b *bench) {
+		{"an announcer answers for it", []func(*bench){sign(otherMAC, answers), later, sign(otherMAC, answers)}, false},
+		{"an announcer answers for it once", []func(*bench){sign(otherMAC, answers), later}, true},
+		{"an announcer answers for it for less", []func(*bench){sign(otherMAC, answers), sign(otherMAC, answers)}, true},
+		{"a stranger has it meanwhile", []func(*bench){sign(otherMAC, answers), later, sign(stranger, owns), sign(otherMAC, answers)}, true},
+		{"the kernel of its node has it", []func(*bench){sign(otherMAC, announces), sign(otherMAC, owns)}, true},
+		{"a stranger has it", []func(*bench){sign(otherMAC, announces), sign(stranger, owns)}, true},
+		{"a stranger announces it", []func(*bench){sign(otherMAC, announces), sign(stranger, announces)}, true},
+		{"a stranger speaks from it", []func(*bench){sign(otherMAC, announces), sign(stranger, speaks)}, true},
+		{"a stranger is about to have it", []func(*bench){sign(otherMAC, announces), sign(stranger, detects)}, true},
+		{"an announcer primes a switch for it", []func(*bench){sign(otherMAC, announces), sign(otherMAC, detects)}, false},
+		{"a proxy answers for it, too", []func(*bench){sign(otherMAC, announces), sign(stranger, answers)}, false},
+		{"an uplink of this node on the same link", []func(*bench){sign(otherMAC, announces), sign(selfMAC, speaks)}, false},
+		{"the service was made anew", []func(*bench){sign(otherMAC, announces), func(b *bench) {
 			changes := []k8swatch.AddressChange{{Address: a}}
 			changes[0].Gone = true
 			b.last().handler.Services(changes)
 			b.services(1)
 		}}, true},
-		{"the configuration was loaded anew", []func(*bench){sign(otherMAC, answers), func(b *bench) {
+		{"the configuration was loaded anew", []func(*bench){sign(otherMAC, announces), func(b *bench) {
 			b.configure(func(c *config.Config) { c.Kubernetes.Weight = 2 })
 		}}, false},
 	}
@@ -111,14 +115,23 @@ func TestLearn(t *testing.T) {
 		if got := asked(); got != n {
 			t.Errorf("%d questions for %d addresses", got, n)
 		}
-		for i := range n {
-			if i > 0 { // of one the owner is silent
-				b.Heard(uplink, ndp.Sighting{Address: service(i), MAC: otherMAC, Advertisement: true, Solicited: true})
+		answer := func() {
+			for i := range n {
+				if i > 0 { // of one the owner is silent
+					b.Heard(uplink, ndp.Sighting{Address: service(i), MAC: otherMAC, Advertisement: true, Solicited: true})
+				}
 			}
 		}
+		answer()
+		b.run(2*answersFor+5*time.Second, other)
+		if got := asked(); got < 2*n-1 {
+			t.Errorf("%d questions, want another one for each address", got-n)
+		}
+		answer()
+		before := asked()
 		b.run(25*time.Second, other)
-		if got := asked(); got != n+1 {
-			t.Errorf("%d questions, want one more", got-n)
+		if got := asked() - before; got > 1 {
+			t.Errorf("%d questions, want one more", got)
 		}
 	})
 }

@@ -152,6 +152,9 @@ func (c *cluster) rivalsDue() (due time.Time, ok bool) {
 	if c.standby || !c.needs.Leases || c.election.IsAlone() || len(c.services) == 0 || len(c.manager.links) == 0 {
 		return time.Time{}, false
 	}
+	if c.audit.due.IsZero() {
+		return time.Unix(0, 1), true // at once
+	}
 	return c.audit.due, true
 }
 
