@@ -108,7 +108,7 @@ func (a *archive) presume(s snapshot) {
 		return
 	}
 	for _, k := range a.stores() {
-		if slices.Contains(missing, k.source()) && !(a.w.config.Standby && a.shared(k)) {
+		if slices.Contains(missing, k.source()) && (!a.w.config.Standby || !a.shared(k)) {
 			k.presume()
 		}
 	}

@@ -103,31 +103,31 @@ func TestPermissionOfPrefixes(t *testing.T) {
 	})}
 	server.failing["blockaffinities"] = http.StatusForbidden
 	watching(t, server, Config{Needs: needs}, func(w *watched) {
-		want := func(when, source string) {
+		want := func(when, source string, prefixes int) {
 			t.Helper()
 			w.record(func() {
-				if w.source != source || (len(w.prefixes) == 1) != (source != "") {
+				if w.source != source || len(w.prefixes) != prefixes {
 					t.Errorf("%s: %v by %q, want %q", when, w.prefixes, w.source, source)
 				}
 			})
 		}
 		w.after(30 * time.Second)
-		want("while the server starts", "")
+		want("while the server starts", "", 0)
 		if got := fmt.Sprint(w.Waits()); got != "[prefixes of this node]" {
 			t.Errorf("waits for %s", got)
 		}
 		w.after(ForbiddenFor)
-		want("without the permission", FromPodCIDRs)
+		want("without the permission, which hides a block", FromCalico, 0)
 		if got := w.Waits(); got != nil {
 			t.Errorf("waits for %s", got)
 		}
 		server.set(func() { delete(server.failing, "blockaffinities") })
 		w.after(2 * forbiddenLate)
-		want("with the permission", FromCalico)
+		want("with the permission", FromCalico, 1)
 		server.set(func() { server.failing["blockaffinities"] = http.StatusForbidden })
 		server.restart()
 		w.after(10 * time.Minute)
-		want("when the permission is lost", FromCalico)
+		want("when the permission is lost", FromCalico, 1)
 	})
 }
 

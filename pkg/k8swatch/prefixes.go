@@ -98,11 +98,11 @@ func (w *Watcher) prefixSources() []prefixSource {
 // calicoAllocates reports whether Calico has blocks, be they of other nodes only.
 func (w *Watcher) calicoAllocates() bool { return len(w.anyBlock.objects) > 0 }
 
-// isDenied reports whether the account may not read a source. One that the server does
-// not have is missing instead.
+// isDenied reports whether the account lacks the permission for a source, which it does
+// not after a single 403. A source that the server does not have is missing instead.
 func isDenied(h *health) bool {
 	s := h.get()
-	return s.Forbidden && !s.Missing
+	return s.NoPermission && !s.Missing
 }
 
 // choose returns the source that is in force on this node, and false while that is not

@@ -34,7 +34,6 @@ const (
 func TestPrefixSources(t *testing.T) {
 	t.Parallel()
 	const block, pool, pools, given = "2001:db8:1234:5678:8:2:cb:7900/120", "2001:db8:1234:5678:8:2::/120", "2001:db8:1234:5678:8:2:aa:0/123", "2001:db8:1234:5678:8:2:0:100/120"
-	forbidden := apierrors.NewForbidden(calicoResources()[0].GroupResource(), "", errors.New("no permission"))
 	tests := []struct {
 		name      string
 		calico    string // its block affinity of this node
@@ -86,7 +85,7 @@ func TestPrefixSources(t *testing.T) {
 			}
 			for _, b := range w.blocks {
 				if tt.forbidden {
-					b.health.result(forbidden, false)
+					b.health.presume()
 				} else {
 					b.health.listed(0)
 				}

@@ -262,7 +262,7 @@ func (w *watched) start(client *Client, config Config) {
 
 // another starts a watcher of the same server and the same node in another process.
 func (w *watched) another(holder string, sameHost bool) *watched {
-	config := w.Watcher.config
+	config := w.config
 	config.Holder = holder
 	o := &watched{T: w.T, server: w.server, log: new(bytes.Buffer), sameHost: sameHost}
 	o.start(w.client, config)
