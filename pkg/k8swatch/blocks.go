@@ -26,9 +26,11 @@ func (w *Watcher) lookForBlocks(ctx context.Context, resource schema.GroupVersio
 		switch {
 		case ctx.Err() != nil:
 			return
-		case absent, apierrors.IsForbidden(err): // of which followBlocks tells
+		case absent:
 			w.setAnyBlock(resource, false)
-		case err != nil:
+		case apierrors.IsForbidden(err) && !w.hasLooked(resource): // of which followBlocks tells
+			w.setAnyBlock(resource, false)
+		case err != nil: // what was found stays known, whatever a server that starts says
 			select {
 			case <-ctx.Done():
 			case <-time.After(wait.Jitter(lookSoon, 1)):
@@ -39,6 +41,13 @@ func (w *Watcher) lookForBlocks(ctx context.Context, resource schema.GroupVersio
 		}
 		w.pauseAtMost(ctx, w.untilNextLook(absent))
 	}
+}
+
+// hasLooked reports whether an API was looked at for blocks.
+func (w *Watcher) hasLooked(resource schema.GroupVersionResource) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lookedForBlocks[resource.Group]
 }
 
 // setAnyBlock notes whether an API has blocks of any node.

@@ -131,6 +131,31 @@ func TestPermissionOfPrefixes(t *testing.T) {
 	})
 }
 
+// TestPermissionOfOthersBlocks has a server forbid Calico's blocks for a while, of which
+// this node has none: what the controller manager gave away is not taken then, either.
+func TestPermissionOfOthersBlocks(t *testing.T) {
+	t.Parallel()
+	needs, server := everything()
+	server.objects["blockaffinities"] = []any{object("projectcalico.org/v3", "BlockAffinity", "b", map[string]any{
+		"spec": map[string]any{"node": "n2", "state": "confirmed", "cidr": "2001:db8:a::/122"},
+	})}
+	watching(t, server, Config{Needs: needs}, func(w *watched) {
+		for i := range 4 {
+			w.after(2 * lookForFirst)
+			w.record(func() {
+				if len(w.prefixes) > 0 {
+					t.Errorf("look %d: %v by %s", i, w.prefixes, w.source)
+				}
+			})
+			server.set(func() { server.failing["blockaffinities"] = http.StatusForbidden })
+			server.restart()
+			if i > 1 {
+				server.set(func() { delete(server.failing, "blockaffinities") })
+			}
+		}
+	})
+}
+
 // TestPermissionOfServiceCIDRs has the discovery of rules wait for a server that starts.
 func TestPermissionOfServiceCIDRs(t *testing.T) {
 	t.Parallel()
