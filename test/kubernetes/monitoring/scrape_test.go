@@ -98,6 +98,7 @@ func TestPrometheus(t *testing.T) {
 	// While all is well nothing fires, but for what is odd about this host: the static
 	// rule leads nowhere.
 	time.Sleep(3 * time.Second)
+	p.firing("NdproxydSlowAnswers", false) // a busy machine may have been slow under load
 	p.quiet("while all is well", "NdproxydMisconfigured", "NdproxydKubernetesStale")
 	content, err := os.ReadFile(file)
 	harness.Must(t, err)
