@@ -30,7 +30,7 @@ func TestConfigVolume(t *testing.T) {
 		do   func(t *testing.T, dir string, look func())
 		want int
 	}{
-		{"no change", func(t *testing.T, dir string, look func()) { look(); look() }, 0},
+		{"no change", func(_ *testing.T, _ string, look func()) { look(); look() }, 0},
 		{"a change", func(t *testing.T, dir string, look func()) { mount(t, dir, "..2"); look(); look() }, 1},
 		{"two changes", func(t *testing.T, dir string, look func()) {
 			mount(t, dir, "..2")
