@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build full
+
+package kubernetes
+
+import (
+	"net/netip"
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/internal/status"
+	"github.com/ndproxyd/ndproxyd/test/harness"
+	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
+)
+
+// TestCut cuts the switch port of a node off without a loss of carrier, and lets all
+// daemons start anew at once. Each time there is one owner of each address in the end.
+func TestCut(t *testing.T) {
+	c := cluster.Start(t)
+	n := cluster.NewNetwork(t, c, 3)
+	a := n.Asker()
+	targets := services(c, "s", 20)
+	daemons := make([]*harness.Daemon, len(n.Nodes))
+	start := func(i int) { daemons[i] = run(t, n.Nodes[i], settle, serviceRules) }
+	one := func() bool {
+		return !slices.ContainsFunc(targets, func(target netip.Addr) bool { return len(answers(n, a, target, 20*time.Millisecond)) != 1 })
+	}
+	settled := func() {
+		t.Helper()
+		for _, d := range daemons {
+			d.Wait("settled", func(s status.Status) bool {
+				return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 && !slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return !p.Heard })
+			})
+		}
+	}
+	for i := range n.Nodes {
+		start(i)
+	}
+	settled()
+	before := owners(t, n, a, targets)
+
+	// A port is cut off without a loss of carrier, and comes back.
+	plugged, cut := switchPort(t, n, 0)
+	cut()
+	harness.Eventually(t, "other owners", one)
+	plugged()
+	daemons[1].Wait("n1 is heard again", func(s status.Status) bool {
+		return slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return p.Node == "n1" && p.Heard })
+	})
+	begun := time.Now()
+	harness.Eventually(t, "one owner each", one)
+	t.Logf("one owner of each address %s after the cut node was heard", time.Since(begun))
+	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
+
+	// All daemons are stopped and started at once, as by an update of a package.
+	settled()
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		begun = time.Now()
+		for _, d := range daemons {
+			d.Signal(signal)
+		}
+		for i, d := range daemons {
+			d.Exit()
+			start(i)
+		}
+		harness.Eventually(t, "an answer", func() bool { return len(answers(n, a, targets[0], 20*time.Millisecond)) > 0 })
+		t.Logf("%s: answered again %s after all were told to end", signal, time.Since(begun))
+		harness.Eventually(t, "one owner each", one)
+		t.Logf("%s: one owner of each address after %s", signal, time.Since(begun))
+		settled()
+	}
+}
+
+// switchPort returns what connects the switch port of a node, and what cuts it off without a
+// loss of carrier.
+func switchPort(t *testing.T, n *cluster.Network, node int) (on, off func()) {
+	t.Helper()
+	port, err := n.Switch.Link.LinkByName(n.Nodes[node].Name)
+	harness.Must(t, err)
+	bridge, err := n.Switch.Link.LinkByName("link")
+	harness.Must(t, err)
+	return func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetMaster(port, bridge)) },
+		func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetNoMaster(port)) }
+}
