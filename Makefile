@@ -75,7 +75,7 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
 PLUGINS = $(CACHE)/plugins/bin
 
-test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(CACHE)/plugins/debian/done
+test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(PLUGINS)/cilium-agent $(CACHE)/plugins/debian/done
 	@$(MAKE) -s release control-plane
 	@echo '== testing the release, and the packages under systemd 252 and 257'
 	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd
@@ -102,9 +102,15 @@ $(PLUGINS)/flanneld: tools/flannel/go.sum
 $(PLUGINS)/kube-router: tools/kube-router/go.sum
 	@echo '== building kube-router' && mkdir -p $(PLUGINS) && cd tools/kube-router && $(PLUGIN) tool
 
+# The agent compiles its programs of the sources that are copied beside it.
+$(PLUGINS)/cilium-agent: tools/cilium/go.sum
+	@echo '== building Cilium: some minutes the first time' && mkdir -p $(PLUGINS) $(CACHE)/plugins/cilium && cd tools/cilium && $(PLUGIN) tool
+	@rm -rf $(CACHE)/plugins/cilium/bpf && cp -r "$$(cd tools/cilium && $(GO) list -m -f '{{.Dir}}' github.com/cilium/cilium)/bpf" $(CACHE)/plugins/cilium && chmod -R u+w $(CACHE)/plugins/cilium
+	@cd $(PLUGINS) && mv operator cilium-operator && mv daemon cilium-agent
+
 # What the plugins' agents call and the tests' control plane does not bring, unpacked from
 # Debian's packages and not installed, with what these need that this host has not.
-CALLED = ipset libipset13
+CALLED = ipset libipset13 clang-19 libllvm19 libclang-cpp19 libclang-common-19-dev
 
 $(CACHE)/plugins/debian/done:
 	@echo '== fetching the Debian packages $(CALLED)'

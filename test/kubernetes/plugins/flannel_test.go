@@ -67,7 +67,7 @@ func (f *flannel) routes(s *site, a netip.Addr) int { return s.owner(a) }
 
 // TestFlannel runs beside flannel 0.28 with the reference plugins bridge and host-local.
 func TestFlannel(t *testing.T) {
-	live(t, newSite(t, 120), &flannel{backend: "host-gw"}, modes)
+	live(t, newSite(t, 120), &flannel{backend: "host-gw"}, modes, "pods", "node", "cluster without rules", "route", "no file")
 }
 
 // TestFlannelTunnel runs beside flannel with vxlan, while the pods' prefixes are parts of the

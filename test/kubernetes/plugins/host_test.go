@@ -25,7 +25,7 @@ mount --make-rprivate /
 for dir in /run /var/lib; do mount -t tmpfs tmpfs $dir; done
 mount -t sysfs sysfs /sys
 mount -t bpf bpf /sys/fs/bpf
-mkdir -p /run/cni /run/cilium/cgroupv2 /var/lib/cni
+mkdir -p /run/cilium/cgroupv2 /var/lib/cni /var/lib/cilium
 mount -t cgroup2 cgroup2 /run/cilium/cgroupv2
 touch /run/made
 exec sleep infinity

@@ -54,6 +54,7 @@ func (s *site) runPod(h *host, name string) *pod {
 		s.t.Fatalf("the plugin gives %s %v", name, result.IPs)
 	}
 	p.addr = result.IPs[0].Address.Addr()
+	p.object.Status.HostIP, p.object.Status.HostIPs = h.Addr.String(), []corev1.HostIP{{IP: h.Addr.String()}}
 	p.object = s.c.SetPod(p.object, corev1.PodRunning, p.addr)
 	s.pods = append(s.pods, p)
 	return p

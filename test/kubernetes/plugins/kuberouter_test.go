@@ -71,5 +71,5 @@ func (k *kubeRouter) routes(s *site, a netip.Addr) int { return s.owner(a) }
 // TestKubeRouter runs beside kube-router 2.10, which the Nodes' annotations tell of the
 // prefixes.
 func TestKubeRouter(t *testing.T) {
-	live(t, newSite(t, 120, "kube-router.io/pod-cidr", "kube-router.io/pod-cidrs"), new(kubeRouter), modes)
+	live(t, newSite(t, 120, "kube-router.io/pod-cidr", "kube-router.io/pod-cidrs"), new(kubeRouter), modes, "pods", "node", "cluster without rules", "route", "no file")
 }

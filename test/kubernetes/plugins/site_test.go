@@ -94,7 +94,7 @@ func (s *site) swap() {
 func searchPath(t *testing.T) string {
 	t.Helper()
 	return strings.Join([]string{
-		cached(t, "plugins", "bin"), cached(t, "plugins", "debian", "usr", "sbin"),
+		cached(t, "plugins", "bin"), cached(t, "plugins", "debian", "usr", "sbin"), cached(t, "plugins", "debian", "usr", "lib", "llvm-19", "bin"),
 		cached(t, "netfilter", "bin"), os.Getenv("PATH"),
 	}, ":")
 }
