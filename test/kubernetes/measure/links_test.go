@@ -28,9 +28,9 @@ type linkOf struct{ link manager.Link }
 
 func (l linkOf) Links() []manager.Link { return []manager.Link{l.link} }
 
-func (linkOf) Ask(netip.Addr, [6]byte) {}
-func (linkOf) SetPresence(netip.Addr)  {}
-func (linkOf) Appeared([]netip.Addr)   {}
+func (linkOf) Ask(netip.Addr, [6]byte)              {}
+func (linkOf) SetPresence(netip.Addr, []netip.Addr) {}
+func (linkOf) Appeared([]netip.Addr)                {}
 
 // agents runs the part of a number of daemons that speaks to the API server, in this
 // process: each with an account of its own, and with the link that link returns.
