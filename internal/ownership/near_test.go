@@ -3,7 +3,6 @@
 package ownership_test
 
 import (
-	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -60,7 +59,7 @@ func TestLinkNames(t *testing.T) {
 			js, jsKnown := ownership.LinkNames(nodes[j].Links)
 			common := !isKnown || !jsKnown || slices.ContainsFunc(is, func(n string) bool { return slices.Contains(js, n) })
 			if nodes[i].Near(&nodes[j]) && !common {
-				t.Error(fmt.Sprintf("%s is near to %s, and they have no name in common", tests[i].name, tests[j].name))
+				t.Errorf("%s is near to %s, and they have no name in common", tests[i].name, tests[j].name)
 			}
 		}
 	}

@@ -3,7 +3,6 @@
 package k8swatch
 
 import (
-	"fmt"
 	"log/slog"
 	"maps"
 	"slices"
@@ -131,7 +130,7 @@ func TestSelectors(t *testing.T) {
 			other.mark(labels)
 			want := is.Unknown || other.Unknown || slices.ContainsFunc(is.Names, func(n string) bool { return slices.Contains(other.Names, n) })
 			if got := selected(is, labels); got != want {
-				t.Error(fmt.Sprintf("%s selects %s: %t", a, b, got))
+				t.Errorf("%s selects %s: %t", a, b, got)
 			}
 		}
 	}
