@@ -167,8 +167,8 @@ func TestContest(t *testing.T) {
 			}
 		}
 		b.announce(a)
-		for range 20 { // it answers whenever it is asked
-			b.run(time.Second, other)
+		for range 200 { // it answers whenever it is asked
+			b.run(100*time.Millisecond, other)
 			b.Heard(uplink, ndp.Sighting{Address: a, MAC: otherMAC, Advertisement: true, Solicited: true})
 		}
 		b.wantAnswered("beside the other program", n, owned-1)
