@@ -83,7 +83,7 @@ func TestExample(t *testing.T) {
 	all := uncomment.ReplaceAllString(reference.Example(), "$1")
 	all = regexp.MustCompile(`(?m)^    (devices|kind|autowire|targets|timeout|retries|ttl|deadtime|web_config):.*\n`).ReplaceAllString(all, "")
 	all = strings.Replace(all, "    kinds: [load-balancer, external-ip]\n", "", 1) // of the rule, which is one for routes
-	all = strings.Replace(all, "  web_config: /etc/ndproxyd/web.yaml\n", "", 1) // there is no such file here
+	all = strings.Replace(all, "  web_config: /etc/ndproxyd/web.yaml\n", "", 1)    // there is no such file here
 	c, err = config.Parse(examplePath, []byte(all))
 	if err != nil {
 		t.Fatalf("%v in\n%s", err, all)

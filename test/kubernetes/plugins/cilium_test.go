@@ -31,7 +31,7 @@ const ciliumNetwork = `{"cniVersion": "0.3.1", "name": %q, "plugins": [{"type": 
 
 // ciliumFlags leave out of the agent what takes other programs, or no part in pods'
 // addresses: Envoy, Hubble, its own service proxy.
-func ciliumFlags(s *site, h *host) []string {
+func ciliumFlags(s *site) []string {
 	return []string{
 		"--k8s-kubeconfig-path=" + s.c.Kubeconfig(cluster.AdminToken), "--k8s-namespace=kube-system", "--identity-allocation-mode=crd",
 		"--enable-ipv4=false", "--enable-ipv6=true", "--enable-ipv4-masquerade=false", "--enable-ipv6-masquerade=false",
@@ -56,7 +56,7 @@ func (c *cilium) install(s *site) {
 		h.mustRun("rm", "-f", "/run/cilium/cilium.sock")
 		h.write("cni/05-cilium.conflist", fmt.Sprintf(ciliumNetwork, network))
 		c.agents = append(c.agents, h.start("cilium-agent", append(h.environment(), "K8S_NODE_NAME="+h.Name, "HOME="+h.dir),
-			append(append([]string{cached(s.t, "plugins", "bin", "cilium-agent")}, ciliumFlags(s, h)...), c.routing...)...))
+			append(append([]string{cached(s.t, "plugins", "bin", "cilium-agent")}, ciliumFlags(s)...), c.routing...)...))
 	}
 	for i, a := range c.agents {
 		socket := fmt.Sprintf("/proc/%d/root/run/cilium/cilium.sock", a.h.pid)
