@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -10,8 +11,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/ndproxyd/ndproxyd/internal/cluster"
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 )
 
 // checked is what check prints about a valid configuration.
@@ -45,11 +49,13 @@ func newCheck(e env) *cobra.Command {
 		Short: "Check the configuration and the host, and change nothing",
 		Long: `Check the configuration, and look for settings of this host that would make answers
 useless. Each finding has the problem, its effect and the remedy. Nothing is
-changed. Findings do not change the exit code; a wrong configuration does.`,
+changed. Findings do not change the exit code; a wrong configuration does. With rules that
+depend on Kubernetes, the running daemon is asked what it sees of the cluster, else
+the API server whether the node is there and what the account may read.`,
 		Example: `  ndproxyd check
   ndproxyd check --config /etc/ndproxyd/config.yaml --output json`,
 		Args: usageArgs(cobra.NoArgs),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := src.check(); err != nil {
 				return err
 			}
@@ -60,7 +66,8 @@ changed. Findings do not change the exit code; a wrong configuration does.`,
 			if err != nil {
 				return err
 			}
-			if _, err := cluster.Connect(c, ""); err != nil {
+			client, err := cluster.Connect(c, buildVersion().Version)
+			if err != nil {
 				return usage(err)
 			}
 			found, err := inspect.Host(c, uplink.Judge)
@@ -75,10 +82,28 @@ changed. Findings do not change the exit code; a wrong configuration does.`,
 			for _, stray := range c.StrayUplinks(uplinks) {
 				result.Warnings = append(result.Warnings, stray.Error())
 			}
+			if client != nil {
+				result.Findings = append(result.Findings, clusterFindings(cmd.Context(), c, client, uplinks)...)
+			}
 			return out.write(e.stdout, result)
 		},
 	}
 	src.flags(cmd)
 	out.flag(cmd)
 	return cmd
+}
+
+// clusterFindings returns findings about the cluster, on the uplinks. A daemon that runs
+// with the same server and node knows most: what was refused for how long, and whether
+// another daemon has the node's name. Without one the API server is asked.
+func clusterFindings(ctx context.Context, c *config.Config, client *k8swatch.Client, uplinks []string) []inspect.Finding {
+	s, err := control.NewClient(control.DefaultAddress).Status(ctx)
+	if err == nil && s.Cluster != nil && s.Cluster.Server == client.Server && s.Cluster.Node == c.Kubernetes.Node {
+		return inspect.Cluster(s.Cluster, uplinks)
+	}
+	seen, err := cluster.Preview(ctx, c, client)
+	if err != nil {
+		return []inspect.Finding{inspect.Unreachable(client.Server, err)}
+	}
+	return inspect.Cluster(seen, uplinks)
 }

@@ -68,7 +68,7 @@ func (i *inspector) Findings() []inspect.Finding {
 		})...)
 		done()
 	}
-	all = append(all, inspect.NodeName(d.cluster.Status(), names)...)
+	all = append(all, inspect.Cluster(d.cluster.Status(), names)...)
 	return append(all, inspect.Targets(d.targets.Files())...)
 }
 

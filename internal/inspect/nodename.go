@@ -8,6 +8,22 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/status"
 )
 
+// Cluster returns findings about this node in its cluster, on each of the uplinks; c is
+// nil without Kubernetes.
+func Cluster(c *status.Cluster, uplinks []string) []Finding {
+	return append(NodeName(c, uplinks), Permissions(c, uplinks)...)
+}
+
+// Unreachable returns the finding of an API server that could not be asked about this
+// node.
+func Unreachable(server string, err error) Finding {
+	return Finding{
+		Reason: reasonServer, Severity: Warning, Problem: "the API server " + server + " could not be asked: " + err.Error(),
+		Effect: "whether the cluster has this node, and what the account may read, was not looked at; a daemon answers for what its snapshot has meanwhile",
+		Remedy: "correct kubernetes.server or kubernetes.kubeconfig, or look again when the API server answers",
+	}
+}
+
 // NodeName returns findings about the name by which the cluster knows this node, on each
 // of the uplinks; c is nil without Kubernetes.
 func NodeName(c *status.Cluster, uplinks []string) []Finding {

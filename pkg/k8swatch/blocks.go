@@ -22,7 +22,7 @@ const lookForFirst = time.Minute
 func (w *Watcher) lookForBlocks(ctx context.Context, resource schema.GroupVersionResource) {
 	for ctx.Err() == nil {
 		list, err := w.client.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1})
-		absent := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && w.isAbsent(ctx, resource)
+		absent := apierrors.IsNotFound(err) || apierrors.IsForbidden(err) && w.client.isAbsent(ctx, resource)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -87,8 +87,8 @@ func (w *Watcher) untilNextLook(absent bool) time.Duration {
 // isAbsent reports whether the server says that it has no such API. An account without
 // the permission gets the same answer for an API that is there and for one that is not,
 // but every account may ask which ones there are.
-func (w *Watcher) isAbsent(ctx context.Context, resource schema.GroupVersionResource) bool {
-	b, err := w.client.typed.groups[corev1.SchemeGroupVersion].Get().AbsPath("/apis", resource.Group, resource.Version).
+func (c *Client) isAbsent(ctx context.Context, resource schema.GroupVersionResource) bool {
+	b, err := c.typed.groups[corev1.SchemeGroupVersion].Get().AbsPath("/apis", resource.Group, resource.Version).
 		SetHeader("Accept", "application/json").Do(ctx).Raw()
 	if err != nil {
 		return apierrors.IsNotFound(err)

@@ -154,7 +154,7 @@ func (w *Watcher) followServiceCIDRs(ctx context.Context) {
 func (w *Watcher) whileThere(ctx context.Context, h *health, resource schema.GroupVersionResource, clear func(), f func(context.Context)) {
 	look := func(ctx context.Context) error {
 		_, err := w.client.dynamic.Resource(resource).List(ctx, metav1.ListOptions{Limit: 1, FieldSelector: "metadata.name=" + w.config.Node})
-		if apierrors.IsForbidden(err) && w.isAbsent(ctx, resource) {
+		if apierrors.IsForbidden(err) && w.client.isAbsent(ctx, resource) {
 			return apierrors.NewNotFound(resource.GroupResource(), "")
 		}
 		return err

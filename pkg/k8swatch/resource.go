@@ -137,6 +137,14 @@ func (t *typed) accessReviews() resource[*authorizationv1.SubjectAccessReview, *
 	}
 }
 
+// selfReviews are about the account of the client itself.
+func (t *typed) selfReviews() resource[*authorizationv1.SelfSubjectAccessReview, *metav1.Status] {
+	return resource[*authorizationv1.SelfSubjectAccessReview, *metav1.Status]{
+		t.groups[authorizationv1.SchemeGroupVersion], t.params, "", "selfsubjectaccessreviews",
+		func() *authorizationv1.SelfSubjectAccessReview { return new(authorizationv1.SelfSubjectAccessReview) }, nil,
+	}
+}
+
 // List implements reader.
 func (r resource[T, L]) List(ctx context.Context, o metav1.ListOptions) (L, error) {
 	list := r.list()
