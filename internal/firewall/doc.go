@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package firewall tells what the rules of nftables, and those that iptables made
-// of it, do for certain with a packet: whether it is dropped, and whether its
-// destination may be translated. What depends on something that is not known of
+// of it, do for certain with a packet: whether it is dropped, whether its
+// destination may be translated, and whether it leaves with another source. What depends on something that is not known of
 // the packet, such as its protocol, is neither, so that nobody is alarmed by a
 // firewall that lets some packets pass.
 //

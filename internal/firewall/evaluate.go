@@ -14,6 +14,8 @@ const (
 	next
 	// translate: its destination may have been changed.
 	translate
+	// masquerade: it is accepted with another source address.
+	masquerade
 )
 
 // verdict is what a rule does.
@@ -28,6 +30,8 @@ const (
 	// goOn: the next rule follows.
 	goOn verdictKind = iota
 	accepts
+	// masquerades accepts it with another source address.
+	masquerades
 	drops
 	jumps
 	goes
@@ -80,8 +84,10 @@ type evaluation struct {
 	packet   Packet
 	protocol byte // IPPROTO_*
 	base     chain
-	// drop is the last rule that drops it.
-	drop Drop
+	// drop is the last rule that drops it, and masked the last chain that changes its
+	// source.
+	drop   Drop
+	masked string
 }
 
 // chain returns what may become of the packet in a chain.
@@ -112,6 +118,9 @@ func (e *evaluation) step(c chain, rule []expression, s step, depth int) (out ou
 		return 0, false
 	case accepts:
 		return accept, true
+	case masquerades:
+		e.masked = c.name
+		return masquerade, true
 	case drops:
 		e.drop = dropOf(c, rule)
 		e.drop.Except = append(e.drop.Except, e.exceptions(c, rule)...)

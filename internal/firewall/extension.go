@@ -55,6 +55,15 @@ func (e *evaluation) extension(x expression) truth {
 		}
 	case "addrtype":
 		return e.addrtype(x, info)
+	case "mark": // struct xt_mark_mtinfo1 of linux/netfilter/xt_mark.h, of a packet without a mark
+		if !e.packet.Unmarked || len(info) < 9 || x.number(unix.NFTA_MATCH_REV) != 1 {
+			return maybe
+		}
+		is := fromBool(binary.NativeEndian.Uint32(info) == 0)
+		if info[8] != 0 {
+			return is.not()
+		}
+		return is
 	case "rpfilter":
 		if len(info) < 1 || e.packet.Back == Unknown {
 			return maybe
@@ -80,8 +89,10 @@ func target(x expression) verdict {
 	switch x.text(unix.NFTA_TARGET_NAME) {
 	case "DROP", "REJECT":
 		return verdict{kind: drops}
-	case "ACCEPT", "SNAT", "MASQUERADE", "SNPT":
+	case "ACCEPT", "SNPT":
 		return verdict{kind: accepts}
+	case "SNAT", "MASQUERADE":
+		return verdict{kind: masquerades}
 	case "DNAT", "NETMAP", "REDIRECT", "DNPT", "TPROXY":
 		return verdict{kind: translates}
 	case "LOG", "NFLOG", "TRACE", "MARK", "CONNMARK", "CT", "TCPMSS", "TCPOPTSTRIP", "CLASSIFY", "TOS", "DSCP",

@@ -67,6 +67,10 @@ func (e *evaluation) meta(key uint32) []byte {
 			return index(out)
 		}
 		return name(out)
+	case unix.NFT_META_MARK:
+		if e.packet.Unmarked {
+			return make([]byte, 4)
+		}
 	case unix.NFT_META_PROTOCOL:
 		return binary.BigEndian.AppendUint16(nil, unix.ETH_P_IPV6)
 	case unix.NFT_META_L4PROTO:

@@ -46,6 +46,8 @@ type Packet struct {
 	Source, Destination netip.Prefix
 	State               State
 	Back                ReversePath
+	// Unmarked is true for a packet that has no mark.
+	Unmarked bool
 }
 
 // hooks returns where a packet passes, in order.

@@ -71,10 +71,10 @@ func (e *evaluation) rule(c chain, rule []expression) []step {
 			if x.number(unix.NFTA_NAT_TYPE) == unix.NFT_NAT_DNAT {
 				add(verdict{kind: translates})
 			} else {
-				add(verdict{kind: accepts})
+				add(verdict{kind: masquerades})
 			}
 		case "masq":
-			add(verdict{kind: accepts})
+			add(verdict{kind: masquerades})
 		case "redir", "tproxy":
 			add(verdict{kind: translates})
 		case "queue", "synproxy":

@@ -110,6 +110,9 @@ func (r *Ruleset) fate(p Packet, protocol byte) (f Fate) {
 			}
 			e := evaluation{set: r, packet: p, protocol: protocol, base: c}
 			out := e.chain(c, 0)
+			if out&masquerade != 0 {
+				out |= accept
+			}
 			switch {
 			case out&next == 0:
 			case c.drop:

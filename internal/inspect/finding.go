@@ -63,12 +63,15 @@ const (
 	reasonNamesake   = "node_name_shared"
 	reasonPermission = "permission"
 	reasonServer     = "api_server"
+	reasonMasquerade = "masquerade"
+	reasonLoops      = "service_loops"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
 // the label values of the misconfiguration metric. Of the others unicast_errors,
-// not_covered, policy_rules and cilium are information only, no_uplink and api_server are
-// about the host, and targets is about a file, which has metrics of its own.
+// not_covered, policy_rules, cilium, masquerade and service_loops are information only,
+// no_uplink and api_server are about the host, and targets is about a file, which has
+// metrics of its own.
 func Reasons() []string {
 	return []string{
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,

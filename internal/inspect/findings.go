@@ -29,6 +29,8 @@ func Findings(at Uplink) []Finding {
 	c.policy()
 	c.outside()
 	c.dropped()
+	c.masqueraded()
+	c.serviceLoops()
 	return c.found
 }
 

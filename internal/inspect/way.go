@@ -63,6 +63,12 @@ type Firewall interface {
 	Destinations() []netip.Prefix
 	// Chain reports whether iptables has a chain of that name in a table.
 	Chain(table, name string) bool
+	// Masquerade returns the chain that gives a packet another source for certain, ""
+	// for none.
+	Masquerade(firewall.Packet) (string, error)
+	// Masquerades reports whether a chain that iptables has made in a table changes the
+	// source of packets, whichever these are.
+	Masquerades(table, name string) bool
 }
 
 // destinations returns where the kernel takes packets for addresses of the rules.

@@ -78,6 +78,10 @@ type fakeFirewall struct {
 	translated bool
 	err        error
 	chains     []string
+	// masquerade is the chain that changes the source of packets from the prefix from,
+	// and masquerades are chains that do so of some packets.
+	masquerade  string
+	masquerades []string
 }
 
 func (f fakeFirewall) Fate(p firewall.Packet) (firewall.Fate, error) {
@@ -90,6 +94,15 @@ func (f fakeFirewall) Fate(p firewall.Packet) (firewall.Fate, error) {
 func (f fakeFirewall) Destinations() []netip.Prefix {
 	return []netip.Prefix{f.to, netip.MustParsePrefix("2001:db8:9::/64")}
 }
+
+func (f fakeFirewall) Masquerade(p firewall.Packet) (string, error) {
+	if f.from.IsValid() && !f.from.Contains(p.Source.Addr()) || p.Out.Name != "eth0" {
+		return "", f.err
+	}
+	return f.masquerade, f.err
+}
+
+func (f fakeFirewall) Masquerades(_, name string) bool { return slices.Contains(f.masquerades, name) }
 
 func (f fakeFirewall) Chain(_, name string) bool { return slices.Contains(f.chains, name) }
 
