@@ -13,7 +13,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/cluster"
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/control"
+	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 )
@@ -97,13 +99,16 @@ the API server whether the node is there and what the account may read.`,
 // with the same server and node knows most: what was refused for how long, and whether
 // another daemon has the node's name. Without one the API server is asked.
 func clusterFindings(ctx context.Context, c *config.Config, client *k8swatch.Client, uplinks []string) []inspect.Finding {
+	var seen *status.Cluster
 	s, err := control.NewClient(control.DefaultAddress).Status(ctx)
 	if err == nil && s.Cluster != nil && s.Cluster.Server == client.Server && s.Cluster.Node == c.Kubernetes.Node {
-		return inspect.Cluster(s.Cluster, uplinks)
-	}
-	seen, err := cluster.Preview(ctx, c, client)
-	if err != nil {
+		seen = s.Cluster
+	} else if seen, err = cluster.Preview(ctx, c, client); err != nil {
 		return []inspect.Finding{inspect.Unreachable(client.Server, err)}
 	}
-	return inspect.Cluster(seen, uplinks)
+	var others []inspect.ClusterResponder
+	for _, r := range client.Responders(ctx, c.Kubernetes.Node) {
+		others = append(others, inspect.ClusterResponder(r))
+	}
+	return append(inspect.Cluster(seen, uplinks), inspect.ClusterResponders(others, discover.NeedsOf(c))...)
 }

@@ -21,8 +21,8 @@ type proxyMode struct {
 
 // proxyModes are those modes. With nftables, kube-proxy rejects what is for other ports of
 // cluster IPs, and drops what is for cluster IPs that no service has. In the mode ipvs,
-// which has KUBE-NODE-PORT instead, the
-// addresses are the node's own, so the kernel answers a ping.
+// which has KUBE-NODE-PORT instead, the addresses are the node's own, so the kernel
+// answers a ping.
 func proxyModes() []proxyMode {
 	return []proxyMode{
 		{"iptables", "nat", "KUBE-NODEPORTS", rules.Exposed | rules.ClusterIPs},

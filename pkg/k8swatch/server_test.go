@@ -45,6 +45,7 @@ type fakeServer struct {
 var listKinds = map[string]string{
 	"pods": "PodList", "nodes": "NodeList", "services": "ServiceList", "endpointslices": "EndpointSliceList", "leases": "LeaseList",
 	"blockaffinities": "BlockAffinityList", "ciliumnodes": "CiliumNodeList", "servicecidrs": "ServiceCIDRList",
+	"ciliuml2announcementpolicies": "CiliumL2AnnouncementPolicyList", "l2advertisements": "L2AdvertisementList",
 }
 
 func newFakeServer(resources ...string) *fakeServer {
