@@ -10,7 +10,8 @@
 //
 // Package daemon calls Findings at each load for its log, and at each scrape for the
 // misconfiguration metric; [Host] does for the check command, which runs without a
-// daemon. [UnicastErrors] keeps the little state
+// daemon. Both call [Cluster], which is pure, for what is known of this node's cluster,
+// and the check command [ClusterResponders]. [UnicastErrors] keeps the little state
 // that a finding about the last minutes needs; it may be used from any goroutine,
 // as everything here may.
 package inspect

@@ -41,6 +41,9 @@ type Uplink struct {
 	Host hostwatch.UplinkState
 	// Way is what becomes of the packets that answers draw here.
 	Way Way
+	// ProxyMode is the mode that kube-proxy says it is in, "" where it was not asked, or
+	// there is none that tells.
+	ProxyMode string
 	// Decide tells what becomes of a solicitation for an address, and whether that
 	// is known. It is nil where it never is.
 	Decide func(netip.Addr) (reason ndp.Reason, known bool)

@@ -5,6 +5,7 @@ package inspect
 import (
 	"iter"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
@@ -52,6 +53,8 @@ type system interface {
 	Device(name string) int32
 	// Targets returns what is known of the files that rules name.
 	Targets([]rules.Rule) []targets.File
+	// ProxyMode asks kube-proxy for its mode.
+	ProxyMode() string
 	// Open opens a packet socket on the link.
 	Open(index int) (packetLink, error)
 }
@@ -107,12 +110,17 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 	for _, g := range discover.Gaps(c, uplinks) {
 		gaps[g.Interface] = g.Why
 	}
+	proxyMode := ""
+	if c.Kubernetes != nil && slices.ContainsFunc(rs, func(r rules.Rule) bool { return r.TakesServices() }) {
+		proxyMode = s.ProxyMode()
+	}
 	for i, u := range uplinks {
 		at := Uplink{
 			Config: configs[i], Link: u.Link, Forwards: u.Forwards, OnLink: rules.OnLink(u.Link, u.OnLinkRoutes),
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
 			Suggested: suggested, Templates: templates[u.Interface],
 			Behind: s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
+			ProxyMode: proxyMode,
 		}
 		done := func() {}
 		if u.Link.Index != 0 {

@@ -60,6 +60,7 @@ func (s *fakeSystem) SetUplinks(uplinks map[string]int, _ []uint32) {
 }
 func (*fakeSystem) State(rules.Link) hostwatch.UplinkState { return hostwatch.UplinkState{} }
 func (s *fakeSystem) Targets([]rules.Rule) []targets.File  { return s.targets }
+func (*fakeSystem) ProxyMode() string                      { return "" }
 func (s *fakeSystem) Open(int) (packetLink, error) {
 	if s.link == nil {
 		return nil, os.ErrPermission

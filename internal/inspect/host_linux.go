@@ -111,6 +111,9 @@ func (kernel) State(link rules.Link) hostwatch.UplinkState {
 // Targets implements system.
 func (kernel) Targets(rs []rules.Rule) []targets.File { return targets.Check(rs) }
 
+// ProxyMode implements system.
+func (kernel) ProxyMode() string { return askProxyMode(proxyModeURL) }
+
 // Open implements system.
 func (kernel) Open(index int) (packetLink, error) {
 	conn, err := packet.Listen(&net.Interface{Index: index}, packet.Raw, unix.ETH_P_IPV6, nil)

@@ -3,7 +3,11 @@
 package inspect
 
 import (
+	"io"
+	"net/http"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -31,14 +35,16 @@ func proxyModes() []proxyMode {
 }
 
 // serviceLoops looks for a kube-proxy that takes packets for ports of services only. The
-// kernel routes the others, such as a ping, back out of the uplink.
+// kernel routes the others, such as a ping, back out of the uplink. What kube-proxy says
+// of itself counts before its chains: those of another mode may be left over.
 func (c *collector) serviceLoops() {
-	if c.Way.Firewall == nil || c.Config.DropLoops {
+	if c.Config.DropLoops {
 		return
 	}
 	for _, m := range proxyModes() {
+		is := c.ProxyMode == m.name || c.ProxyMode == "" && c.Way.Firewall != nil && c.Way.Firewall.Chain(m.table, m.chain)
 		left := func(r rules.Rule) bool { return r.TakesServices() && r.Kinds.Has(m.leaves) }
-		if !c.Way.Firewall.Chain(m.table, m.chain) || !slices.ContainsFunc(c.answering(), left) {
+		if !is || !slices.ContainsFunc(c.answering(), left) {
 			continue
 		}
 		c.inform(reasonLoops, "a packet for a service address that is for no port of the service, such as a ping, is routed back out of "+c.name+"; while two nodes answer for the address it goes round between them until its hop limit is used up",
@@ -46,4 +52,28 @@ func (c *collector) serviceLoops() {
 			"kube-proxy is in the mode %s, and %s does not drop what kube-proxy leaves", m.name, c.name)
 		return
 	}
+}
+
+const (
+	// proxyModeURL is where kube-proxy tells its mode, unless its metrics are elsewhere.
+	proxyModeURL = "http://localhost:10249/proxyMode"
+	// proxyModeTime is how long it has to answer, and maxProxyMode how long the answer
+	// may be, in octets.
+	proxyModeTime, maxProxyMode = time.Second, 32
+)
+
+// askProxyMode returns the mode of the kube-proxy whose URL that is, "" where it does not
+// tell.
+func askProxyMode(url string) string {
+	client := http.Client{Timeout: proxyModeTime, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Get(url)
+	if err != nil {
+		return ""
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	b, err := io.ReadAll(io.LimitReader(resp.Body, maxProxyMode))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
 }

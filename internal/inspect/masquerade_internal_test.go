@@ -4,6 +4,9 @@ package inspect
 
 import (
 	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,6 +44,8 @@ func TestMasqueraded(t *testing.T) {
 		{name: "the same, and no rule for services", method: rules.Pods, fw: fakeFirewall{chains: []string{"KUBE-NODEPORTS"}}},
 		{name: "kube-proxy in nftables mode", method: rules.Services, fw: fakeFirewall{chains: []string{"services"}}, want: "info service_loops", says: "in the mode nftables"},
 		{name: "kube-proxy in nftables mode, and cluster IPs", method: rules.Services, fw: fakeFirewall{chains: []string{"services"}}, change: func(u *Uplink) { u.Rules[0].Kinds = rules.ClusterIPs }},
+		{name: "kube-proxy says so itself", method: rules.Services, change: func(u *Uplink) { u.ProxyMode = "iptables" }, want: "info service_loops", says: "in the mode iptables"},
+		{name: "chains of another mode are left over", method: rules.Services, fw: fakeFirewall{chains: []string{"KUBE-NODEPORTS"}}, change: func(u *Uplink) { u.ProxyMode = "ipvs" }},
 		{name: "another service proxy", method: rules.Services, fw: fakeFirewall{}},
 	}
 	for _, tt := range tests {
@@ -59,6 +64,34 @@ func TestMasqueraded(t *testing.T) {
 				t.Errorf("found %+v", found)
 			case slices.Contains(Reasons(), found[0].Reason):
 				t.Errorf("the metric has %s, which is information only", found[0].Reason)
+			}
+		})
+	}
+}
+
+// TestAskProxyMode asks what serves like kube-proxy, and what does not.
+func TestAskProxyMode(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		code         int
+		answer, want string
+	}{
+		"kube-proxy":      {http.StatusOK, "iptables\n", "iptables"},
+		"another program": {http.StatusNotFound, "404 page not found", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				w.WriteHeader(tt.code)
+				_, _ = io.WriteString(w, tt.answer)
+			}))
+			defer s.Close()
+			if got := askProxyMode(s.URL); got != tt.want {
+				t.Errorf("got %q", got)
+			}
+			s.Close()
+			if got := askProxyMode(s.URL); got != "" {
+				t.Errorf("of nobody: %q", got)
 			}
 		})
 	}
