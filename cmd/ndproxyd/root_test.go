@@ -64,6 +64,8 @@ func TestCommandLine(t *testing.T) {
 	other := writeAs(t, "ndppd.txt", "# of old\nproxy none9 {\n  rule 2001:db8::/64 { auto }\n}\n")
 	none := write(t, "version: 1\nuplinks: [{interface: none9}]\nrules: []\n")
 	stray := write(t, "version: 1\nrules: [{prefix: '2001:db8::/64', method: static, uplinks: [none9]}]\n")
+	nobody := writeAs(t, "kubeconfig", "apiVersion: v1\nkind: Config\ncurrent-context: c\nclusters: [{name: c, cluster: {server: 'http://[::1]:1'}}]\ncontexts: [{name: c, context: {cluster: c, user: u}}]\nusers: [{name: u, user: {}}]\n")
+	clustered := write(t, "version: 1\nuplinks: [{interface: none9}]\nkubernetes: {kubeconfig: '"+nobody+"', node: n1}\nrules: [{prefix: '2001:db8::/64', method: pods}]\n")
 	tests := []struct {
 		name           string
 		args           []string
@@ -91,6 +93,7 @@ func TestCommandLine(t *testing.T) {
 		{name: "variables of file and flags", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid, "NDPROXYD_INTERFACE": "none9"}, code: 2, stderr: "NDPROXYD_CONFIG"},
 		{name: "ndppd.conf under another name", args: []string{"check", "--config", other}, code: 2, stderr: other + ":1:1: this looks like an ndppd.conf"},
 		{name: "no such uplink", args: []string{"check", "--config", stray}, stdout: "\"none9\" is no uplink"},
+		{name: "no API server", args: []string{"check", "--config", clustered}, stdout: "the API server http://[::1]:1 could not be asked"},
 		{name: "no rules", args: []string{"check", "--config", none}, stdout: "there is no rule"},
 		{name: "loopback", args: []string{"run", "-i", "lo", "-r", "2001:db8::/64=static"}, code: 2, stderr: "loopback"},
 		{name: "file by variable", args: []string{"check"}, vars: map[string]string{"NDPROXYD_CONFIG": valid}, stdout: "valid"},

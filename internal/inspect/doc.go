@@ -10,8 +10,8 @@
 //
 // Package daemon calls Findings at each load for its log, and at each scrape for the
 // misconfiguration metric; [Host] does for the check command, which runs without a
-// daemon. Both call [Cluster], which is pure, for what is known of this node's cluster,
-// and the check command [ClusterResponders]. [UnicastErrors] keeps the little state
+// daemon. Of this node's cluster [Cluster] and [ClusterResponders] tell, which are pure:
+// the daemon calls the first, the command both. [UnicastErrors] keeps the little state
 // that a finding about the last minutes needs; it may be used from any goroutine,
 // as everything here may.
 package inspect
