@@ -44,8 +44,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The new pod comes first, so that its image is on the node and its configuration was
-read before the old one goes: it waits for the old one to stop. */}}
+{{/* The new pod starts first, so that its image is on the node and its configuration has
+been read when the old one stops. The new daemon waits for that. */}}
 {{- define "ndproxyd.updateStrategy" -}}
 {{- toYaml (default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0)) .Values.updateStrategy) }}
 {{- end }}
@@ -57,15 +57,16 @@ them there if both named a port of the host. */}}
 {{- if not (has $surge (list "0" "0%")) }}true{{ end }}
 {{- end }}
 
-{{/* The ConfigMap is read again in place, which pods that are probed at another port must
-not do: they get a ConfigMap of their own, and are replaced. */}}
+{{/* The daemon reads the ConfigMap again in place. With another health port that would move
+the port away from the probes of running pods, so each port has a ConfigMap of its own
+name, and a changed port replaces the pods. */}}
 {{- define "ndproxyd.configMap" -}}
 {{- include "ndproxyd.fullname" . }}
 {{- if ne (int .Values.health.port) 9973 }}-health-{{ .Values.health.port }}{{ end }}
 {{- end }}
 
-{{/* Nine tenths of the memory limit in bytes, from which on Go collects more often; "" for
-a limit in another form. */}}
+{{/* Nine tenths of the memory limit, in bytes: Go collects more often to stay below it. ""
+for a limit in another form. */}}
 {{- define "ndproxyd.goMemoryLimit" -}}
 {{- $limit := toString (((.Values.resources).limits).memory) }}
 {{- $unit := dict "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "k" 1000 "M" 1000000 "G" 1000000000 "" 1 }}
