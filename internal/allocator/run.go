@@ -30,8 +30,9 @@ const (
 	retryPeriod   = 2 * time.Second
 )
 
-// LeaseName is the lease by which one process leads.
-const LeaseName = "ndproxyd-allocator"
+// LeaseName is the lease by which one process leads. A name with a hyphen would be that of
+// the daemon on a node called allocator.
+const LeaseName = "ndproxyd.allocator"
 
 // readTimeout bounds how long a client of the health page may take for its question.
 const readTimeout = 5 * time.Second
