@@ -120,7 +120,8 @@ func untilFree(l *rate.Limiter, now time.Time) time.Duration {
 
 // turn asks what is due, and has announced what nobody has answered for.
 func (q *inquiries) turn(u *Uplink, now time.Time) {
-	if len(q.open) == 0 && len(q.asked) == 0 {
+	if len(q.open) == 0 { // what still waits was dropped, and must not be due for ever
+		q.clear()
 		return
 	}
 	if u.responder == nil || u.state != Ready { // all is announced when the uplink is ready again
