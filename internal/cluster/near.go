@@ -53,7 +53,9 @@ func (c *cluster) isNear(a *ownership.Announcer) bool {
 // it. One without an uplink does, so that it is known.
 func (c *cluster) inElection(a *ownership.Announcer) bool { return len(a.Links) == 0 || c.isNear(a) }
 
-// setLinks takes over the links of this node, before the election hears of them.
+// setLinks takes over the links of this node, before the election hears of them. Who is on
+// the new ones may be by itself, too, and have no lease to be seen by: a node that is takes
+// a lease again.
 func (c *cluster) setLinks(now time.Time) {
 	links := c.linksNow()
 	if len(links) == 0 || slices.EqualFunc(links, c.near.links, func(x, y ownership.Link) bool {
@@ -70,11 +72,15 @@ func (c *cluster) setLinks(now time.Time) {
 		}
 		was := len(before) == 0 || (&ownership.Announcer{Links: before}).Near(&s.Announcer)
 		switch is := c.isNear(&s.Announcer); {
-		case is && !was:
+		case is && !was && c.seats.present(node, now):
 			c.election.Renewed(s.Announcer, now)
 		case was && !is:
 			c.election.Left(node)
 		}
+	}
+	if c.near.byItself {
+		c.manager.log.Info("the links or the rules for services are others: this node takes a lease again, for those who are near now")
+		c.takeLease()
 	}
 }
 
@@ -88,7 +94,7 @@ func (c *cluster) refresh(now time.Time) {
 
 // reviewNear gives our lease back when nobody has been near for a while.
 func (c *cluster) reviewNear(now time.Time) {
-	if c.near.byItself || !c.mayLeave(now) || c.anyNear(now) {
+	if c.near.byItself || c.anyNear(now) || !c.mayLeave(now) { // the last one looks at all addresses
 		c.near.since = time.Time{}
 		return
 	}
@@ -129,6 +135,11 @@ func (c *cluster) meet(a *ownership.Announcer) {
 		return
 	}
 	c.manager.log.Info("another node that announces is near: this one takes a lease again", "other", a.Node)
+	c.takeLease()
+}
+
+// takeLease ends the time in which this node is by itself.
+func (c *cluster) takeLease() {
 	c.near.byItself, c.near.since = false, time.Time{}
 	c.watcher.Announce()
 }

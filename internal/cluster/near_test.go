@@ -116,10 +116,23 @@ func TestByItself(t *testing.T) {
 			})
 			b.UplinksChanged()
 			b.wait(0)
+			if !b.last().announced {
+				b.Error("who is there without a lease does not see it")
+			}
 			b.renewOn(far)
 			if s := b.Status(); s.ByItself || s.Announcers != 2 || b.last().links == 0 {
 				b.Errorf("status %+v", s)
 			}
+		}},
+		{"this node moves to the link of one that has ended", func(b *bench) {
+			b.renewOn(far)
+			byItself(b)
+			b.uplinks.record(func() {
+				b.uplinks.links = []Link{{Name: uplink, MAC: selfMAC, OnLink: []netip.Prefix{netip.MustParsePrefix(far)}}}
+			})
+			b.UplinksChanged()
+			b.wait(2 * ownership.HandOver)
+			b.wantAnswered("on the new link", n, n)
 		}},
 		{"a lease that nobody renews", func(b *bench) {
 			b.renew(other, otherMAC)
