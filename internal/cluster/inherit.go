@@ -21,6 +21,7 @@ func carryOver(c, old *cluster) {
 	c.awaits = old.awaits
 	c.pods, c.prefixes, c.prefixSource, c.cidrs, c.node = old.pods, old.prefixes, old.prefixSource, old.cidrs, old.node
 	c.absent, c.alike = old.absent, old.alike
+	c.nodeAddresses.links = old.nodeAddresses.links // which are read only when they change
 	c.confirms = old.confirms
 	if old.isConfirmed(k8swatch.SourcePods) && old.confirms.services { // what is announced stays so
 		c.confirms.until = time.Time{}

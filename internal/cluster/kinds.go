@@ -113,11 +113,14 @@ func (c *cluster) setUntaken(s k8swatch.AddressChange, now time.Time) {
 
 // setKinds brings the entry of an address up to date whose kinds have changed.
 func (c *cluster) setKinds(s k8swatch.AddressChange) {
-	if e, ok := c.manager.store.Entry(rules.ServiceAddresses, s.Address); ok && e.Kinds != kindsOf(s) {
-		e.Kinds = kindsOf(s)
+	if e, ok := c.manager.store.Entry(rules.ServiceAddresses, s.Address); ok && (e.Kinds != kindsOf(s) || e.Chosen != isChosen(s)) {
+		e.Kinds, e.Chosen = kindsOf(s), isChosen(s)
 		c.manager.store.Update(rules.ServiceAddresses, []rules.EntryChange{{Entry: e}})
 	}
 }
+
+// isChosen reports whether no range of the cluster vouches for an address.
+func isChosen(s k8swatch.AddressChange) bool { return s.Kind != k8swatch.ClusterIP }
 
 // kindsOf returns what a service address is.
 func kindsOf(s k8swatch.AddressChange) rules.ServiceKinds {

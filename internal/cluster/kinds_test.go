@@ -120,6 +120,22 @@ func TestServiceKinds(t *testing.T) {
 	}
 }
 
+// TestKindChanges makes a cluster IP an external address, and the other way round: whether
+// it was chosen by somebody follows, though its owner stays.
+func TestKindChanges(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bench) {
+		b.configure(func(c *config.Config) { c.Kubernetes.Services.Kinds = []string{"cluster-ip", "external-ip"} })
+		b.knowLeases()
+		for _, kind := range []k8swatch.ServiceKind{k8swatch.ClusterIP, k8swatch.ExternalIP, k8swatch.ClusterIP} {
+			b.services(1, func(c *k8swatch.AddressChange) { c.Kind = kind })
+			if e, ok := b.store.Entry(rules.ServiceAddresses, service(0)); !ok || !e.Behind || e.Chosen != (kind == k8swatch.ExternalIP) {
+				t.Errorf("%s: the entry is %+v", kind, e)
+			}
+		}
+	})
+}
+
 // TestKindCounts counts service addresses by what they are.
 func TestKindCounts(t *testing.T) {
 	t.Parallel()

@@ -100,6 +100,7 @@ func (c *cluster) setNodeAddresses(source *map[netip.Addr]string, all map[netip.
 		if known, ok := c.manager.store.Entry(rules.ServiceAddresses, a); ok && !known.Behind {
 			entries = append(entries, rules.EntryChange{Entry: c.entry(a, now)})
 		}
+		c.setUntaken(s, now)
 		c.reportNodeAddress(a, now)
 	}
 	if len(facts) > 0 {
@@ -112,7 +113,7 @@ func (c *cluster) setNodeAddresses(source *map[netip.Addr]string, all map[netip.
 // node answers for it.
 func (c *cluster) entry(a netip.Addr, now time.Time) rules.Entry {
 	_, ofNode := c.nodeAddresses.node(a)
-	return rules.Entry{Prefix: single(a), NodeAddress: ofNode, Chosen: c.services[a].Kind != k8swatch.ClusterIP, Kinds: kindsOf(c.services[a]), Since: now}
+	return rules.Entry{Prefix: single(a), NodeAddress: ofNode, Chosen: isChosen(c.services[a]), Kinds: kindsOf(c.services[a]), Since: now}
 }
 
 // reportNodeAddress tells of a service address that an uplink of this node has although

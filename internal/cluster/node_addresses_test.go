@@ -115,6 +115,24 @@ func TestNodeAddressOnPurpose(t *testing.T) {
 	})
 }
 
+// TestStandByKeepsLinkAddresses has a node stand by: the addresses of its uplinks, which
+// do not change, are known when it comes back.
+func TestStandByKeepsLinkAddresses(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bench) {
+		a := service(0)
+		b.uplinks.record(func() { b.uplinks.links[0].Addresses = []netip.Addr{a} })
+		b.UplinksChanged()
+		b.wait(0)
+		b.update(func(time.Time) { b.current = b.current.standDown() })
+		b.last().handler.Joining()
+		b.services(1, external)
+		if e, ok := b.store.Entry(rules.ServiceAddresses, a); !ok || !e.NodeAddress {
+			t.Errorf("the entry is %+v", e)
+		}
+	})
+}
+
 // TestLeaseAddresses looks for the addresses of this node's uplinks in its lease, also
 // when nothing else of it changes, and bounds those of others.
 func TestLeaseAddresses(t *testing.T) {
