@@ -27,6 +27,7 @@ func (e *Election) Update(facts []Fact) {
 			delete(e.addresses, f.Address)
 			delete(e.left, f.Address)
 			delete(e.held, f.Address)
+			delete(e.disputes, f.Address)
 			e.changes = append(e.changes, Change{Address: f.Address, Gone: true, Before: a.owner})
 		case a == nil:
 			a = &address{local: f.Local, nodes: f.Nodes, shares: f.Shares}
