@@ -211,19 +211,8 @@ func (c *cluster) due(now time.Time) {
 // publish puts what the election has changed in force.
 func (c *cluster) publish(now time.Time) {
 	changes := c.election.Changes(now)
-	entries := make([]rules.EntryChange, len(changes))
-	var again []rules.EntryChange
-	for i, ch := range changes {
-		// Ours but another's: it is answered for until the owner announces it, which
-		// we no longer do.
-		leaving := ch.Ours && ch.Owner != c.config.Node
-		entries[i] = rules.EntryChange{Entry: c.entry(ch.Address, now), Gone: ch.Gone}
-		entries[i].Behind, entries[i].Leaving = ch.Ours, leaving
-		entries[i].Unconfirmed = ch.Ours && !c.confirms.services
-		if ch.Announce { // as if it left and came back: it is announced when it comes
-			again = append(again, entries[i])
-			entries[i].Leaving = true
-		}
+	entries, again := c.entriesOf(changes, now)
+	for _, ch := range changes {
 		if ch.Owner != ch.Before && ch.Before != "" && ch.Owner != "" {
 			c.ownerChanges++
 			c.moves.add(ch.Address, now)
@@ -244,6 +233,35 @@ func (c *cluster) publish(now time.Time) {
 		c.speak()
 		c.watcher.Renew()
 	}
+}
+
+// entriesOf returns what changes of the election make of the store's entries, and what is
+// to be put in force after that: what is announced again is so as if it left and came
+// back, unless it has left for good meanwhile.
+func (c *cluster) entriesOf(changes []ownership.Change, now time.Time) (entries, again []rules.EntryChange) {
+	entries = make([]rules.EntryChange, len(changes))
+	var back map[netip.Addr]rules.EntryChange // the last entry of each address to announce
+	for i, ch := range changes {
+		// Ours but another's: it is answered for until the owner announces it, which
+		// we no longer do.
+		leaving := ch.Ours && ch.Owner != c.config.Node
+		entries[i] = rules.EntryChange{Entry: c.entry(ch.Address, now), Gone: ch.Gone}
+		entries[i].Behind, entries[i].Leaving = ch.Ours, leaving
+		entries[i].Unconfirmed = ch.Ours && !c.confirms.services
+		if _, comes := back[ch.Address]; ch.Announce || comes {
+			if back == nil {
+				back = make(map[netip.Addr]rules.EntryChange)
+			}
+			back[ch.Address] = entries[i]
+			entries[i].Leaving = ch.Ours
+		}
+	}
+	for _, e := range back {
+		if e.Behind && !e.Leaving {
+			again = append(again, e)
+		}
+	}
+	return entries, again
 }
 
 // showPresence has the uplinks answer for our presence while we take part: nobody

@@ -245,3 +245,42 @@ func TestTrouble(t *testing.T) {
 		}
 	})
 }
+
+// TestAnnounceAgain makes entries of changes of one address between two looks at them.
+func TestAnnounceAgain(t *testing.T) {
+	t.Parallel()
+	a := service(0)
+	announce := ownership.Change{Address: a, Ours: true, Owner: self, Announce: true}
+	ours, theirs, gone := announce, ownership.Change{Address: a, Owner: other}, ownership.Change{Address: a, Gone: true}
+	ours.Announce = false
+	held := theirs
+	held.Ours = true
+	tests := []struct {
+		name    string
+		changes []ownership.Change
+		again   bool
+	}{
+		{"announced", []ownership.Change{announce}, true},
+		{"announced twice", []ownership.Change{announce, announce}, true},
+		{"ours, and announced", []ownership.Change{ours, announce}, true},
+		{"announced, with another backup", []ownership.Change{announce, ours}, true},
+		{"announced, and left to another node", []ownership.Change{announce, theirs}, false},
+		{"announced, and answered for until another node does", []ownership.Change{announce, held}, false},
+		{"announced, and no service's any more", []ownership.Change{announce, gone}, false},
+		{"announced, left and taken back", []ownership.Change{announce, theirs, ours}, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t)
+			b.Configure(b.config, new(k8swatch.Client))
+			entries, again := b.current.entriesOf(tt.changes, time.Now())
+			if len(again) > 0 != tt.again || len(again) > 0 && (again[0].Leaving || !again[0].Behind) {
+				t.Errorf("announced again: %+v", again)
+			}
+			if last := entries[len(entries)-1]; tt.again && !last.Leaving {
+				t.Errorf("it does not leave before: %+v", last)
+			}
+		})
+	}
+}

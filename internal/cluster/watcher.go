@@ -14,8 +14,8 @@ type watcher interface {
 	// Run calls the handler until ctx ends. It keeps this node's lease for the
 	// next watcher if the cause is [k8swatch.ErrReplaced].
 	Run(ctx context.Context)
-	// Announce, Withdraw, Renew, LinksChanged, Call, Follows and Emit do not block, and take no lock that the handler
-	// is called with.
+	// Announce, Withdraw, Renew, LinksChanged, Call, Follows and Emit do not block, and
+	// take no lock that the handler is called with.
 	Announce()
 	Withdraw()
 	Renew()

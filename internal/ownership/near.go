@@ -52,6 +52,6 @@ func linkName(p netip.Prefix) string {
 // One without an uplink is near to nobody.
 func (a *Announcer) Near(o *Announcer) bool { return a.near(o) }
 
-// Withdrawn notes that our lease was given back: nobody knows any more what it said, and
-// we rank ourselves by what we are.
+// Withdrawn notes that our lease was given back: nobody knows any more what it said, so
+// that we come last where there is another announcer, see ownRank.
 func (e *Election) Withdrawn() { e.published = Announcer{} }

@@ -41,8 +41,8 @@ func (s *Seat) before(o *Seat) bool {
 // Redundant reports whether enough others announce who were there first: on the link, or
 // at all, if the link has some. On the link only those count that go before this node or
 // beside it: on-link before fit, as in [Announcer.rank]. One without an uplink is needed
-// nowhere. all is how many announce on all
-// links, as far as it is known: others are perhaps those of ours alone.
+// nowhere. all is how many announce on all links, as far as it is known: others are
+// perhaps those of ours alone.
 func Redundant(self Seat, others []Seat, all int) bool {
 	beside, before := 0, 0
 	level := self.level()

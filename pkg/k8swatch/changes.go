@@ -40,8 +40,7 @@ func (w *Watcher) podsChanged() {
 }
 
 // goesBefore reports whether an address of both pods belongs to p: the one whose machine
-// runs here, the one
-// that has it by its default network, or else the first one by name.
+// runs here, the one that has it by its default network, or else the first one by name.
 func (p Pod) goesBefore(o Pod) bool {
 	if here := p.Absent == ""; here != (o.Absent == "") {
 		return here

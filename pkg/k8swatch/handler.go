@@ -45,7 +45,8 @@ type Config struct {
 
 // Handler takes what a watcher learns. All but Record, Renewed and Forbidden are
 // called one at a time, with the watcher's lock held: they must not block, nor call
-// a method of the watcher but Announce, Renew and Emit.
+// a method of the watcher but Announce, Withdraw, Renew, LinksChanged, Call, Follows and
+// Emit.
 type Handler struct {
 	// Awaited is called before Pods, with true while a virtual machine is to arrive in
 	// a pod whose addresses are not known yet; nil where nobody asks.

@@ -28,12 +28,11 @@ type scopes struct {
 	w      *Watcher
 	posted chan struct{} // the links may have changed
 
-	mu     sync.Mutex
-	all    map[string]*scope // by their selectors
-	links  Links
-	grace  bool // it has ended, or there is none
-	timer  *time.Timer
-	listed bool // the store has had the lists of all
+	mu    sync.Mutex
+	all   map[string]*scope // by their selectors
+	links Links
+	grace bool // it has ended, or there is none
+	timer *time.Timer
 }
 
 // scope is one of the watches, and what its reflector writes to.
@@ -140,7 +139,6 @@ func (s *scopes) complete() {
 			}
 		}
 	}
-	s.listed = true
 	_ = s.w.leases.Replace(list, "") // of what was trimmed it fails for nothing
 }
 

@@ -53,8 +53,9 @@ func (v Verdict) Hears() bool { return v.Answer || v.Probe }
 
 // Announced reports whether an unsolicited advertisement may announce an address
 // with this verdict. A learned target is not announced: it is there because
-// somebody has asked for it. One that is leaving is announced by its next owner,
-// one that is not confirmed may be another node's by now, and what is but a part of a static rule is answered for without ever appearing.
+// somebody has asked for it. One that is leaving is announced by its next owner, one
+// that is not confirmed may be another node's by now, and what is but a part of a static
+// rule is answered for without ever appearing.
 func (v Verdict) Announced() bool {
 	return v.Answer && !v.Learned && !v.Leaving && !v.Unconfirmed && !v.Part
 }
