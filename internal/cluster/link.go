@@ -57,7 +57,7 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	if c == nil {
 		return false
 	}
-	if c.standby && verdict != nil && table.Rules()[verdict.Rule].TakesServices() {
+	if c.standby && verdict != nil && leftToOthers(&table.Rules()[verdict.Rule], verdict) {
 		return true // others take over what was ours
 	}
 	mac := ownership.MAC(sign.MAC)
@@ -86,6 +86,12 @@ func (m *Manager) Heard(uplink string, sign ndp.Sighting) (handled bool) {
 	}
 	// What has answered for so long is another program on the announcer's node.
 	return !sign.Advertisement || !sign.Solicited || !c.suspect(uplink, sign, now)
+}
+
+// leftToOthers reports whether a node that stands by has nothing to do with an address. A
+// rule for pods may take service addresses as well: what a pod has is still answered for.
+func leftToOthers(r *rules.Rule, v *rules.Verdict) bool {
+	return r.Method == rules.Services || r.TakesServices() && (!v.Hears() || v.Leaving)
 }
 
 // Owns reports whether this node is the one that answers for a service address.

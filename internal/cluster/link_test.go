@@ -5,6 +5,7 @@ package cluster
 import (
 	"net/netip"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
@@ -54,6 +55,25 @@ func TestHeard(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestHeardOnStandby asks which signs are left to the uplink of a node that stands by,
+// where one rule is for pods and for services.
+func TestHeardOnStandby(t *testing.T) {
+	t.Parallel()
+	pod, stranger := netip.MustParseAddr("2001:db8:1:0:a::1"), [6]byte{2, 0, 0, 0, 0, 9}
+	inBubble(t, func(b *bench) {
+		if err := b.store.SetRules([]rules.Rule{{Prefix: onLink, Method: rules.Pods, Kinds: rules.Exposed}}); err != nil {
+			t.Fatal(err)
+		}
+		b.last().handler.Pods(map[netip.Addr]k8swatch.Pod{pod: {}})
+		b.update(func(time.Time) { b.current = b.current.standDown() })
+		for a, handled := range map[netip.Addr]bool{pod: false, service(0): true} {
+			if got := b.Heard(uplink, ndp.Sighting{Address: a, MAC: stranger, Advertisement: true, Override: true}); got != handled {
+				t.Errorf("%s: handled: %t", a, got)
+			}
+		}
+	})
 }
 
 // TestConflict tells of another station with an address of a pod.
