@@ -98,7 +98,7 @@ func newCluster(m *Manager, k *config.Kubernetes, needs k8swatch.Needs, selectio
 		answered: newAnswered(), suspects: make(suspects), formers: make(formers),
 	}
 	c.watcher = m.watch(client, k8swatch.Config{
-		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selectionOf(k.Services),
+		Node: k.Node, Namespace: k.Namespace, Needs: needs, Selection: selection,
 		PrefixSource: k.PrefixSource, Routed: m.store.Routed,
 		Snapshot: k.Snapshot, Standby: standby, Holder: m.holder, Log: m.log,
 	}, k8swatch.Handler{

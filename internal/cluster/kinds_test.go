@@ -120,6 +120,25 @@ func TestServiceKinds(t *testing.T) {
 	}
 }
 
+// TestRuleKinds reads services of the kinds that a rule has and the configuration has not.
+func TestRuleKinds(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(b *bench) {
+		b.configure(func(c *config.Config) {
+			c.Kubernetes.Services.Kinds = []string{"load-balancer"}
+			c.Rules = []rules.Rule{{Prefix: servicePrefix, Method: rules.Services, Kinds: rules.ClusterIPs}}
+		})
+		if got := fmt.Sprint(b.last().config.Selection.Kinds); got != "[load-balancer cluster-ip]" {
+			t.Errorf("the watcher selects %s", got)
+		}
+		watchers := len(b.watchers)
+		b.configure(func(c *config.Config) { c.Rules = nil })
+		if got := fmt.Sprint(b.last().config.Selection.Kinds); len(b.watchers) == watchers || got != "[load-balancer]" {
+			t.Errorf("without the rule the watcher selects %s", got)
+		}
+	})
+}
+
 // TestKindChanges makes a cluster IP an external address, and the other way round: whether
 // it was chosen by somebody follows, though its owner stays.
 func TestKindChanges(t *testing.T) {
