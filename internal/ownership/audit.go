@@ -81,6 +81,9 @@ func (e *Election) auditDue(p *peer, now time.Time) []Ask {
 func (e *Election) disputed(p *peer, s netip.Addr, now time.Time) {
 	d := e.disputes[s]
 	if d == nil || now.Sub(d.last) >= disputeFor {
+		if asked := e.disputes[p.audit.address]; asked == nil || now.Sub(asked.last) >= disputeFor {
+			p.audit.address = s // it may have answered somebody else's question
+		}
 		e.disputes[s] = &dispute{first: now, last: now}
 		p.audit.due = now.Add(disputeAfter)
 		return
