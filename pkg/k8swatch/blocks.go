@@ -28,8 +28,8 @@ func (w *Watcher) lookForBlocks(ctx context.Context, resource schema.GroupVersio
 			return
 		case absent:
 			w.setAnyBlock(resource, false)
-		case apierrors.IsForbidden(err) && !w.hasLooked(resource): // of which followBlocks tells
-			w.setAnyBlock(resource, false)
+		case apierrors.IsForbidden(err) && w.deniesBlocks(resource): // of which followBlocks tells
+			w.keepAnyBlock(resource)
 		case err != nil: // what was found stays known, whatever a server that starts says
 			select {
 			case <-ctx.Done():
@@ -43,11 +43,24 @@ func (w *Watcher) lookForBlocks(ctx context.Context, resource schema.GroupVersio
 	}
 }
 
-// hasLooked reports whether an API was looked at for blocks.
-func (w *Watcher) hasLooked(resource schema.GroupVersionResource) bool {
+// deniesBlocks reports whether the account lacks the permission for the blocks of an API,
+// which it does not after a single 403.
+func (w *Watcher) deniesBlocks(resource schema.GroupVersionResource) bool {
+	for i, b := range blockSources(w.config.Node) {
+		if b.resource == resource && isDenied(w.blocks[i].health) {
+			return true
+		}
+	}
+	return false
+}
+
+// keepAnyBlock has what is known of an API's blocks count, be it nothing: nothing more is
+// to be learned.
+func (w *Watcher) keepAnyBlock(resource schema.GroupVersionResource) {
 	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.lookedForBlocks[resource.Group]
+	had := w.anyBlock.objects[resource.Group]
+	w.mu.Unlock()
+	w.setAnyBlock(resource, had)
 }
 
 // setAnyBlock notes whether an API has blocks of any node.

@@ -156,6 +156,30 @@ func TestPermissionOfOthersBlocks(t *testing.T) {
 	})
 }
 
+// TestStartBesideOthersBlocks starts beside a server that starts, too: that it forbids
+// Calico's blocks for a moment does not mean that there are none.
+func TestStartBesideOthersBlocks(t *testing.T) {
+	t.Parallel()
+	needs, server := everything()
+	server.objects["blockaffinities"] = []any{object("projectcalico.org/v3", "BlockAffinity", "b", map[string]any{
+		"spec": map[string]any{"node": "n2", "state": "confirmed", "cidr": "2001:db8:a::/122"},
+	})}
+	server.failing["blockaffinities"] = http.StatusForbidden
+	watching(t, server, Config{Needs: needs}, func(w *watched) {
+		for i := range 40 {
+			w.after(500 * time.Millisecond)
+			w.record(func() {
+				if len(w.prefixes) > 0 {
+					t.Errorf("look %d: %v by %s", i, w.prefixes, w.source)
+				}
+			})
+			if i == 4 {
+				server.set(func() { delete(server.failing, "blockaffinities") })
+			}
+		}
+	})
+}
+
 // TestPermissionOfServiceCIDRs has the discovery of rules wait for a server that starts.
 func TestPermissionOfServiceCIDRs(t *testing.T) {
 	t.Parallel()
