@@ -97,6 +97,9 @@ func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
 	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode {
 		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
 	}
+	if c.isOthers(a.Address) {
+		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
+	}
 	f := ownership.Fact{Address: a.Address, Gone: a.Gone || !c.takes(a.Address, kindsOf(a)), Local: a.Local, Nodes: a.Nodes, Shares: a.Shares}
 	if c.ignoresEndpoints() {
 		f.Local, f.Nodes, f.Shares = false, nil, nil

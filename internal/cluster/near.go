@@ -3,6 +3,7 @@
 package cluster
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -22,6 +23,32 @@ type near struct {
 	// comes with a lease.
 	byItself bool
 	since    time.Time // when nobody was first seen to be near, zero while somebody is
+	// peers is true while another announcer is near.
+	peers bool
+}
+
+// isOthers reports whether an address is on the link of other nodes, and not on ours, and
+// nobody there shares addresses with us: routers ask on that link, so it is not for us.
+// Without a Node that has an address in the same /64 nobody can tell, and we answer.
+func (c *cluster) isOthers(a netip.Addr) bool {
+	if c.near.peers || !c.needs.Leases || len(c.near.links) == 0 || !c.nodeAddresses.prefixes[linkOf(a)] {
+		return false
+	}
+	return !slices.ContainsFunc(c.near.links, func(l ownership.Link) bool {
+		return slices.ContainsFunc(l.OnLink, func(p netip.Prefix) bool { return p.Contains(a) })
+	})
+}
+
+// linkOf returns the /64 of an address, which nearly all links have (RFC 4291 §2.5.4).
+func linkOf(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, 64).Masked() }
+
+// decideAll decides anew who takes traffic for each address.
+func (c *cluster) decideAll() {
+	facts := make([]ownership.Fact, 0, len(c.services))
+	for _, s := range c.services {
+		facts = append(facts, c.fact(s))
+	}
+	c.election.Update(facts)
 }
 
 // linksNow returns the links by which leases are chosen.
@@ -65,6 +92,7 @@ func (c *cluster) setLinks(now time.Time) {
 	}
 	before := c.near.links
 	c.near.links = links
+	c.decideAll()
 	c.watcher.LinksChanged()
 	for node, s := range c.seats {
 		if node == c.config.Node || len(s.Links) == 0 {
@@ -94,6 +122,10 @@ func (c *cluster) refresh(now time.Time) {
 
 // reviewNear gives our lease back when nobody has been near for a while.
 func (c *cluster) reviewNear(now time.Time) {
+	if peers := c.anyNear(now); peers != c.near.peers {
+		c.near.peers = peers
+		c.decideAll()
+	}
 	if c.near.byItself || c.anyNear(now) || !c.mayLeave(now) { // the last one looks at all addresses
 		c.near.since = time.Time{}
 		return

@@ -108,6 +108,19 @@ func TestByItself(t *testing.T) {
 				b.Errorf("%d of %d are answered", got, n)
 			}
 		}},
+		{"services of a link on which another Node is are not for this one", func(b *bench) {
+			byItself(b)
+			b.last().handler.NodeAddresses(map[netip.Addr]string{netip.MustParseAddr("2001:db8:1::9"): other})
+			b.wantAnswered("on the same link", n, n)
+			b.uplinks.record(func() {
+				b.uplinks.links = []Link{{Name: uplink, MAC: selfMAC, OnLink: []netip.Prefix{netip.MustParsePrefix(far)}}}
+			})
+			b.UplinksChanged()
+			b.wait(2 * ownership.HandOver)
+			b.wantAnswered("from another link", n, 0)
+			b.last().handler.NodeAddresses(nil)
+			b.wantAnswered("without that Node", n, n)
+		}},
 		{"this node moves to the link of another", func(b *bench) {
 			b.renewOn(far)
 			byItself(b)

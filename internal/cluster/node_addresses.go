@@ -23,6 +23,8 @@ type nodeAddresses struct {
 	objects map[netip.Addr]string // by the Nodes of the API server
 	leases  map[netip.Addr]string // by the leases of other announcers
 	links   map[netip.Addr]string // of the uplinks of this node
+	// prefixes are the /64 of the addresses of other Nodes.
+	prefixes map[netip.Prefix]bool
 }
 
 // node returns the name of the node that has an address.
@@ -37,7 +39,20 @@ func (n *nodeAddresses) node(a netip.Addr) (name string, ok bool) {
 
 // nodeAddressesChanged takes the addresses of all Nodes over.
 func (c *cluster) nodeAddressesChanged(all map[netip.Addr]string) {
-	c.locked(func(now time.Time) { c.setNodeAddresses(&c.nodeAddresses.objects, all, now) })
+	c.locked(func(now time.Time) {
+		prefixes := make(map[netip.Prefix]bool)
+		for a, node := range all {
+			if node != c.config.Node {
+				prefixes[linkOf(a)] = true
+			}
+		}
+		changed := !maps.Equal(prefixes, c.nodeAddresses.prefixes)
+		c.nodeAddresses.prefixes = prefixes
+		c.setNodeAddresses(&c.nodeAddresses.objects, all, now)
+		if changed {
+			c.decideAll()
+		}
+	})
 }
 
 // readLinkAddresses takes over which addresses the uplinks of this node have.

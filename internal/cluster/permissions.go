@@ -5,7 +5,6 @@ package cluster
 import (
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 )
 
@@ -55,11 +54,7 @@ func (c *cluster) reviewEndpoints() {
 	} else {
 		c.manager.log.Info("the account may read endpoints: Local policies of services count again")
 	}
-	facts := make([]ownership.Fact, 0, len(c.services))
-	for _, s := range c.services {
-		facts = append(facts, c.fact(s))
-	}
-	c.election.Update(facts)
+	c.decideAll()
 }
 
 // isComplete reports whether nothing that is needed was left out for want of a

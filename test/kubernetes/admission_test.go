@@ -58,7 +58,7 @@ func admitRecords(t *testing.T, leases client.LeaseInterface) {
 		{"no address", "n1_a", record(`"mac":"00:00:00:00:00:00","prefixes":[]`, `"weight":1`), false},
 		{"a word for an address", "n1_a", record(`"mac":"all","prefixes":[]`, `"weight":1`), false},
 		{"too many addresses", "n1_a", `{"links":[` + strings.Repeat("{"+mac+`},`, 64) + "{" + mac + `}],"weight":1}`, false},
-		{"another node's process", "n2_a", record(mac+`,"prefixes":[]`, `"weight":1`), false},
+		{"the process of a daemon, which is named by its number", "4711_a", record(mac+`,"prefixes":[]`, `"weight":1`), true},
 	}
 	for _, tt := range tests {
 		l := &coordinationv1.Lease{

@@ -46,7 +46,9 @@ func TestPartition(t *testing.T) {
 	worker := n.Nodes[1]
 	readdress(t, worker, worker.Addr.String(), "2001:db8:9::1:2")
 	start(1)
-	daemons[1].Wait("a peer", func(s status.Status) bool { return s.Cluster != nil && len(s.Cluster.Peers) == 1 && s.Cluster.Settled })
+	daemons[1].Wait("services", func(s status.Status) bool {
+		return s.Cluster != nil && s.Cluster.ServiceAddresses > 0 && s.Cluster.Settled
+	})
 	wantAll("all answers of n1 beside the worker", 0)
 	readdress(t, worker, "2001:db8:9::1:2", worker.Addr.String())
 	label(t, c, "n1", corev1.LabelNodeExcludeBalancers+`":null`)

@@ -59,7 +59,9 @@ func TestReview(t *testing.T) {
 	c.ApplyFile("deploy/kubernetes/rbac.yaml")
 	c.Scraper()
 	c.Apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: nobody, namespace: default}\n")
-	harness.Run(t, node.Namespace, "--config", node.ConfigFor(c.AgentToken(node.Name), settle, both+reviewed))
+	config := node.ConfigFor(c.AgentToken(node.Name), settle, both+reviewed)
+	harness.ReplaceIn(t, config, "namespace: default", "namespace: ndproxyd") // where the account may write leases
+	harness.Run(t, node.Namespace, "--config", config)
 	metrics := "https://[" + node.Addr.String() + "]:9972/metrics"
 	awaitPage(t, node)
 	permitted, another, nobody := c.AccountToken("prometheus"), c.AccountToken("prometheus"), c.AccountToken("nobody")
@@ -76,7 +78,10 @@ func TestReview(t *testing.T) {
 	want(nobody, metrics, 403, "may get")
 	want(permitted, "https://["+node.Addr.String()+"]:9972/", 403, "URL /\n")
 	want("", "http://[::1]:9973/healthz", 200, "ok")
-	want("", "http://[::1]:9973/readyz", 200, "ready")
+	harness.Eventually(t, "readiness", func() bool {
+		code, body := scrape(node, "", "http://[::1]:9973/readyz")
+		return code == 200 && strings.Contains(body, "ready")
+	})
 	want("", "http://[::1]:9973/metrics", 404, "")
 	if code, body := scrape(node, permitted, "http://["+node.Addr.String()+"]:9972/metrics"); code != 400 {
 		t.Errorf("without TLS it is %d %s", code, body)

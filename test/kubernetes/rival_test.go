@@ -10,6 +10,7 @@ import (
 	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -25,7 +26,9 @@ func TestRival(t *testing.T) {
 	for _, node := range n.Nodes {
 		ds = append(ds, run(t, node, settle, serviceRules+"  - {prefix: \"2001:db8:1:0:d::/112\", method: services}\n"))
 	}
-	time.Sleep(3 * time.Second) // they have settled
+	for _, d := range ds { // else an address may go to the other node while it is looked at
+		d.Wait("its share", func(s status.Status) bool { return s.Cluster.Settled && s.Cluster.Announcers == len(ds) })
+	}
 	owned, proxied := addr("2001:db8:1:0:d::1"), addr("2001:db8:1:0:d::2")
 	harness.Must(t, n.Router.Address(harness.RouterPort, owned.String()+"/128"))
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1"))
