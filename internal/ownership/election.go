@@ -60,7 +60,7 @@ type Election struct {
 func New(self Announcer, mode rules.Ownership, settleAfter time.Duration) *Election {
 	self.Links = nil
 	return &Election{
-		mode: mode, self: self, settleAfter: settleAfter,
+		mode: mode, self: self, settleAfter: settleAfter, lastRecord: Announcer{Weight: self.Weight},
 		peers: make(map[string]*peer), addresses: make(map[netip.Addr]*address), owns: make(map[string]int), stands: make(map[string]int), left: make(map[netip.Addr]*address), held: make(map[netip.Addr]time.Time), disputes: make(map[netip.Addr]*dispute),
 	}
 }
