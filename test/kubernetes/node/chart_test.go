@@ -65,10 +65,6 @@ metrics:
   dashboard: {enabled: true}
 `
 
-// before are values of the chart before the present one, which replaced a pod by ending it
-// first.
-const before = `updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1}}`
-
 // one returns the one file of a pattern.
 func one(t *testing.T, pattern string) string {
 	t.Helper()
@@ -172,7 +168,7 @@ func TestChart(t *testing.T) {
 	s.service = s.c.CreateService("web")
 
 	begin := time.Now()
-	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--set-json", before, "--wait", "--timeout", "120s")
+	s.helm("install", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--create-namespace", "--values", s.values, "--wait", "--timeout", "120s")
 	t.Logf("installed and ready after %s", time.Since(begin).Round(100*time.Millisecond))
 	s.awaitPods()
 	s.a.WantAnswer(conformance.Pod)
@@ -272,9 +268,7 @@ func (s *site) checkOutage() {
 }
 
 // checkRollout changes the pods, which replaces one after the other: with what they know
-// from their state, and without. The first one comes from the strategy of the chart
-// before. Each new pod is there before the old one goes, so that an address that no other
-// node can answer for is left alone for a moment only.
+// from their state, and without. The other node answers meanwhile.
 func (s *site) checkRollout() {
 	s.t.Helper()
 	for i, forget := range []bool{false, false, true} {

@@ -44,10 +44,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end }}
 
-{{/* The new pod starts first, so that its image is on the node and its configuration has
-been read when the old one stops. The new daemon waits for that. */}}
+{{/* With maxSurge the new pod starts first, so that its image is on the node and its
+configuration has been read when the old one stops. The new daemon waits for that. */}}
 {{- define "ndproxyd.updateStrategy" -}}
-{{- toYaml (default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxSurge" 1 "maxUnavailable" 0)) .Values.updateStrategy) }}
+{{- toYaml (default (dict "type" "RollingUpdate" "rollingUpdate" (dict "maxUnavailable" 1)) .Values.updateStrategy) }}
 {{- end }}
 
 {{/* "true" where two pods may be on a node during a rollout. The scheduler would not put
