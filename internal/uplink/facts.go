@@ -28,6 +28,8 @@ type Facts struct {
 	View *rules.View
 	// Membership is what the socket has joined.
 	Membership ndp.MembershipStatus
+	// Path is which way solicitations are answered.
+	Path ndp.Path
 	// Conflicts are the addresses that are left to another station, in order.
 	Conflicts []Conflict
 	// Announcing counts the addresses that are being announced, Unannounced

@@ -163,6 +163,12 @@ func (r *responder) Alive(context.Context) error { return nil }
 func (r *responder) Index() int                  { return r.index }
 func (r *responder) Done() <-chan struct{}       { return r.done }
 
+func (r *responder) Path() ndp.Path { return ndp.Path{} }
+
+func (r *responder) Settle() {}
+
+func (r *responder) Hold() error { return r.Close() }
+
 func (r *responder) Close() error {
 	r.host.change(func(h *host) { r.closed, h.diary = true, append(h.diary, "close") })
 	if r.failed {

@@ -186,7 +186,7 @@ func (u *Uplink) publish() {
 		Counters: u.counters, Recent: u.recent,
 	}
 	if u.responder != nil {
-		next.alive = u.responder.Alive
+		next.alive, next.Path = u.responder.Alive, u.responder.Path()
 	}
 	u.facts.Store(next)
 	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {

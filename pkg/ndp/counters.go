@@ -16,6 +16,10 @@ type Counters struct {
 	Received [kindCount]atomic.Uint64
 	Answered [kindCount]atomic.Uint64
 	Ignored  [reasonCount]atomic.Uint64
+	// ByProgram is the part of Answered that a program in the kernel has given.
+	ByProgram [kindCount]atomic.Uint64
+	// RecordsLost counts answers of that program for which there was no room in Recent.
+	RecordsLost atomic.Uint64
 	// Probes counts solicitations whose target had to be asked, by result.
 	Probes [probeResults]atomic.Uint64
 	// Unsolicited counts advertisements that nobody asked for.
@@ -33,7 +37,7 @@ type Counters struct {
 	Drops atomic.Uint64
 	// Duration is the time from reception by the kernel to the hand-over of
 	// the answer to the kernel, without a delay that a rule asks for. Answers of
-	// the kind [Presence] are not in it.
+	// the kind [Presence] are not in it, nor those of a program in the kernel.
 	Duration Histogram
 }
 

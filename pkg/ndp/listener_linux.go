@@ -50,6 +50,7 @@ type Listener struct {
 	conn     *packet.Conn
 	raw      syscall.RawConn
 	index    int
+	since    time.Time
 	counters *Counters
 	recent   *Recent
 	sighted  func(Sighting)
@@ -84,7 +85,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 		return nil, fmt.Errorf("open packet socket: %w", err)
 	}
 	l := &Listener{
-		conn: conn, index: cfg.Interface.facts.Index, counters: cfg.Counters,
+		conn: conn, index: cfg.Interface.facts.Index, since: time.Now(), counters: cfg.Counters,
 		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
 		alive: make(chan uint32, 1), asking: make(chan struct{}, 1), done: make(chan struct{}),
 	}
@@ -270,6 +271,15 @@ func (l *Listener) Alive(ctx context.Context) error {
 func errNotRound(ctx context.Context) error {
 	return fmt.Errorf("the receive loop does not go round: %w", ctx.Err())
 }
+
+// Path implements [Responder].
+func (l *Listener) Path() Path { return Path{Way: WaySocket, Since: l.since} }
+
+// Settle implements [Responder]. A packet socket inherits nothing.
+func (l *Listener) Settle() {}
+
+// Hold is Close: no packet socket outlives its process.
+func (l *Listener) Hold() error { return l.Close() }
 
 // Close stops answering and releases the socket with all its memberships. It
 // returns the error that had stopped the listener before, if one had.

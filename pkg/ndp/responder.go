@@ -18,7 +18,7 @@ import (
 // to Sighted, and solicitations whose target has to be asked first to Ask.
 //
 // No method waits for the network. All may be called from any goroutine, but for
-// Close, after which none may.
+// Close and Hold, after which none may.
 type Responder interface {
 	// SetInterface replaces the facts that answers are made from. The device
 	// stays the same.
@@ -44,6 +44,14 @@ type Responder interface {
 	// Done is closed when the responder has stopped, by Close or by itself. It
 	// has to be closed all the same.
 	Done() <-chan struct{}
+	// Path tells which way solicitations are answered at present.
+	Path() Path
+	// Settle says that the view has all that there is to know: lines that an earlier
+	// process has left, and that nothing has confirmed by now, are given up.
+	Settle()
+	// Hold is Close at the end of the process: what answers without a process goes on
+	// until the next one takes over, or for as long as that may take.
+	Hold() error
 	// Close stops answering and releases everything. It returns the error that
 	// had stopped the responder before, if one had.
 	Close() error

@@ -59,9 +59,33 @@ type Uplink struct {
 	// Witnessed are the addresses that show which daemons on other nodes this one hears,
 	// see [Witness]. The daemon sets them.
 	Witnessed []netip.Addr
+	// FastPath is what answers before the packet socket, where it can.
+	FastPath FastPathMode
+	// FastPathHold is how long a program in the kernel answers without a sign of life of
+	// the daemon; 0 for [DefaultFastPathHold].
+	FastPathHold time.Duration
 	// LimitPerAsker is how many answers a second one asker's MAC address gets,
 	// and how many at once; 0 is no limit.
 	LimitPerAsker int
+}
+
+// The bounds of [Uplink.FastPathHold], and its default.
+const (
+	// MinFastPathHold is longer than a daemon takes between two signs of life.
+	MinFastPathHold = time.Second
+	// DefaultFastPathHold is longer than a service manager or a kubelet takes to
+	// start a daemon anew.
+	DefaultFastPathHold = time.Minute
+	// MaxFastPathHold bounds how long answers are made from what nobody follows any more.
+	MaxFastPathHold = time.Hour
+)
+
+// Hold returns how long a program in the kernel answers without a sign of life.
+func (u *Uplink) Hold() time.Duration {
+	if u.FastPathHold == 0 {
+		return DefaultFastPathHold
+	}
+	return u.FastPathHold
 }
 
 // Asker names stations by their IPv6 addresses, or one by its MAC address.
@@ -182,6 +206,31 @@ func (m GratuitousMode) String() string { return nameOf(m, GratuitousModeNames()
 // GratuitousModeNames returns the names of the modes in the order of their
 // values.
 func GratuitousModeNames() []string { return []string{"nodes", "routers", "none"} }
+
+// FastPathMode chooses whether a program in the kernel answers, and where it is attached.
+// The packet socket answers what the program leaves to it, and everything where there is
+// no program.
+type FastPathMode uint8
+
+// The modes.
+const (
+	// FastPathAuto is tc where the daemon may load programs and pin them.
+	FastPathAuto FastPathMode = iota
+	// FastPathOff leaves everything to the packet socket.
+	FastPathOff
+	// FastPathTC attaches the program at tc ingress.
+	FastPathTC
+	// FastPathXDP attaches it in the device's driver.
+	FastPathXDP
+	// FastPathXDPGeneric attaches it by XDP behind any driver.
+	FastPathXDPGeneric
+)
+
+// String returns the mode's name in configuration files.
+func (m FastPathMode) String() string { return nameOf(m, FastPathModeNames()) }
+
+// FastPathModeNames returns the names of the modes in the order of their values.
+func FastPathModeNames() []string { return []string{"auto", "off", "tc", "xdp", "xdp-generic"} }
 
 // PrimeMode chooses what is sent to the router in the name of an address that
 // appears behind us.

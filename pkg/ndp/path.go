@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ndp
+
+import "time"
+
+// Path tells which way solicitations are answered on an uplink.
+type Path struct {
+	// Way is what sees a solicitation first. What it does not decide, the packet
+	// socket answers.
+	Way Way
+	// Hook names where the program is attached: tcx, clsact, xdp native, xdp
+	// generic; "" for the packet socket alone.
+	Hook string
+	// Since is when that way began to answer.
+	Since time.Time
+	// Why says in one sentence why no faster way answers, or not the one that the
+	// settings ask for; "" where there is nothing to say.
+	Why string
+	// Pinned is the folder of bpffs that keeps the program when the daemon ends; ""
+	// where its answers end with the daemon, of which Unpinned says why.
+	Pinned, Unpinned string
+	// Lines is how many lines the program's table has.
+	Lines int
+	// Inherited is how many of them an earlier daemon has left that the evidence of
+	// this one does not confirm yet.
+	Inherited int
+}
+
+// Way is what answers solicitations.
+type Way uint8
+
+// The ways.
+const (
+	// WaySocket is the packet socket.
+	WaySocket Way = iota
+	// WayTC is a program at tc ingress.
+	WayTC
+	// WayXDP is a program in the device's driver.
+	WayXDP
+	// WayXDPGeneric is a program behind any driver.
+	WayXDPGeneric
+
+	wayCount
+)
+
+// String returns the way's name in status and metrics.
+func (w Way) String() string {
+	switch w {
+	case WaySocket:
+		return "packet-socket"
+	case WayTC:
+		return "tc"
+	case WayXDP:
+		return "xdp"
+	case WayXDPGeneric:
+		return "xdp-generic"
+	case wayCount:
+	}
+	return "unknown"
+}
+
+// Ways lists every way.
+func Ways() []Way { return []Way{WaySocket, WayTC, WayXDP, WayXDPGeneric} }
