@@ -3,6 +3,7 @@ module github.com/ndproxyd/ndproxyd
 go 1.26.0
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/coreos/go-systemd/v22 v22.7.0
 	github.com/gaissmai/bart v0.30.0
 	github.com/go-logr/logr v1.4.3

@@ -15,6 +15,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/cluster"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/control"
+	"github.com/ndproxyd/ndproxyd/internal/fastpath"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
 	"github.com/ndproxyd/ndproxyd/internal/kernel"
 	"github.com/ndproxyd/ndproxyd/internal/probe"
@@ -132,7 +133,7 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume) *daemon 
 		Holder: k8swatch.NewHolder(fmt.Sprint(os.Getpid())), Observe: d.figures.Updated, Changed: d.reconciler.changed,
 	})
 	d.uplinks = uplink.NewSet(uplink.Options{
-		Store: d.store, System: uplink.Kernel{Watcher: watcher}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
+		Store: d.store, System: uplink.Kernel{Watcher: watcher, FastPath: fastpath.Options{Log: o.Log}}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
 	})
 	d.evidence = kernel.New(d.judge, d.store, d.uplinks.Appeared)
 	d.keeper = consume.NewKeeper(func() (consume.Setter, error) { return consume.Open() }, o.Log)

@@ -45,6 +45,7 @@ type mail struct {
 	resync    bool // tables were dropped: compare with the last one
 	appeared  map[netip.Addr]bool
 	questions []question
+	settled   bool // the evidence is complete
 	calls     []func()
 }
 

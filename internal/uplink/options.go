@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 
+	"github.com/ndproxyd/ndproxyd/internal/fastpath"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -77,6 +78,8 @@ type Cluster interface {
 type Kernel struct {
 	// Watcher knows the stations behind the ports of bridges, and the routes.
 	Watcher *hostwatch.Watcher
+	// FastPath is what programs in the kernel need of the process.
+	FastPath fastpath.Options
 }
 
 // Stations implements [System].
@@ -91,7 +94,9 @@ func (Kernel) ReadLink(name string, index int) (rules.Link, error) {
 }
 
 // Listen implements [System].
-func (Kernel) Listen(c ndp.ListenConfig) (ndp.Responder, error) { return ndp.Listen(c) }
+func (k Kernel) Listen(c ndp.ListenConfig) (ndp.Responder, error) {
+	return fastpath.Listen(c, k.FastPath)
+}
 
 // Join implements [System].
 func (Kernel) Join(m rules.MembershipMode, r ndp.Responder) Membership {

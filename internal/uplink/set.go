@@ -31,6 +31,7 @@ type Set struct {
 
 	mu       sync.Mutex
 	presence presence
+	settled  bool                       // see Settle
 	ctx      context.Context            // of Run; nil before
 	cancels  map[*Uplink]func()         // of those that run
 	ended    map[string]<-chan struct{} // by name: closed when the last one has ended
@@ -98,6 +99,9 @@ func (s *Set) Configure(configs []rules.Uplink) {
 		} else {
 			next[i] = newUplink(c.Interface, s.options)
 			next[i].SetPresence(s.presence.own, s.presence.witnessed)
+			if s.settled {
+				next[i].box.post(func(m *mail) { m.settled = true })
+			}
 		}
 	}
 	s.members.Store(&next) // from now on they hear of tables
@@ -108,6 +112,7 @@ func (s *Set) Configure(configs []rules.Uplink) {
 	for _, u := range old {
 		if !names[u.name] {
 			u.log.Info("uplink removed")
+			u.removed.Store(true)
 			if cancel := s.cancels[u]; cancel != nil {
 				cancel()
 			}

@@ -14,6 +14,17 @@ func (s *Set) Sync(ctx context.Context) error {
 	return s.each(ctx, func(ctx context.Context, u *Uplink) error { return u.Sync(ctx) })
 }
 
+// Settle says that all evidence has come in that there was at the start: what an earlier
+// daemon has left in the kernel, and nothing has confirmed, goes.
+func (s *Set) Settle() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.settled = true
+	for _, u := range s.All() {
+		u.box.post(func(m *mail) { m.settled = true })
+	}
+}
+
 // countWait is how long an uplink gets to read the kernel's figures. One that takes
 // longer shows those that it read last.
 const countWait = 100 * time.Millisecond

@@ -60,7 +60,18 @@ func (u *Uplink) open() error {
 	}
 	u.responder = r
 	u.join()
+	if u.settled {
+		r.Settle()
+	}
 	return nil
+}
+
+// settle lets the responder give up what an earlier daemon has left.
+func (u *Uplink) settle() {
+	u.settled = true
+	if u.responder != nil {
+		u.responder.Settle()
+	}
 }
 
 // listen opens a socket that answers by the present view.
@@ -227,6 +238,17 @@ func (u *Uplink) close() error {
 		return nil
 	}
 	err := errors.Join(u.leave(), u.responder.Close())
+	u.responder = nil
+	return err
+}
+
+// hold releases the socket at the end of the process: what can do without one goes on to
+// answer.
+func (u *Uplink) hold() error {
+	if u.responder == nil {
+		return nil
+	}
+	err := errors.Join(u.leave(), u.responder.Hold())
 	u.responder = nil
 	return err
 }

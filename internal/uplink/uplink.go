@@ -29,6 +29,7 @@ type Uplink struct {
 	facts     atomic.Pointer[Facts]
 	counters  *ndp.Counters
 	recent    *ndp.Recent
+	removed   atomic.Bool // from the configuration
 
 	// What follows belongs to the goroutine of Run.
 	socket
@@ -42,6 +43,7 @@ type Uplink struct {
 	why           string
 	since         time.Time
 	ready         bool // was ready before
+	settled       bool // the evidence is complete
 	configured    bool // has new settings, which others depend on, too
 	retry         task.Backoff
 	again         time.Time // of the next attempt; zero for none
@@ -78,7 +80,7 @@ func (u *Uplink) Facts() *Facts { return u.facts.Load() }
 
 // Run lives the uplink's life until ctx ends, and gives the socket back then.
 func (u *Uplink) Run(ctx context.Context) error {
-	defer u.end()
+	defer func() { u.end(u.removed.Load()) }()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -130,6 +132,9 @@ func (u *Uplink) handle(m mail) {
 	for _, change := range m.tables {
 		u.takeTable(change)
 	}
+	if m.settled {
+		u.settle()
+	}
 	u.conflicts.drop(u, m.appeared)
 	u.askStations(m.questions)
 	for _, call := range m.calls {
@@ -166,9 +171,14 @@ func (u *Uplink) handleDeadlines(now time.Time) {
 // retryLater asks for another refresh after a while.
 func (u *Uplink) retryLater() { u.again = time.Now().Add(u.retry.Next()) }
 
-// end gives everything back.
-func (u *Uplink) end() {
-	if err := u.close(); err != nil {
+// end gives everything back, but for what answers until the next daemon takes over. An
+// uplink that was removed from the configuration gives that back, too.
+func (u *Uplink) end(removed bool) {
+	release := u.hold
+	if removed {
+		release = u.close
+	}
+	if err := release(); err != nil {
 		u.log.Warn("closing the uplink's socket failed", "err", err)
 	}
 	u.options.Store.SetGuards(u.name, nil)

@@ -37,12 +37,22 @@ func (p *program) assemble() ([]bpf.RawInstruction, error) {
 	return raw, nil
 }
 
+// ConsumedMark marks a frame to us that a program in the kernel has made one to another
+// host, so that the kernel's IPv6 drops it and the packet socket alone hears it.
+const ConsumedMark = 0x6e647072
+
 // neighborDiscovery begins a program: it goes on for a frame to us, without a
 // VLAN, and on the interface with that index unless it is 0, that can be of
 // neighbor discovery. What is loaded at its end is the type of the message.
 func neighborDiscovery(index int) program {
-	p := program{bpf.LoadExtension{Num: bpf.ExtType}}
-	p.drop(bpf.JumpGreaterThan, uint32(PacketMulticast))
+	p := program{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpGreaterThan, Val: uint32(PacketMulticast), SkipFalse: 4},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: uint32(PacketOtherHost), SkipFalse: 2},
+		bpf.LoadExtension{Num: bpf.ExtMark},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: ConsumedMark, SkipTrue: 1},
+		bpf.RetConstant{Val: 0},
+	}
 	if index != 0 {
 		p = append(p, bpf.LoadExtension{Num: bpf.ExtInterfaceIndex})
 		p.drop(bpf.JumpNotEqual, uint32(index)) //nolint:gosec // an index is positive

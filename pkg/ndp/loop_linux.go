@@ -177,6 +177,9 @@ func (lp *loop) receive() (took bool) {
 	ring, iface, view := lp.l.ring, lp.l.iface.Load(), lp.l.view.Load()
 	lp.clock = lp.now()
 	for !lp.batch.full() && ring.next(&lp.rx) {
+		if lp.rx.meta.Type == PacketOtherHost { // which pass the filter with ConsumedMark only
+			lp.rx.meta.Type = PacketHost
+		}
 		if frame, ok := lp.frame(); ok {
 			lp.take(frame, iface, view)
 		}

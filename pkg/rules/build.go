@@ -51,7 +51,7 @@ func newBuilder(uplink string, rules []Rule, domains Domains) (*builder, error) 
 			hears = append(hears, r.Prefix)
 		}
 	}
-	b.view = &View{decisions: new(bart.Fast[*Verdict]), hears: outermost(hears)}
+	b.view = &View{decisions: new(bart.Fast[*Verdict]), hears: outermost(hears), rules: &b.rules}
 	return b, nil
 }
 
@@ -159,7 +159,7 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 		}
 	}
 	if decisions != b.view.decisions {
-		b.view = &View{decisions: decisions, hears: b.view.hears}
+		b.view = &View{decisions: decisions, hears: b.view.hears, rules: b.view.rules}
 	}
 	return ds
 }
@@ -201,6 +201,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		Answer: f.answer, Probe: f.probe, Silence: f.silence, Device: f.device, Leaving: f.leaving, Unconfirmed: f.unconfirmed,
 		Contested: f.contested, Host: f.host, Part: f.part && at != p,
 	}
+	v.Service = v.Answer && slices.Contains(m.sources, ServiceAddresses)
 	v.IgnoreDAD = v.Hears() && q.ignoresDAD
 	needed := at == p || f.line
 	if r.Waiting { // and no wider rule takes its place

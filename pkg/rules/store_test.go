@@ -197,7 +197,7 @@ func TestEntries(t *testing.T) {
 		{name: "borrowed by another node", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{away(pod + "/128")}, target: pod, want: notLocal},
 		{name: "borrowed from another node", rules: []rules.Rule{node}, pods: []rules.Entry{is(pod + "/128")}, target: pod, want: ours},
 		{name: "route of a pod in the node's prefix", rules: []rules.Rule{node}, node: []rules.Entry{is(block)}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: yes},
-		{name: "owned service", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")}, target: pod, want: ours},
+		{name: "owned service", rules: []rules.Rule{services}, service: []rules.Entry{is(pod + "/128")}, target: pod, want: rules.Verdict{Answer: true, Service: true}},
 		{name: "service of another node", rules: []rules.Rule{services}, service: []rules.Entry{{Prefix: prefix(pod + "/128")}}, target: pod, want: rules.Verdict{Silence: rules.NotOwner}},
 		{name: "no service", rules: []rules.Rule{services}, service: []rules.Entry{is(other + "/128")}, target: pod, want: rules.Verdict{Silence: rules.NotAllocated}},
 		{name: "route is no service", rules: []rules.Rule{services}, entries: []rules.Entry{behind(pod + "/128")}, target: pod, want: rules.Verdict{Silence: rules.NotAllocated}},

@@ -23,6 +23,7 @@ type Table struct {
 type View struct {
 	decisions *bart.Fast[*Verdict]
 	hears     []netip.Prefix
+	rules     *bart.Table[int32] // identifies what it was made of, see SameRules
 }
 
 // Compile validates the rules and compiles their table without any entries.
@@ -81,6 +82,19 @@ func (v *View) get(p netip.Prefix) (Verdict, bool) {
 		return Verdict{}, false
 	}
 	return *found, true
+}
+
+// Line returns the verdict of the line for exactly that prefix, and false if the view has
+// none.
+func (v *View) Line(p netip.Prefix) (Verdict, bool) { return v.get(p) }
+
+// SameRules reports whether the views differ in evidence at most, and not because rules
+// were set anew. A nil view has no rules.
+func (v *View) SameRules(o *View) bool {
+	if v == nil || o == nil {
+		return v == o
+	}
+	return v.rules == o.rules
 }
 
 // Decisions yields every prefix with its verdict, in no particular order.

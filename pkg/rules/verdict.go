@@ -27,6 +27,9 @@ type Verdict struct {
 	// Leaving is true for an address that is answered until another node, which
 	// has it from now on, announces it.
 	Leaving bool
+	// Service is true for an answered service address: other nodes take it over when this
+	// one is silent.
+	Service bool
 	// Unconfirmed is true for an address that an earlier process has learned, see
 	// [Entry.Unconfirmed].
 	Unconfirmed bool

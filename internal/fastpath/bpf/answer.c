@@ -1,0 +1,596 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * Answers Neighbor Solicitations as Respond of pkg/ndp does, octet for octet, where the
+ * answer follows from the frame, the facts of the uplink and the table alone. Everything
+ * else it passes up untouched: the packet socket hears it, decides and counts it. So a
+ * frame that is doubtful, invalid or unknown is passed up, and none is ever answered twice.
+ *
+ * The daemon writes the maps (see maps_linux.go), and may be dead: the table is believed
+ * only while the daemon's sign of life is young.
+ */
+
+#include "abi.h"
+
+/* Bounds that facts.go has as well. */
+enum {
+	MAX_CLASSES = 8,   /* prefix lengths that have a place in the hash */
+	MAX_ADDRESSES = 16,
+	MAX_SOURCES = 8,
+	MAX_ONLINK = 16,
+	MAX_IGNORED = 16,
+	MAX_UNITS = 8,     /* of options, 8 octets each; RFC 4861 4.6 */
+};
+
+/* The flags of the facts. */
+enum {
+	CONSUME = 1,       /* keep passed unicast solicitations from the kernel's IPv6 */
+	ONLINK_ONLY = 2,   /* askers outside of the link's prefixes are not answered here */
+	SOURCE_TARGET = 4, /* answers come from the target */
+	HAS_FALLBACK = 8,  /* there is an address to answer any asker from */
+};
+
+/* A line of the table: these bits, and the length of its prefix above them. */
+enum {
+	ANSWER = 1,        /* solicitations are answered */
+	DELAYED = 2,       /* but multicast ones after a delay, by the socket */
+	SHARED = 4,        /* other nodes take the address over when this one is silent */
+	COVERED = 8,       /* by a rule that is no deny rule */
+	LENGTH_SHIFT = 8,
+};
+
+/* The mark of a frame that our socket hears although the kernel's IPv6 must not. */
+#define CONSUMED_MARK 0x6e647072 /* "ndpr" */
+
+struct address {
+	__u64 high, low; /* in network byte order */
+};
+
+struct prefix {
+	struct address address, mask;
+};
+
+struct source {
+	struct prefix prefix; /* of the askers */
+	struct address from;
+};
+
+struct class {
+	struct address mask;
+	__u32 bits, pad;
+};
+
+struct facts {
+	__u32 flags;
+	__u32 slot;       /* of the table in lines and tries */
+	__u32 has_trie;   /* the trie of that slot is not empty */
+	__u32 router;     /* flags of an advertisement, in its octet: R, or 0 */
+	__u8 mac[8];      /* 6 octets */
+	__u32 classes, addresses, sources, onlinks, ignored, ignored_macs;
+	struct class class[MAX_CLASSES]; /* longest first */
+	struct address address[MAX_ADDRESSES];
+	struct source source[MAX_SOURCES];
+	struct address fallback;
+	struct prefix onlink[MAX_ONLINK];
+	struct prefix ignore[MAX_IGNORED];
+	__u8 ignore_mac[MAX_IGNORED][8];
+};
+
+/* A key of the table's maps; the form is that of an LPM trie. */
+struct key {
+	__u32 bits;
+	__u32 address[4];
+};
+
+/* Until when the daemon's table is believed, on the monotonic clock in nanoseconds. */
+struct deadlines {
+	__u64 until;
+	__u64 shared_until; /* lines that are SHARED */
+};
+
+/* What one processor has counted, and how it rations records. */
+struct counts {
+	__u64 answered_multicast, answered_unicast, redirected;
+	__u64 records_lost;
+	__u64 window, records; /* since window, which began at that time */
+};
+
+/* What the daemon has to hear of an answer. */
+struct record {
+	struct address target, source;
+	__u8 ether[6], asker[6]; /* link-layer addresses: of the frame, and to answer to */
+	__u32 multicast;
+};
+
+enum {
+	RECORD_WINDOW = 100 * 1000 * 1000, /* nanoseconds */
+	RECORDS = 2048, /* in a window, on a processor; the daemon keeps 4096 */
+};
+
+#define ARRAY_MAP(name, kind, value_type)                                                     \
+	struct {                                                                              \
+		int (*type)[kind];                                                            \
+		int (*max_entries)[1];                                                        \
+		__u32 *key;                                                                   \
+		value_type *value;                                                            \
+	} name SECTION(".maps")
+
+#define OUTER_MAP(name, slots, inner)                                                         \
+	struct {                                                                              \
+		int (*type)[BPF_MAP_TYPE_ARRAY_OF_MAPS];                                      \
+		int (*max_entries)[slots];                                                    \
+		int (*key_size)[4];                                                           \
+		int (*value_size)[4];                                                         \
+		struct inner *values[];                                                       \
+	} name SECTION(".maps")
+
+struct facts_map {
+	int (*type)[BPF_MAP_TYPE_ARRAY];
+	int (*max_entries)[1];
+	int (*key_size)[4];
+	int (*value_size)[sizeof(struct facts)];
+};
+
+struct lines_map {
+	int (*type)[BPF_MAP_TYPE_HASH];
+	int (*max_entries)[1024];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	int (*key_size)[sizeof(struct key)];
+	int (*value_size)[4];
+};
+
+struct trie_map {
+	int (*type)[BPF_MAP_TYPE_LPM_TRIE];
+	int (*max_entries)[1024];
+	int (*map_flags)[BPF_F_NO_PREALLOC];
+	int (*key_size)[sizeof(struct key)];
+	int (*value_size)[4];
+};
+
+OUTER_MAP(config, 1, facts_map);
+OUTER_MAP(lines, 2, lines_map);
+OUTER_MAP(tries, 2, trie_map);
+ARRAY_MAP(life, BPF_MAP_TYPE_ARRAY, struct deadlines);
+ARRAY_MAP(counters, BPF_MAP_TYPE_PERCPU_ARRAY, struct counts);
+
+struct {
+	int (*type)[BPF_MAP_TYPE_RINGBUF];
+	int (*max_entries)[1 << 18];
+} records SECTION(".maps");
+
+/* A frame as it is on the wire, RFC 2464 3, RFC 8200 3, RFC 4861 4.3 and 4.4. */
+struct frame {
+	__u16 ether_to[3], ether_from[3], ether_type;
+	__u16 version[2], length;
+	__u8 next_header, hop_limit;
+	__u16 source[8], to[8];
+	__u8 type, code;
+	__u16 checksum;
+	__u8 flags, reserved[3];
+	__u16 target[8];
+	__u16 option[4]; /* of an advertisement: the target link-layer address */
+};
+
+enum {
+	HEADERS = 54,      /* Ethernet and IPv6 */
+	SOLICITATION = 78, /* without options, RFC 4861 7.1.1 */
+	ADVERTISEMENT = 86,
+
+	ETHER_IPV6 = 0x86dd,
+	ICMPV6 = 58,
+	TYPE_SOLICITATION = 135,
+	TYPE_ADVERTISEMENT = 136,
+	SOURCE_LINK_ADDRESS = 1,
+	TARGET_LINK_ADDRESS = 2,
+	FLAG_SOLICITED = 0x40,
+};
+
+/* What was read from a solicitation. */
+struct solicitation {
+	struct address source, to, target, from; /* from is where the answer comes from */
+	__u16 ether[3], asker[3];
+	__u32 multicast;
+};
+
+INLINE struct address address_at(const __u16 *at)
+{
+	const __u64 *words = (const __u64 *)at; /* aligned as the frame's packet is */
+	return (struct address){words[0], words[1]};
+}
+
+INLINE void put_address(__u16 *at, struct address a)
+{
+	((__u64 *)at)[0] = a.high;
+	((__u64 *)at)[1] = a.low;
+}
+
+INLINE int same(struct address a, struct address b) { return a.high == b.high && a.low == b.low; }
+
+/* All ones where two addresses differ, and 0 where they do not. */
+INLINE __u64 differ(struct address a, struct address b)
+{
+	__u64 bits = (a.high ^ b.high) | (a.low ^ b.low);
+	bits |= -bits;
+	asm volatile("%0 s>>= 63" : "+r"(bits));
+	return bits;
+}
+
+INLINE int within(struct address a, const struct prefix *p)
+{
+	return !(((a.high ^ p->address.high) & p->mask.high) | ((a.low ^ p->address.low) & p->mask.low));
+}
+
+INLINE int same_mac(const __u16 *a, const void *b)
+{
+	const __u16 *m = b;
+	return a[0] == m[0] && a[1] == m[1] && a[2] == m[2];
+}
+
+INLINE void copy_mac(__u16 *to, const void *from)
+{
+	const __u16 *m = from;
+	to[0] = m[0], to[1] = m[1], to[2] = m[2];
+}
+
+INLINE __u8 octet(const struct address *a, int i) { return ((const __u8 *)a)[i]; }
+
+/* The Internet checksum, RFC 1071: words of 64 bits with the carry that comes around. */
+INLINE __u64 add(__u64 sum, __u64 word)
+{
+	sum += word;
+	return sum + (sum < word);
+}
+
+INLINE __u64 add_address(__u64 sum, struct address a) { return add(add(sum, a.high), a.low); }
+
+INLINE __u16 fold(__u64 sum)
+{
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	sum = (sum >> 16) + (sum & 0xffff);
+	return sum;
+}
+
+/* Addresses that no target and no source can have: RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.7. */
+INLINE int is_special(const struct address *a)
+{
+	__u32 middle = ((const __u32 *)a)[2];
+	if (octet(a, 0) == 0xff)
+		return 1;
+	if (a->high)
+		return 0;
+	if (middle == (__u32)HTONS(0xffff) << (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 16 : 0))
+		return 1; /* ::ffff:0:0/96 */
+	return !middle && octet(a, 12) == 0 && octet(a, 13) == 0 && octet(a, 14) == 0 && octet(a, 15) <= 1;
+}
+
+INLINE int is_link_local(const struct address *a) { return octet(a, 0) == 0xfe && (octet(a, 1) & 0xc0) == 0x80; }
+
+/* The destination of a multicast solicitation for a target: its solicited-node address
+ * (RFC 4291 2.7.1, RFC 4861 7.2.2), or all nodes. */
+INLINE int is_group_of(const struct address *to, const struct address *target)
+{
+	const __u8 *d = (const __u8 *)to, *t = (const __u8 *)target;
+	__u8 zero = d[2] | d[3] | d[4] | d[5] | d[6] | d[7] | d[8] | d[9] | d[10];
+	if (d[0] != 0xff || d[1] != 2 || zero)
+		return 0;
+	if (d[11] == 1 && d[12] == 0xff)
+		return d[13] == t[13] && d[14] == t[14] && d[15] == t[15];
+	return !(d[11] | d[12] | d[13] | d[14]) && d[15] == 1;
+}
+
+/* The line that decides for an address, or 0. */
+static __attribute__((noinline)) __u32 find(const struct facts *f, const struct address *a)
+{
+	struct key key;
+	__u32 slot = f->slot, found = 0, *line;
+	void *map;
+
+	if (f->has_trie && (map = map_lookup(&tries, &slot))) {
+		key.bits = 128;
+		__builtin_memcpy(key.address, a, sizeof(*a));
+		if ((line = map_lookup(map, &key)))
+			found = *line;
+	}
+	map = map_lookup(&lines, &slot);
+	if (!map)
+		return found;
+	for (__u32 i = 0; i < MAX_CLASSES && i < f->classes; i++) {
+		const struct class *class = &f->class[i];
+		struct address masked = {a->high & class->mask.high, a->low & class->mask.low};
+
+		if (found && class->bits <= found >> LENGTH_SHIFT)
+			break; /* the longest prefix decides */
+		key.bits = class->bits;
+		__builtin_memcpy(key.address, &masked, sizeof(masked));
+		if ((line = map_lookup(map, &key)))
+			return *line;
+	}
+	return found;
+}
+
+/* Whether the target or the source is the interface's own, for which the kernel answers.
+ * There is no branch within the loop, of which the verifier would walk each. */
+INLINE int owns_any(const struct facts *f, const struct solicitation *s)
+{
+	__u64 none = ~0ULL;
+
+	for (__u32 i = 0; i < MAX_ADDRESSES && i < f->addresses; i++) {
+		const struct address *a = &f->address[i];
+		none &= differ(*a, s->target) & differ(*a, s->source);
+	}
+	return !none;
+}
+
+/* Whether the uplink's settings leave the asker to the socket. */
+INLINE int is_left_out(const struct facts *f, const struct solicitation *s)
+{
+	for (__u32 i = 0; i < MAX_IGNORED && i < f->ignored; i++)
+		if (within(s->source, &f->ignore[i]))
+			return 1;
+	for (__u32 i = 0; i < MAX_IGNORED && i < f->ignored_macs; i++)
+		if (same_mac(s->ether, f->ignore_mac[i]) || same_mac(s->asker, f->ignore_mac[i]))
+			return 1;
+	if (!(f->flags & ONLINK_ONLY) || is_link_local(&s->source))
+		return 0;
+	for (__u32 i = 0; i < MAX_ONLINK && i < f->onlinks; i++)
+		if (within(s->source, &f->onlink[i]))
+			return 0; /* RFC 5942 4 */
+	return 1;
+}
+
+/* Chooses the source address of the answer. Returns 0 where there is none. */
+INLINE int choose_source(const struct facts *f, struct solicitation *s)
+{
+	if (f->flags & SOURCE_TARGET) {
+		s->from = s->target;
+		return 1;
+	}
+	for (__u32 i = 0; i < MAX_SOURCES && i < f->sources; i++)
+		if (within(s->source, &f->source[i].prefix)) {
+			s->from = f->source[i].from;
+			return 1;
+		}
+	s->from = f->fallback;
+	return f->flags & HAS_FALLBACK;
+}
+
+/* Reads a solicitation of len octets, all of which are there. Returns 0 for a frame that
+ * is not to be answered here: the rules of RFC 4861 7.1.1, and of what Respond is strict
+ * about, with doubtful forms left to it. */
+INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
+{
+	__u32 units = (len - SOLICITATION) / 8, left = 0, found = 0;
+	__u64 sum, *unit = (__u64 *)in->option;
+
+	if (in->ether_type != HTONS(ETHER_IPV6) || (*(__u8 *)in->version >> 4) != 6)
+		return 0;
+	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
+		return 0;
+	s->source = address_at(in->source);
+	s->to = address_at(in->to);
+	s->target = address_at(in->target);
+	s->multicast = octet(&s->to, 0) == 0xff;
+	if (in->hop_limit != 255 || in->code != 0) /* RFC 4861 7.1.1 */
+		return 0;
+	if (in->length != HTONS(len - HEADERS) || (len - SOLICITATION) % 8 != 0)
+		return 0;
+	if (is_special(&s->target) || is_link_local(&s->target) || is_special(&s->source))
+		return 0; /* among them duplicate address detection */
+	if (s->multicast && !is_group_of(&s->to, &s->target)) /* RFC 4861 7.2.2 */
+		return 0;
+	/* Another unicast destination than the target is our own address, or wrong. */
+	if (!s->multicast && !same(s->to, s->target))
+		return 0;
+	if (same(s->source, s->target)) /* RFC 4862 5.4: somebody claims the target */
+		return 0;
+
+	sum = add(HTONS(len - HEADERS) + HTONS(ICMPV6), *(__u64 *)&in->type);
+	sum = add_address(add_address(add_address(sum, s->source), s->to), s->target);
+	copy_mac(s->ether, in->ether_from);
+	copy_mac(s->asker, in->ether_from);
+	for (__u32 i = 0; i < MAX_UNITS && i < units; i++, unit++) {
+		const __u8 *option = (const __u8 *)unit;
+		if ((void *)(unit + 1) > end)
+			return 0;
+		sum = add(sum, *unit);
+		if (left) { /* within an option */
+			left--;
+			continue;
+		}
+		if (option[1] == 0 || option[1] > units - i) /* RFC 4861 4.6 */
+			return 0;
+		if (option[0] == SOURCE_LINK_ADDRESS && !found) {
+			found = 1;
+			if (option[1] != 1) /* RFC 2464 6 */
+				return 0;
+			copy_mac(s->asker, option + 2);
+		}
+		left = option[1] - 1;
+	}
+	return fold(sum) == 0xffff; /* RFC 8200 8.1 */
+}
+
+/* Decides whether the solicitation is answered here, as answer and checkAsker of
+ * pkg/ndp do. */
+INLINE int decide(const struct facts *f, struct solicitation *s, __u64 now)
+{
+	const __u8 *asker = (const __u8 *)s->asker;
+	__u32 zero = 0, line;
+	struct deadlines *l = map_lookup(&life, &zero);
+
+	if (!l || now >= l->until)
+		return 0;
+	if ((asker[0] & 1) || !(s->asker[0] | s->asker[1] | s->asker[2]))
+		return 0;
+	if (same_mac(s->ether, f->mac) || same_mac(s->asker, f->mac))
+		return 0;
+	if (owns_any(f, s) || is_left_out(f, s))
+		return 0;
+	line = find(f, &s->target);
+	if (!(line & ANSWER) || ((line & DELAYED) && s->multicast)) /* RFC 4861 7.2.8 */
+		return 0;
+	if ((line & SHARED) && now >= l->shared_until)
+		return 0;
+	return choose_source(f, s);
+}
+
+/* Writes the answer, RFC 4861 7.2.4, without the Override flag (7.2.8). */
+INLINE void answer(struct frame *out, const struct facts *f, const struct solicitation *s)
+{
+	__u64 sum;
+
+	copy_mac(out->ether_to, s->asker);
+	copy_mac(out->ether_from, f->mac);
+	out->version[0] = HTONS(0x6000);
+	out->version[1] = 0;
+	out->length = HTONS(ADVERTISEMENT - HEADERS);
+	out->next_header = ICMPV6;
+	out->hop_limit = 255;
+	put_address(out->source, s->from);
+	put_address(out->to, s->source);
+	out->type = TYPE_ADVERTISEMENT;
+	out->code = 0;
+	out->checksum = 0;
+	out->flags = f->router | FLAG_SOLICITED;
+	out->reserved[0] = out->reserved[1] = out->reserved[2] = 0;
+	put_address(out->target, s->target);
+	out->option[0] = HTONS(TARGET_LINK_ADDRESS << 8 | 1);
+	copy_mac(out->option + 1, f->mac);
+
+	sum = add(HTONS(ADVERTISEMENT - HEADERS) + HTONS(ICMPV6), *(__u64 *)&out->type);
+	sum = add_address(add_address(add_address(sum, s->from), s->source), s->target);
+	out->checksum = ~fold(add(sum, *(__u64 *)out->option));
+}
+
+/* Counts an answer, and tells the daemon of it unless it hears of enough already. */
+INLINE void count(const struct solicitation *s, __u64 now)
+{
+	__u32 zero = 0;
+	struct counts *c = map_lookup(&counters, &zero);
+	struct record *r;
+	__u64 wake = BPF_RB_NO_WAKEUP;
+
+	if (!c)
+		return;
+	if (s->multicast)
+		c->answered_multicast++;
+	else
+		c->answered_unicast++;
+	c->redirected += !same_mac(s->asker, s->ether);
+	if (now - c->window >= RECORD_WINDOW) {
+		c->window = now;
+		c->records = 0;
+		wake = BPF_RB_FORCE_WAKEUP;
+	}
+	if (c->records >= RECORDS || !(r = ringbuf_reserve(&records, sizeof(*r), 0))) {
+		c->records_lost++;
+		return;
+	}
+	c->records++;
+	r->target = s->target;
+	r->source = s->source;
+	copy_mac((__u16 *)r->ether, s->ether);
+	copy_mac((__u16 *)r->asker, s->asker);
+	r->multicast = s->multicast;
+	ringbuf_submit(r, wake);
+}
+
+INLINE struct facts *uplink_facts(void)
+{
+	__u32 zero = 0;
+	void *inner = map_lookup(&config, &zero);
+	return inner ? map_lookup(inner, &zero) : 0;
+}
+
+/* Keeps a unicast solicitation for an address that the rules cover from the kernel's IPv6,
+ * which would send the asker an error or forward it, while our socket hears it. */
+INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, struct frame *in, __u64 now)
+{
+	__u32 zero = 0;
+	struct deadlines *l;
+	struct solicitation s;
+
+	if (!(f->flags & CONSUME) || skb->pkt_type != PACKET_HOST)
+		return TC_ACT_UNSPEC;
+	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || *(__u8 *)in->to == 0xff)
+		return TC_ACT_UNSPEC;
+	s.multicast = 1;
+	s.source = s.target = address_at(in->to);
+	l = map_lookup(&life, &zero);
+	if (!l || now >= l->until || owns_any(f, &s) || !(find(f, &s.target) & COVERED))
+		return TC_ACT_UNSPEC;
+	skb->mark = CONSUMED_MARK;
+	skb_change_type(skb, PACKET_OTHERHOST);
+	return TC_ACT_UNSPEC;
+}
+
+SECTION("tc")
+int ndproxyd_tc(struct __sk_buff *skb)
+{
+	__u32 len = skb->len;
+	struct solicitation s;
+	struct facts *f;
+	struct frame *in;
+	void *end;
+	__u64 now;
+
+	if (skb->protocol != HTONS(ETHER_IPV6) || len < SOLICITATION)
+		return TC_ACT_UNSPEC;
+	if (skb->pkt_type > PACKET_MULTICAST || skb->vlan_present)
+		return TC_ACT_UNSPEC;
+	in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
+	if ((void *)in + SOLICITATION > end || len > end - (void *)in) {
+		if (len > SOLICITATION + 8 * MAX_UNITS || skb_pull_data(skb, len))
+			return TC_ACT_UNSPEC;
+		in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
+		if ((void *)in + SOLICITATION > end)
+			return TC_ACT_UNSPEC;
+	}
+	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || !(f = uplink_facts()))
+		return TC_ACT_UNSPEC;
+	now = ktime_get_coarse_ns();
+	if (len > SOLICITATION + 8 * MAX_UNITS || !parse(in, end, len, &s) || !decide(f, &s, now))
+		return pass_tc(skb, f, in, now);
+	if (len != ADVERTISEMENT && skb_change_tail(skb, ADVERTISEMENT, 0))
+		return TC_ACT_UNSPEC;
+	in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
+	if ((void *)in + ADVERTISEMENT > end)
+		return TC_ACT_UNSPEC;
+	answer(in, f, &s);
+	count(&s, now);
+	return redirect(skb->ifindex, 0);
+}
+
+SECTION("xdp")
+int ndproxyd_xdp(struct xdp_md *ctx)
+{
+	struct frame *in = (void *)(long)ctx->data;
+	void *end = (void *)(long)ctx->data_end;
+	__u32 len = end - (void *)in;
+	struct solicitation s;
+	struct facts *f;
+	__u64 now;
+
+	if ((void *)in + SOLICITATION > end || len > SOLICITATION + 8 * MAX_UNITS)
+		return XDP_PASS;
+	if (in->ether_type != HTONS(ETHER_IPV6) || in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
+		return XDP_PASS;
+	f = uplink_facts();
+	if (!f || (!(*(__u8 *)in->ether_to & 1) && !same_mac(in->ether_to, f->mac)))
+		return XDP_PASS;
+	now = ktime_get_coarse_ns();
+	if (!parse(in, end, len, &s) || !decide(f, &s, now))
+		return XDP_PASS;
+	if (len != ADVERTISEMENT && xdp_adjust_tail(ctx, ADVERTISEMENT - (int)len))
+		return XDP_PASS;
+	in = (void *)(long)ctx->data, end = (void *)(long)ctx->data_end;
+	if ((void *)in + ADVERTISEMENT > end)
+		return XDP_PASS;
+	answer(in, f, &s);
+	count(&s, now);
+	return XDP_TX;
+}
+
+char _license[] SECTION("license") = "Apache-2.0";

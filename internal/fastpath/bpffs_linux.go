@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+)
+
+// onBPFFS returns an error where a folder is not in a bpffs, whether it exists or not.
+func onBPFFS(directory string) error {
+	at := directory
+	for {
+		var s unix.Statfs_t
+		err := unix.Statfs(at, &s)
+		switch {
+		case err == nil && uint32(s.Type) == unix.BPF_FS_MAGIC: //nolint:gosec // of 32 bits
+			return nil
+		case err == nil:
+			return fmt.Errorf("%s is not in a bpffs: mount -t bpf bpf /sys/fs/bpf", directory)
+		case !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at):
+			return fmt.Errorf("look at %s: %w", at, err)
+		}
+		at = filepath.Dir(at)
+	}
+}

@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"iter"
+	"maps"
+	"net/netip"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// inherited are the answered lines that an earlier daemon has left, and of which this one
+// has no evidence yet: while its evidence comes in, they stay as they are. What the rules
+// do not allow is never among them. A nil *inherited holds nothing. Like its table it is
+// not safe for concurrent use.
+type inherited struct{ lines map[netip.Prefix]line }
+
+// inherit returns those of the lines of an earlier daemon that stay until there is
+// evidence, by the first view of this one.
+func inherit(lines map[netip.Prefix]line, view *rules.View) *inherited {
+	i := &inherited{lines: make(map[netip.Prefix]line)}
+	for p, l := range lines {
+		// A service address may be another node's by now.
+		if l&lineAnswer == 0 || l&lineShared != 0 || view == nil {
+			continue
+		}
+		if d, ok := view.Lookup(p.Addr()); ok && lacksEvidence(d.Verdict) {
+			i.lines[p] = l
+		}
+	}
+	return i
+}
+
+// lacksEvidence reports whether a verdict is silent for a reason that evidence may end
+// which comes in after the start.
+func lacksEvidence(v rules.Verdict) bool {
+	if v.Answer || v.Probe {
+		return false
+	}
+	switch v.Silence {
+	case rules.NoRoute, rules.NotLocal, rules.NotListed:
+		return true
+	default:
+		return false
+	}
+}
+
+func (i *inherited) count() int {
+	if i == nil {
+		return 0
+	}
+	return len(i.lines)
+}
+
+// keeps reports whether the line of a prefix stays as the earlier daemon has left it.
+func (i *inherited) keeps(p netip.Prefix) bool {
+	if i == nil {
+		return false
+	}
+	_, ok := i.lines[p]
+	return ok
+}
+
+// take drops the line of a prefix if a verdict decides on it, and returns the line that
+// stays in place of the verdict's own otherwise.
+func (i *inherited) take(p netip.Prefix, v rules.Verdict) (line, bool) {
+	if i == nil {
+		return 0, false
+	}
+	l, ok := i.lines[p]
+	if ok && !isNone(v) && !lacksEvidence(v) {
+		delete(i.lines, p)
+		ok = false
+	}
+	return l, ok
+}
+
+// all yields the lines that stay.
+func (i *inherited) all() iter.Seq2[netip.Prefix, line] {
+	if i == nil {
+		return func(func(netip.Prefix, line) bool) {}
+	}
+	return maps.All(i.lines)
+}
+
+// keepCovered drops what the rules of another view do not allow any more.
+func (i *inherited) keepCovered(view *rules.View) {
+	if i == nil {
+		return
+	}
+	maps.DeleteFunc(i.lines, func(p netip.Prefix, _ line) bool {
+		d, ok := view.Lookup(p.Addr())
+		return !ok || !lacksEvidence(d.Verdict)
+	})
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// DefaultDirectory is the folder of bpffs that programs are pinned in.
+const DefaultDirectory = "/sys/fs/bpf/ndproxyd"
+
+// Options are the process' part of what Listen needs.
+type Options struct {
+	// Directory is the folder of bpffs that programs are pinned in, which is made when
+	// it is not there; "" for [DefaultDirectory].
+	Directory string
+	// Log says once what was asked for and cannot be had.
+	Log *slog.Logger
+}
+
+func (o Options) directory() string {
+	if o.Directory == "" {
+		return DefaultDirectory
+	}
+	return o.Directory
+}
+
+// Listen opens the packet socket of an uplink, and puts a program before it where the
+// uplink's settings ask for that and the kernel allows it. It fails as [ndp.Listen] does:
+// that there is no program is no error, and [Responder.Path] says why.
+func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
+	l, err := ndp.Listen(cfg)
+	if err != nil {
+		return nil, err
+	}
+	r := newResponder(l, cfg, o)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.start()
+	return r, nil
+}
+
+// errNotAsked says that the settings ask for no program.
+var errNotAsked = errors.New("fast_path: off")
+
+// usable returns nil where a program may be tried, and why not otherwise.
+func usable(u *rules.Uplink, o Options) error {
+	switch {
+	case u.FastPath == rules.FastPathOff:
+		return errNotAsked
+	case u.Early && (u.FastPath == rules.FastPathAuto || u.FastPath == rules.FastPathTC):
+		return errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")
+	case u.FastPath == rules.FastPathAuto:
+		return allowed(o.directory())
+	}
+	return nil
+}
+
+// allowed returns why the daemon may not load or pin programs, nil if it may.
+func allowed(directory string) error {
+	header, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return fmt.Errorf("read capabilities: %w", err)
+	}
+	has := func(c uint) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
+	if !has(unix.CAP_NET_ADMIN) || !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
+		return errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")
+	}
+	return onBPFFS(directory)
+}
+
+// attach attaches the program where the settings want it.
+func attach(index int, u *rules.Uplink, p *Program) (hook, error) {
+	return attachTCX(index, p.objects.NdproxydTc)
+}

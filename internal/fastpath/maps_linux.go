@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+)
+
+// mapStore is the program's maps.
+type mapStore struct {
+	objects *programObjects
+	// The maps that the outer ones take.
+	lines, tries, facts *ebpf.MapSpec
+	// slots are the inner maps that this process has made: by slot, the hash and the trie.
+	slots [2][2]*ebpf.Map
+}
+
+// innerSpecs takes the forms of the inner maps from the program's object.
+func (s *mapStore) innerSpecs(spec *ebpf.CollectionSpec) {
+	s.facts, s.lines, s.tries = spec.Maps["config"].InnerMap, spec.Maps["lines"].InnerMap, spec.Maps["tries"].InnerMap
+}
+
+// Make implements [store].
+func (s *mapStore) Make(slot uint32, lines, tries int) error {
+	for i, part := range []struct {
+		spec  *ebpf.MapSpec
+		outer *ebpf.Map
+		room  int
+	}{{s.lines, s.objects.Lines, lines}, {s.tries, s.objects.Tries, tries}} {
+		spec := part.spec.Copy()
+		spec.MaxEntries = uint32(part.room) //nolint:gosec // of room
+		m, err := ebpf.NewMap(spec)
+		if err != nil {
+			return fmt.Errorf("make table: %w", err)
+		}
+		if err := part.outer.Put(slot, m); err != nil {
+			return errors.Join(fmt.Errorf("put table in its slot: %w", err), m.Close())
+		}
+		s.replace(slot, i, m)
+	}
+	return nil
+}
+
+// replace takes an inner map over.
+func (s *mapStore) replace(slot uint32, i int, m *ebpf.Map) {
+	if old := s.slots[slot][i]; old != nil {
+		_ = old.Close() // only the descriptor
+	}
+	s.slots[slot][i] = m
+}
+
+// Put implements [store].
+func (s *mapStore) Put(slot uint32, trie bool, keys []key, lines []line) error {
+	m := s.slots[slot][one(trie)]
+	if len(keys) > 1 {
+		_, err := m.BatchUpdate(keys, lines, nil)
+		if !errors.Is(err, ebpf.ErrNotSupported) { // tries before Linux 5.16
+			return full(err)
+		}
+	}
+	for i := range keys {
+		if err := m.Put(&keys[i], lines[i]); err != nil {
+			return full(err)
+		}
+	}
+	return nil
+}
+
+// full marks the error of a map without room.
+func full(err error) error {
+	if errors.Is(err, unix.E2BIG) || errors.Is(err, unix.ENOSPC) { // hash, trie
+		return fmt.Errorf("%w: %w", errFull, err)
+	}
+	return err
+}
+
+// Delete implements [store].
+func (s *mapStore) Delete(slot uint32, trie bool, k key) error {
+	if err := s.slots[slot][one(trie)].Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+		return err
+	}
+	return nil
+}
+
+// SetFacts implements [store]: the kernel waits for programs that run before it returns.
+func (s *mapStore) SetFacts(f *programFacts) error {
+	m, err := ebpf.NewMap(s.facts)
+	if err != nil {
+		return fmt.Errorf("make facts: %w", err)
+	}
+	defer func() { _ = m.Close() }() // the outer map keeps it
+	if err := m.Put(uint32(0), f); err != nil {
+		return fmt.Errorf("put facts: %w", err)
+	}
+	if err := s.objects.Config.Put(uint32(0), m); err != nil {
+		return fmt.Errorf("replace facts: %w", err)
+	}
+	return nil
+}
+
+// close releases the descriptors.
+func (s *mapStore) close() error {
+	for slot := range uint32(len(s.slots)) {
+		for i := range s.slots[slot] {
+			s.replace(slot, i, nil)
+		}
+	}
+	return s.objects.Close()
+}

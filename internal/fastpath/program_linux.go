@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/cilium/ebpf"
+	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// Program is the program of one uplink with its maps, whether attached or not. Its
+// methods may be called from any goroutine, and do not wait for the network.
+type Program struct {
+	objects programObjects
+	maps    mapStore
+	consume bool // it keeps unicast solicitations from the kernel's IPv6
+
+	mu     sync.Mutex // guards what follows, and orders the changes of the maps
+	table  table
+	read   programCounts // what was read of the counters last, the sum over processors
+	closed bool
+}
+
+// Load loads the program into the kernel, with a table that answers for nothing. consume
+// is true where it keeps unicast solicitations from the kernel's IPv6 that it does not
+// answer, if the uplink asks for that.
+func Load(consume bool) (*Program, error) {
+	spec, err := loadProgram()
+	if err != nil {
+		return nil, fmt.Errorf("read program: %w", err)
+	}
+	p := &Program{consume: consume}
+	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+		return nil, fmt.Errorf("load program: %w", err)
+	}
+	p.maps.objects = &p.objects
+	p.maps.innerSpecs(spec)
+	p.table.store = &p.maps
+	return p, nil
+}
+
+// SetInterface replaces the facts of the interface. It fails where the program cannot
+// decide on it, or the maps cannot be written.
+func (p *Program) SetInterface(i *ndp.Interface) error {
+	f, err := factsOf(i, p.consume)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.setFacts(f)
+}
+
+// SetView replaces what is answered for.
+func (p *Program) SetView(view *rules.View, deltas []rules.Delta) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.setView(view, deltas)
+}
+
+// Settle gives up what an earlier daemon has left and nothing has confirmed.
+func (p *Program) Settle() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.settle()
+}
+
+// lines returns how many lines the table has, and how many of them are inherited.
+func (p *Program) lines() (all, inherited int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.lines(), p.table.extra.count()
+}
+
+// Believe makes the program answer until then, and for what other nodes take over until
+// sharedUntil.
+func (p *Program) Believe(until, sharedUntil time.Duration) error {
+	now, err := monotonic()
+	if err != nil {
+		return err
+	}
+	d := programDeadlines{Until: now + uint64(until), SharedUntil: now + uint64(sharedUntil)} //nolint:gosec // not negative
+	if err := p.objects.Life.Put(uint32(0), &d); err != nil {
+		return fmt.Errorf("give sign of life: %w", err)
+	}
+	return nil
+}
+
+// monotonic returns the clock that the program reads, in nanoseconds.
+func monotonic() (uint64, error) {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
+		return 0, fmt.Errorf("read clock: %w", err)
+	}
+	return uint64(ts.Nano()), nil //nolint:gosec // since the host has started
+}
+
+// count adds what the program has counted since the last call.
+func (p *Program) count(to *ndp.Counters) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var each []programCounts
+	if err := p.objects.Counters.Lookup(uint32(0), &each); err != nil {
+		return fmt.Errorf("read the program's counters: %w", err)
+	}
+	var sum programCounts
+	for _, c := range each {
+		sum.AnsweredMulticast += c.AnsweredMulticast
+		sum.AnsweredUnicast += c.AnsweredUnicast
+		sum.Redirected += c.Redirected
+		sum.RecordsLost += c.RecordsLost
+	}
+	for kind, n := range map[ndp.Kind]uint64{
+		ndp.Multicast: sum.AnsweredMulticast - p.read.AnsweredMulticast,
+		ndp.Unicast:   sum.AnsweredUnicast - p.read.AnsweredUnicast,
+	} {
+		to.Received[kind].Add(n)
+		to.Answered[kind].Add(n)
+		to.ByProgram[kind].Add(n)
+	}
+	to.Redirected.Add(sum.Redirected - p.read.Redirected)
+	to.RecordsLost.Add(sum.RecordsLost - p.read.RecordsLost)
+	p.read = sum
+	return nil
+}
+
+// Close releases the descriptors: the program goes on where something else holds it.
+func (p *Program) Close() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return nil
+	}
+	p.closed = true
+	return errors.Join(p.maps.close())
+}
+
+// Run puts a frame to the program as the tc hook of the device with that index would, or
+// as XDP would, and returns the frame that it answers with, nil where it passes the frame
+// up. Nothing is sent.
+func (p *Program) Run(frame []byte, xdp bool) ([]byte, error) {
+	program, answered := p.objects.NdproxydTc, uint32(actRedirect)
+	if xdp {
+		program, answered = p.objects.NdproxydXdp, actTX
+	}
+	out := make([]byte, len(frame)+256) // the kernel writes behind it what programs add
+	o := ebpf.RunOptions{Data: frame, DataOut: out}
+	verdict, err := program.Run(&o)
+	if err != nil {
+		return nil, fmt.Errorf("run program: %w", err)
+	}
+	if verdict != answered {
+		return nil, nil
+	}
+	return o.DataOut, nil
+}
+
+// What the program returns for a frame that it has made an answer of: TC_ACT_REDIRECT and
+// XDP_TX.
+const (
+	actRedirect = 7
+	actTX       = 3
+)

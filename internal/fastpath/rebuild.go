@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math/bits"
+	"net/netip"
+	"slices"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// leastRoom is how many lines a map has room for at least.
+const leastRoom = 1024
+
+// batch is how many lines are written at a time.
+const batch = 4096
+
+// rebuild writes all lines of a view into the slot that the program does not read, and
+// lets the program read that one: it sees all of the view or nothing of it.
+func (t *table) rebuild(view *rules.View) error {
+	next := *t
+	next.view, next.counts = view, [129]int{}
+	next.facts.Slot = 1 - t.facts.Slot
+	for p, v := range view.Decisions() {
+		next.counts[p.Bits()]++
+		next.extra.take(p, v)
+	}
+	next.extra.keepCovered(view)
+	lengths := next.lengths()
+	next.choose(lengths)
+	if err := next.fill(lengths); err != nil {
+		return err
+	}
+	if err := t.store.SetFacts(&next.facts); err != nil {
+		return err
+	}
+	*t = next
+	return nil
+}
+
+// lengths returns how many lines of each length there are, the inherited ones among them.
+func (t *table) lengths() [129]int {
+	n := t.counts
+	for p := range t.extra.all() {
+		if _, is := t.view.Line(p); !is {
+			n[p.Bits()]++
+		}
+	}
+	return n
+}
+
+// choose gives the lengths with most lines a place in the hash: a look-up there costs a
+// fraction of one in a trie, but one for each length.
+func (t *table) choose(counts [129]int) {
+	var lengths []int
+	for length, n := range counts {
+		if n > 0 {
+			lengths = append(lengths, length)
+		}
+	}
+	slices.SortStableFunc(lengths, func(a, b int) int { return cmp.Compare(counts[b], counts[a]) })
+	t.facts.HasTrie = uint32(one(len(lengths) > maxClasses)) //nolint:gosec // 0 or 1
+	t.setClasses(lengths[:min(len(lengths), maxClasses)])
+}
+
+// fill makes the slot's maps and writes all lines.
+func (t *table) fill(counts [129]int) error {
+	var n [2]int
+	for length, c := range counts {
+		n[t.mapOf(length)] += c
+	}
+	if err := t.store.Make(t.facts.Slot, room(n[0]), room(n[1])); err != nil {
+		return err
+	}
+	w := writer{table: t}
+	for p, v := range t.view.Decisions() {
+		l, stays := t.extra.take(p, v)
+		if !stays {
+			l = lineOf(p, v)
+		}
+		if err := w.add(p, l); err != nil {
+			return err
+		}
+	}
+	for p, l := range t.extra.all() {
+		if err := w.add(p, l); err != nil { // those that have a line in the view are written twice
+			return err
+		}
+	}
+	return errors.Join(w.flush(0), w.flush(1))
+}
+
+// mapOf returns 0 for a length whose lines are in the hash, and 1 for the trie.
+func (t *table) mapOf(length int) int { return one(!slices.Contains(t.classes, length)) }
+
+// writer writes the lines of a slot many at a time.
+type writer struct {
+	table *table
+	keys  [2][]key
+	lines [2][]line
+}
+
+func (w *writer) add(p netip.Prefix, l line) error {
+	i := w.table.mapOf(p.Bits())
+	w.keys[i], w.lines[i] = append(w.keys[i], keyOf(p)), append(w.lines[i], l)
+	if len(w.keys[i]) < batch {
+		return nil
+	}
+	return w.flush(i)
+}
+
+func (w *writer) flush(i int) error {
+	if len(w.keys[i]) == 0 {
+		return nil
+	}
+	err := w.table.store.Put(w.table.facts.Slot, i == 1, w.keys[i], w.lines[i])
+	w.keys[i], w.lines[i] = w.keys[i][:0], w.lines[i][:0]
+	if err != nil {
+		return fmt.Errorf("fill table: %w", err)
+	}
+	return nil
+}
+
+// room returns for how many lines a map is made that has n: twice as many, so that it is
+// rarely made anew. The memory of a line is taken when it is there.
+func room(n int) int { return max(leastRoom, 1<<bits.Len(uint(n*2))) } //nolint:gosec // not negative
