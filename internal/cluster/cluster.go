@@ -50,12 +50,12 @@ type cluster struct {
 	inherited    inherited
 	forbidden    map[string]bool // sources that the account has no permission for
 
-	// What the rules take of service addresses, and entries that are to be put in force
-	// beside those of the election.
+	// What the rules take of service addresses, and those that may have no part in the
+	// election.
 	selection k8swatch.Selection
 	taken     []kindRule
 	told      []netip.Prefix // the ranges that ServiceCIDRs last returned
-	entries   []rules.EntryChange
+	outside   []netip.Addr   // since they were last published
 
 	// What this node's part is.
 	seats      seats

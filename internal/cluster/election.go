@@ -219,7 +219,7 @@ func (c *cluster) publish(now time.Time) {
 			c.handovers.add(ch, c.config.Node)
 		}
 	}
-	entries, c.entries = append(entries, c.entries...), nil
+	entries = append(entries, c.outsideEntries(now)...)
 	if len(entries) > 0 {
 		c.manager.store.Update(rules.ServiceAddresses, entries)
 	}

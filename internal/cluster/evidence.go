@@ -8,7 +8,6 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
-	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // podsChanged takes the addresses of this node's pods over.
@@ -50,9 +49,9 @@ func (c *cluster) prefixesChanged(source string, prefixes []netip.Prefix) {
 // cidrsChanged takes the prefixes of the cluster's services over, which rules are
 // discovered from, and which tell the rules that are about cluster IPs.
 func (c *cluster) cidrsChanged(cidrs []netip.Prefix) {
-	c.locked(func(now time.Time) {
+	c.locked(func(time.Time) {
 		c.cidrs, c.cidrsUnknown = cidrs, len(cidrs) == 0
-		c.kindsChanged(now)
+		c.kindsChanged()
 	})
 }
 
@@ -62,7 +61,7 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 		for _, a := range changes {
 			if nameOf(&a) == "default/kubernetes" && (a.Kind == k8swatch.ClusterIP || a.Ignored != "") {
 				c.kubernetes = a.Address
-				c.kindsChanged(now)
+				c.kindsChanged()
 			}
 		}
 		facts := make([]ownership.Fact, len(changes))
@@ -77,7 +76,7 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 			case !a.Gone:
 				c.services[a.Address] = a
 				c.setKinds(a)
-				c.setUntaken(a, now)
+				c.outside = append(c.outside, a.Address)
 				c.reportNodeAddress(a.Address, now)
 				continue
 			case a.Ignored != "":
@@ -85,7 +84,7 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 			}
 			delete(c.services, a.Address)
 			c.answered.forget(a.Address, c.manager.links)
-			c.entries = append(c.entries, rules.EntryChange{Entry: rules.Entry{Prefix: single(a.Address)}, Gone: true})
+			c.outside = append(c.outside, a.Address)
 		}
 		c.election.Update(facts)
 	})
@@ -146,7 +145,7 @@ func (c *cluster) forgetInherited(source string, now time.Time) {
 		var gone []ownership.Fact
 		for a := range c.inherited.services {
 			gone = append(gone, ownership.Fact{Address: a, Gone: true})
-			c.entries = append(c.entries, rules.EntryChange{Entry: rules.Entry{Prefix: single(a)}, Gone: true})
+			c.outside = append(c.outside, a)
 			delete(c.services, a)
 			c.answered.forget(a, c.manager.links)
 		}

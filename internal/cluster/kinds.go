@@ -10,7 +10,6 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
-	"github.com/ndproxyd/ndproxyd/internal/ownership"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -86,7 +85,7 @@ func (c *cluster) takes(a netip.Addr, kinds rules.ServiceKinds) bool {
 
 // kindsChanged looks at the rules anew, and hands the addresses to the election, or takes
 // them back, of which the rules now take the kind, or no longer do.
-func (c *cluster) kindsChanged(now time.Time) {
+func (c *cluster) kindsChanged() {
 	was, ranges := c.taken, c.ranges()
 	if !slices.Equal(ranges, c.told) {
 		c.told = ranges
@@ -95,20 +94,24 @@ func (c *cluster) kindsChanged(now time.Time) {
 	if c.taken = c.kindRules(); slices.Equal(was, c.taken) {
 		return
 	}
-	facts := make([]ownership.Fact, 0, len(c.services))
-	for _, s := range c.services {
-		facts = append(facts, c.fact(s))
-		c.setUntaken(s, now)
-	}
-	c.election.Update(facts)
+	c.outside = slices.AppendSeq(c.outside, maps.Keys(c.services))
+	c.decideAll()
 }
 
-// setUntaken writes the entry of an address that no rule is for, which says of which kind
-// it is. It has no part in the election.
-func (c *cluster) setUntaken(s k8swatch.AddressChange, now time.Time) {
-	if !c.takes(s.Address, kindsOf(s)) {
-		c.entries = append(c.entries, rules.EntryChange{Entry: c.entry(s.Address, now)})
+// outsideEntries returns the entries of addresses that have no part in the election: of
+// those that are gone, and of those that no rule is for, whose entry says of which kind
+// they are. It goes by what holds now: what was outside a moment ago may be ours.
+func (c *cluster) outsideEntries(now time.Time) (entries []rules.EntryChange) {
+	for _, a := range c.outside {
+		switch s, ok := c.services[a]; {
+		case !ok:
+			entries = append(entries, rules.EntryChange{Entry: rules.Entry{Prefix: single(a)}, Gone: true})
+		case !c.takes(a, kindsOf(s)):
+			entries = append(entries, rules.EntryChange{Entry: c.entry(a, now)})
+		}
 	}
+	c.outside = nil
+	return entries
 }
 
 // setKinds brings the entry of an address up to date whose kinds have changed.

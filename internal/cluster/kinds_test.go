@@ -5,6 +5,7 @@ package cluster
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,6 +70,18 @@ func TestServiceKinds(t *testing.T) {
 		}, 0},
 		{"another kind from now on", nil, k8swatch.ClusterIP, func(b *bench) {
 			b.services(n, func(c *k8swatch.AddressChange) { c.More = []k8swatch.ServiceKind{k8swatch.ExternalIP} })
+		}, n},
+		{"another kind from now on, in one change with the service kubernetes in the range of another rule", func(c *config.Config) {
+			c.Rules = append(slices.Clone(c.Rules), rules.Rule{Prefix: elsewhere, Method: rules.Services})
+		}, k8swatch.ClusterIP, func(b *bench) {
+			b.last().handler.ServiceCIDRs(nil)
+			changes := []k8swatch.AddressChange{{
+				Address: elsewhere.Addr().Next(), Kind: k8swatch.ClusterIP, Service: k8swatch.Service{Namespace: "default", Name: "kubernetes"},
+			}}
+			for i := range n {
+				changes = append(changes, k8swatch.AddressChange{Address: service(i), Kind: k8swatch.LoadBalancer})
+			}
+			b.last().handler.Services(changes)
 		}, n},
 		{"no service any more", nil, k8swatch.ClusterIP, func(b *bench) {
 			for i := range n {

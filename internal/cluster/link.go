@@ -33,7 +33,7 @@ func (m *Manager) readLinks() {
 		m.links = links
 		if c := m.current; c != nil {
 			c.readLinkAddresses(now)
-			c.kindsChanged(now)
+			c.kindsChanged()
 			c.setSelf(now)
 			c.publish(now)
 		}

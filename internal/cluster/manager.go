@@ -83,7 +83,7 @@ func (m *Manager) Configure(cfg *config.Config, client *k8swatch.Client) {
 		m.replace(cfg, client)
 		if c := m.current; c != nil {
 			c.readLinkAddresses(now)
-			c.kindsChanged(now)
+			c.kindsChanged()
 			c.setSelf(now)
 			c.publish(now)
 		}

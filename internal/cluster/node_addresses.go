@@ -115,7 +115,7 @@ func (c *cluster) setNodeAddresses(source *map[netip.Addr]string, all map[netip.
 		if known, ok := c.manager.store.Entry(rules.ServiceAddresses, a); ok && !known.Behind {
 			entries = append(entries, rules.EntryChange{Entry: c.entry(a, now)})
 		}
-		c.setUntaken(s, now)
+		c.outside = append(c.outside, a)
 		c.reportNodeAddress(a, now)
 	}
 	if len(facts) > 0 {

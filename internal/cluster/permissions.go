@@ -35,7 +35,7 @@ func (c *cluster) setForbidden(source string, missing bool, now time.Time) {
 		c.setSelf(now)
 	case k8swatch.SourceServiceCIDRs:
 		c.cidrsUnknown = c.cidrsUnknown || missing
-		c.kindsChanged(now)
+		c.kindsChanged()
 	case k8swatch.SourceOwnLease:
 		c.setSelf(now)
 	}
