@@ -139,7 +139,7 @@ func (m *Manager) Conflict(a netip.Addr, mac [6]byte) {
 	_, pod := c.pods[a]
 	_, service := c.services[a]
 	if pod || service {
-		c.emit(k8swatch.Event{Warning: true, Reason: "AddressConflict", Message: fmt.Sprintf(
+		c.emit(k8swatch.Event{Warning: true, Reason: addressConflict, Message: fmt.Sprintf(
 			"The station %s on the uplink of node %s uses %s: it is left to that station while it answers.", c.station(mac), c.config.Node, a)}, a)
 	}
 }

@@ -50,12 +50,12 @@ type Manager struct {
 	moved    chan struct{} // the uplinks, or the rules for them, have changed
 	wake     chan struct{} // the election has something to do earlier than it had
 
-	mu       sync.Mutex
-	current  *cluster // nil without Kubernetes
-	links    []Link   // as the uplinks last told
-	presence presence
-	armed    time.Time // when the election is looked at next, zero for never
-	rivals   reminders
+	mu        sync.Mutex
+	current   *cluster // nil without Kubernetes
+	links     []Link   // as the uplinks last told
+	presence  presence
+	armed     time.Time // when the election is looked at next, zero for never
+	reminders reminders
 }
 
 // New makes a Manager that follows no cluster yet.

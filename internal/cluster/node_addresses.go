@@ -139,11 +139,11 @@ func (c *cluster) reportNodeAddress(a netip.Addr, now time.Time) {
 	_, service := c.services[a]
 	_, ofNode := c.nodeAddresses.objects[a]
 	if _, here := c.nodeAddresses.links[a]; !service || !here || ofNode || !c.known[k8swatch.SourceNodeAddresses] ||
-		!c.manager.rivals.due(reminder{address: a}, now) {
+		!c.manager.reminders.due(reminder{reason: addressConflict, address: a}, now) {
 		return
 	}
 	c.manager.log.Warn("an uplink of this node has a service address as its own: it is left to the kernel", "address", a)
-	c.emit(k8swatch.Event{Warning: true, Reason: "AddressConflict", Message: fmt.Sprintf(
+	c.emit(k8swatch.Event{Warning: true, Reason: addressConflict, Message: fmt.Sprintf(
 		"Node %s has %s as an address of its own: it is left to the kernel of that node. If another program has put it there, let only one of them announce it.",
 		c.config.Node, a)}, a)
 }

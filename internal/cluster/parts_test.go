@@ -182,7 +182,9 @@ func TestReminders(t *testing.T) {
 	t.Parallel()
 	var r reminders
 	now := time.Unix(1_000_000, 0)
-	due := func(i int, at time.Duration) bool { return r.due(reminder{uplink, service(i)}, now.Add(at)) }
+	due := func(i int, at time.Duration) bool {
+		return r.due(reminder{uplink: uplink, address: service(i)}, now.Add(at))
+	}
 	for _, tt := range []struct {
 		name string
 		i    int

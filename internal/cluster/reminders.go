@@ -14,9 +14,16 @@ const (
 	maxReminders = 1024
 )
 
-// reminder is an address on an uplink that was reported; an invalid address stands
-// for any.
+// Reasons of Events about an address that another station has, or answers for as well.
+const (
+	addressConflict = "AddressConflict"
+	addressShared   = "AddressShared"
+)
+
+// reminder is what was reported of an address on an uplink. An invalid address stands for
+// any, and no uplink for all.
 type reminder struct {
+	reason  string // of the Event that tells it
 	uplink  string
 	address netip.Addr
 }

@@ -162,25 +162,25 @@ func (c *cluster) rivalsDue() (due time.Time, ok bool) {
 // a minute, and returns whether it did, and whether to log it as well.
 func (c *cluster) reportRival(uplink string, sign ndp.Sighting, now time.Time) (reported, logged bool) {
 	m := c.manager
-	if !m.rivals.due(reminder{uplink, sign.Address}, now) {
+	if !m.reminders.due(reminder{addressShared, uplink, sign.Address}, now) {
 		return false, false
 	}
-	c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
+	c.emit(k8swatch.Event{Warning: true, Reason: addressShared, Message: fmt.Sprintf(
 		"The station %s answers for %s on the uplink of node %s, too: routers take the one or the other. Let only one of them announce it.",
 		c.station(sign.MAC), sign.Address, c.config.Node)}, sign.Address)
-	return true, m.rivals.due(reminder{uplink: uplink}, now)
+	return true, m.reminders.due(reminder{reason: addressShared, uplink: uplink}, now)
 }
 
 // reportContests tells of the addresses that other programs on nodes of announcers
 // announce as well.
 func (c *cluster) reportContests(now time.Time) {
 	for _, contest := range c.election.Contests() {
-		if !c.manager.rivals.due(reminder{address: contest.Address}, now) {
+		if !c.manager.reminders.due(reminder{reason: addressShared, address: contest.Address}, now) {
 			continue
 		}
 		c.manager.log.Warn("another program on a node of the cluster announces a service address of this node: it is left to it while it answers. Let only one of them announce it",
 			"address", contest.Address, "node", contest.Node)
-		c.emit(k8swatch.Event{Warning: true, Reason: "AddressShared", Message: fmt.Sprintf(
+		c.emit(k8swatch.Event{Warning: true, Reason: addressShared, Message: fmt.Sprintf(
 			"Another program on node %s announces %s and answers for it, which is node %s's to do: it is left to that program while it answers. Let only one of them announce it.",
 			contest.Node, contest.Address, c.config.Node)}, contest.Address)
 	}

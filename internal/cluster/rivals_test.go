@@ -178,5 +178,12 @@ func TestContest(t *testing.T) {
 		if rs := b.last().reasons(); !slices.Contains(rs, "AddressShared") {
 			t.Errorf("Events %v", rs)
 		}
+		b.last().handler.Known(k8swatch.SourceNodeAddresses, true)
+		b.uplinks.record(func() { b.uplinks.links[0].Addresses = []netip.Addr{a} })
+		b.UplinksChanged()
+		b.wait(0)
+		if rs := b.last().reasons(); !slices.Contains(rs, "AddressConflict") {
+			t.Errorf("nothing tells that an uplink has the address: Events %v", rs)
+		}
 	})
 }
