@@ -91,12 +91,10 @@ func (c *cluster) servicesChanged(changes []k8swatch.AddressChange) {
 }
 
 // fact returns what the election has to know of an address. What a node has as its own
-// nobody owns: no node takes traffic for it but by its kernel.
+// nobody owns: no node takes traffic for it but by its kernel. Nor does anybody here own
+// what is on the link of others.
 func (c *cluster) fact(a k8swatch.AddressChange) ownership.Fact {
-	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode {
-		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
-	}
-	if c.isOthers(a.Address) {
+	if _, ofNode := c.nodeAddresses.node(a.Address); ofNode || c.isOthers(a.Address) {
 		return ownership.Fact{Address: a.Address, Gone: a.Gone, Local: true}
 	}
 	f := ownership.Fact{Address: a.Address, Gone: a.Gone || !c.takes(a.Address, kindsOf(a)), Local: a.Local, Nodes: a.Nodes, Shares: a.Shares}

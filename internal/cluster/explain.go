@@ -86,6 +86,8 @@ func (c *cluster) explainSilence(s *k8swatch.AddressChange, owner string, now ti
 		return "node " + owner + " answers for the service address"
 	case !c.knowsAll():
 		return "who answers for service addresses is not known yet: " + strings.Join(c.waits(), ", ")
+	case c.isOthers(s.Address):
+		return "the address is on the link of other nodes, and not on one of this node, where no other node announces service addresses: routers ask for it there"
 	case s.Local && !c.ignoresEndpoints() && len(s.Nodes) == 0:
 		return "no node answers: the service has a Local policy, and no endpoint of it serves"
 	case c.config.Ownership != rules.OwnershipHash && !here:

@@ -23,19 +23,21 @@ type near struct {
 	// comes with a lease.
 	byItself bool
 	since    time.Time // when nobody was first seen to be near, zero while somebody is
-	// peers is true while another announcer is near.
+	// peers is true while another announcer is near, as it was when addresses were last
+	// decided on.
 	peers bool
 }
 
 // isOthers reports whether an address is on the link of other nodes, and not on ours, and
 // nobody there shares addresses with us: routers ask on that link, so it is not for us.
-// Without a Node that has an address in the same /64 nobody can tell, and we answer.
+// Without a Node that has an address in the same /64, and on an uplink whose on-link prefix
+// is not known, nobody can tell, and we answer.
 func (c *cluster) isOthers(a netip.Addr) bool {
 	if c.near.peers || !c.needs.Leases || len(c.near.links) == 0 || !c.nodeAddresses.prefixes[linkOf(a)] {
 		return false
 	}
 	return !slices.ContainsFunc(c.near.links, func(l ownership.Link) bool {
-		return slices.ContainsFunc(l.OnLink, func(p netip.Prefix) bool { return p.Contains(a) })
+		return len(l.OnLink) == 0 || slices.ContainsFunc(l.OnLink, func(p netip.Prefix) bool { return p.Contains(a) })
 	})
 }
 
@@ -126,7 +128,7 @@ func (c *cluster) reviewNear(now time.Time) {
 		c.near.peers = peers
 		c.decideAll()
 	}
-	if c.near.byItself || c.anyNear(now) || !c.mayLeave(now) { // the last one looks at all addresses
+	if c.near.byItself || c.near.peers || !c.mayLeave(now) { // the last one looks at all addresses
 		c.near.since = time.Time{}
 		return
 	}

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -118,8 +119,46 @@ func TestByItself(t *testing.T) {
 			b.UplinksChanged()
 			b.wait(2 * ownership.HandOver)
 			b.wantAnswered("from another link", n, 0)
+			if e := b.Explain(service(0), rules.Services); e == nil || !strings.Contains(e.Silent, "on the link of other nodes") {
+				b.Errorf("explained as %+v", e)
+			}
 			b.last().handler.NodeAddresses(nil)
 			b.wantAnswered("without that Node", n, n)
+		}},
+		{"they are while another one that is near comes and goes, as nobody knows what is asked there", func(b *bench) {
+			b.uplinks.record(func() {
+				b.uplinks.links = []Link{{Name: uplink, MAC: selfMAC, OnLink: []netip.Prefix{netip.MustParsePrefix(far)}}}
+			})
+			b.UplinksChanged()
+			b.last().handler.NodeAddresses(map[netip.Addr]string{netip.MustParseAddr("2001:db8:1::9"): "n9"})
+			b.knowLeases()
+			b.services(n)
+			b.run(settleFor + byItselfAfter/2)
+			b.wantAnswered("with nobody near", n, 0)
+			for range 2 {
+				for range 15 {
+					b.renewOn(far)
+					b.answerPresence(other)
+					b.run(time.Second)
+				}
+				if got := b.answered(n); got == 0 || got == n {
+					b.Errorf("%d of %d are answered beside another one", got, n)
+				}
+				b.last().handler.Lease(k8swatch.Lease{Node: other}, true)
+				b.run(time.Second)
+				b.wantAnswered("when it has gone", n, 0)
+			}
+		}},
+		{"a link whose prefix is not known may be the one of another Node", func(b *bench) {
+			b.uplinks.record(func() { b.uplinks.links[0].OnLink = nil })
+			b.UplinksChanged()
+			b.last().handler.NodeAddresses(map[netip.Addr]string{netip.MustParseAddr("2001:db8:1::9"): "n9"})
+			b.knowLeases()
+			b.services(n)
+			b.renewSelf()
+			b.wantAnswered("at once", n, n)
+			b.run(settleFor + 2*byItselfAfter)
+			b.wantAnswered("by itself", n, n)
 		}},
 		{"this node moves to the link of another", func(b *bench) {
 			b.renewOn(far)
