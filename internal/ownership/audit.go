@@ -107,18 +107,15 @@ func (e *Election) unowned(now time.Time) (n int) {
 			n++
 		}
 	}
-	missing, _ := e.told(now)
+	missing, _ := e.discrepancies(now)
 	return min(n+missing, len(e.addresses))
 }
 
 // contested returns how many addresses have two owners, as far as this node knows: another
 // announcer answers for one of ours, or tells that it owns more than it should.
 func (e *Election) contested(now time.Time) (n int) {
-	for s, d := range e.disputes {
-		switch a := e.addresses[s]; {
-		case a == nil || now.Sub(d.last) >= disputeFor:
-			delete(e.disputes, s)
-		case d.last.Sub(d.first) >= disputeAfter:
+	for _, d := range e.disputes {
+		if now.Sub(d.last) < disputeFor && d.last.Sub(d.first) >= disputeAfter {
 			n++
 		}
 	}
@@ -127,13 +124,13 @@ func (e *Election) contested(now time.Time) (n int) {
 			n++
 		}
 	}
-	_, surplus := e.told(now)
+	_, surplus := e.discrepancies(now)
 	return min(n+surplus, len(e.addresses))
 }
 
-// told returns how many addresses announcers own too few and too many by their records.
-// One whose router does not hear it answers nobody.
-func (e *Election) told(now time.Time) (missing, surplus int) {
+// discrepancies returns how many addresses announcers own too few and too many by their
+// records. One whose router does not hear it answers nobody.
+func (e *Election) discrepancies(now time.Time) (missing, surplus int) {
 	if e.Frozen(now) {
 		return 0, 0
 	}
