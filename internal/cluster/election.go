@@ -38,7 +38,7 @@ func (c *cluster) speak() {
 func (c *cluster) record() string {
 	c.manager.mu.Lock()
 	defer c.manager.mu.Unlock()
-	return c.election.Record(c.election.Calls(c.requests(time.Now()).Nodes)...)
+	return c.election.Record(c.election.Calls(c.calls.requests.Nodes)...)
 }
 
 // renewed takes in what became of the last renewal of our lease.
