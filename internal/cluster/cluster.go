@@ -42,7 +42,7 @@ type cluster struct {
 	answered answered
 	// suspects are other stations that answer for addresses of this node.
 	suspects     suspects
-	audit        audit
+	sweep        sweep
 	formers      formers
 	absent       bool            // the cluster has no Node of this name
 	alike        []string        // the names of its Nodes that are like it

@@ -68,7 +68,7 @@ func inheritElection(c, old *cluster) {
 	c.leaseFault, c.namesake = old.leaseFault, old.namesake
 	c.calls.requests, c.calls.reported = old.calls.requests, old.calls.reported
 	c.near.links, c.near.peers = old.near.links, old.near.peers // which peers the election has follows from them
-	c.suspects, c.audit, c.formers = old.suspects, old.audit, old.formers
+	c.suspects, c.sweep, c.formers = old.suspects, old.sweep, old.formers
 	c.election.Configure(c.config.Weight, c.config.Settle)
 	c.inherited = inherited{services: make(map[netip.Addr]bool, len(c.services)), leases: make(map[string]bool, len(c.seats))}
 	for s := range c.services {

@@ -26,10 +26,10 @@ const (
 	// cluster's: a daemon that is replaced goes on to answer until it ends, and answers
 	// again before its lease is written.
 	formerFor = time.Minute
-	// auditEvery is how often the link is asked who else has an address of ours, one
-	// address at a time, and auditAgain how often for the same address at most.
-	auditEvery = time.Second
-	auditAgain = 10 * time.Second
+	// sweepEvery is how often the link is asked who else has an address of ours, one
+	// address at a time, and sweepAgain how often for the same address at most.
+	sweepEvery = time.Second
+	sweepAgain = 10 * time.Second
 )
 
 // rival is another station that answers for an address of ours as a proxy does.
@@ -45,8 +45,9 @@ type rival struct {
 // suspects are the rivals that were seen.
 type suspects map[place]*rival
 
-// audit asks the link who else has the addresses that this node owns.
-type audit struct {
+// sweep asks the link for the addresses that this node owns, one after the other: who else
+// has them?
+type sweep struct {
 	queue []netip.Addr
 	begun time.Time // when it was filled
 	due   time.Time
@@ -89,8 +90,8 @@ func (c *cluster) suspect(uplink string, sign ndp.Sighting, now time.Time) bool 
 	default: // another one, or one that may not know yet what it says of itself
 		r = &rival{mac: sign.MAC, who: who, since: now, asks: rivalAsks, due: now.Add(rivalAfter)}
 		c.suspects[at] = r
-		if r.due.Before(c.audit.due) {
-			c.audit.due = r.due
+		if r.due.Before(c.sweep.due) {
+			c.sweep.due = r.due
 		}
 	}
 	r.last = now
@@ -117,29 +118,29 @@ func (c *cluster) askRivals(now time.Time) {
 // askWhoElse asks the link for the next address that this node owns: a station that
 // began to answer for it later says so only when it is asked.
 func (c *cluster) askWhoElse(now time.Time) {
-	a := &c.audit
-	if now.Before(a.due) {
+	s := &c.sweep
+	if now.Before(s.due) {
 		return
 	}
-	a.due = now.Add(auditEvery)
-	if len(a.queue) == 0 {
-		if again := a.begun.Add(auditAgain); now.Before(again) {
+	s.due = now.Add(sweepEvery)
+	if len(s.queue) == 0 {
+		if again := s.begun.Add(sweepAgain); now.Before(again) {
 			if len(c.suspects) == 0 {
-				a.due = again
+				s.due = again
 			}
 			return
 		}
-		a.begun = now
+		s.begun = now
 		for address := range c.services {
 			if c.owns(address) {
-				a.queue = append(a.queue, address)
+				s.queue = append(s.queue, address)
 			}
 		}
-		slices.SortFunc(a.queue, netip.Addr.Compare)
+		slices.SortFunc(s.queue, netip.Addr.Compare)
 	}
-	for len(a.queue) > 0 {
-		address := a.queue[0]
-		if a.queue = a.queue[1:]; c.owns(address) {
+	for len(s.queue) > 0 {
+		address := s.queue[0]
+		if s.queue = s.queue[1:]; c.owns(address) {
 			c.manager.outbox.ask([]ownership.Ask{{To: ndp.SolicitedNodeMAC(address), Target: address}})
 			return
 		}
@@ -152,10 +153,10 @@ func (c *cluster) rivalsDue() (due time.Time, ok bool) {
 	if c.standby || !c.needs.Leases || c.election.IsAlone() || len(c.services) == 0 || len(c.manager.links) == 0 {
 		return time.Time{}, false
 	}
-	if c.audit.due.IsZero() {
+	if c.sweep.due.IsZero() {
 		return time.Unix(0, 1), true // at once
 	}
-	return c.audit.due, true
+	return c.sweep.due, true
 }
 
 // reportRival writes an Event about a station that shares an address with this node, once
