@@ -89,7 +89,7 @@ func (b *builder) affected(s *Store, source Source, p netip.Prefix, into []netip
 	if source == Kernel && b.amidLink(p) { // see [question.isAmidLink]
 		for _, d := range b.domains {
 			for a, e := range s.routes(d).Subnets(p) {
-				if e.host && a.IsSingleIP() {
+				if e.is(host) && a.IsSingleIP() {
 					into = append(into, a)
 				}
 			}
@@ -214,7 +214,7 @@ func (b *builder) verdict(s *Store, p netip.Prefix) (Verdict, bool) {
 		return v, needed
 	}
 	exact := f.line && (f.answer || f.host) && !f.chosen
-	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && v.Host == e.host && (v.Host || b.askedOn(s, r, v.Device, e.device)) {
+	if e, ok := s.entries[Probed].Get(p); ok && v.Probe && v.Host == e.is(host) && (v.Host || b.askedOn(s, r, v.Device, e.device)) {
 		v.Answer, v.Probe, v.Learned, v.Part = true, false, true, v.Part || !needed
 		needed, f.own, exact = true, !v.Host, exact || !v.Host
 		if !v.Host {

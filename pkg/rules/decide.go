@@ -60,7 +60,7 @@ func everything(q question) finding {
 	f := finding{answer: true}
 	if q.ignoresDAD && q.rule.DAD == DADAuto && q.prefix.IsSingleIP() {
 		e, ok := q.routes.Get(q.prefix)
-		f.line = ok && (e.behind || e.host)
+		f.line = ok && (e.is(behind) || e.is(host))
 		f.part = f.line
 	}
 	return f
@@ -76,14 +76,14 @@ func allocated(q question) finding {
 	switch {
 	case !ok:
 		return finding{silence: q.method.silence}
-	case e.ofNode:
+	case e.is(nodeAddress):
 		return finding{silence: NodeAddress, line: true}
 	case !q.rule.Kinds.Has(e.kinds):
 		return finding{silence: OtherKind, line: true}
-	case !e.behind:
+	case !e.is(behind):
 		return finding{silence: q.method.elsewhere, line: true}
 	}
-	return finding{answer: true, line: true, leaving: e.leaving, chosen: e.chosen, unconfirmed: e.unconfirmed}
+	return finding{answer: true, line: true, leaving: e.is(leaving), chosen: e.is(chosen), unconfirmed: e.is(unconfirmed)}
 }
 
 // listed answers for what the rule's file of targets lists inside of the rule. A
@@ -110,12 +110,12 @@ func routed(q question) finding {
 	f := finding{line: ok && at == q.prefix}
 	switch {
 	case ok && q.counts(e):
-		f.answer, f.device, f.host = true, e.device, e.host
-		f.own = f.line && at.IsSingleIP() && !e.host
-		if q.isWide(at) || e.host && q.isAmidLink(at) && !q.setAside() {
+		f.answer, f.device, f.host = true, e.device, e.is(host)
+		f.own = f.line && at.IsSingleIP() && !e.is(host)
+		if q.isWide(at) || e.is(host) && q.isAmidLink(at) && !q.setAside() {
 			q.contest(&f, e)
 		}
-	case ok && e.host:
+	case ok && e.is(host):
 		f.silence = OwnAddress
 	default:
 		f.silence = q.method.silence
@@ -128,14 +128,14 @@ func routed(q question) finding {
 func (q question) counts(e fact) bool {
 	named := len(q.rule.Devices) > 0
 	switch {
-	case named && !q.store.names(q.rule, e.device), q.rule.OwnOnly && !e.host:
+	case named && !q.store.names(q.rule, e.device), q.rule.OwnOnly && !e.is(host):
 		return false
-	case e.host:
-		return !q.rule.IgnoreOwn && (named || !e.hidden)
+	case e.is(host):
+		return !q.rule.IgnoreOwn && (named || !e.is(hidden))
 	case named:
-		return e.forwarded
+		return e.is(forwarded)
 	}
-	return e.behind
+	return e.is(behind)
 }
 
 // asked lets a target be asked first where that can be: where it is a neighbor
@@ -145,12 +145,12 @@ func (q question) counts(e fact) bool {
 func asked(q question) finding {
 	at, e, ok := q.route()
 	named := finding{probe: true, line: ok && at == q.prefix, part: true, contested: q.onLink.IsValid() && !q.setAside()}
-	if len(q.rule.Devices) > 0 && (!ok || e.neighbor || !q.counts(e)) {
+	if len(q.rule.Devices) > 0 && (!ok || e.is(neighbor) || !q.counts(e)) {
 		return named
 	}
 	f := routed(q)
 	switch {
-	case f.answer && e.neighbor:
+	case f.answer && e.is(neighbor):
 		f.answer, f.probe = false, true
 	case f.silence == Shared && len(q.rule.Devices) > 0: // it may be on another one of them
 		return named
@@ -173,16 +173,16 @@ func local(q question) finding {
 		p        = q.prefix
 	)
 	at, route, ok := q.route()
-	behind := ok && route.behind && !route.elsewhere && !q.isWide(at)
+	here := ok && route.is(behind) && !route.is(elsewhere) && !q.isWide(at)
 	for _, s := range q.method.sources {
 		if s == Kernel {
 			continue
 		}
 		if !sources()[s].wide {
-			if e, ok := q.store.entries[s].Get(p); ok && !e.behind { // whoever has it is on another node
+			if e, ok := q.store.entries[s].Get(p); ok && !e.is(behind) { // whoever has it is on another node
 				return finding{silence: q.method.silence, line: true}
 			} else if ok {
-				is, line, hearsay = is || behind || !e.additional, true, e.unconfirmed
+				is, line, hearsay = is || here || !e.is(additional), true, e.is(unconfirmed)
 			}
 			continue
 		}
@@ -193,11 +193,11 @@ func local(q question) finding {
 	f := finding{answer: is, line: line, own: line && p.IsSingleIP(), unconfirmed: hearsay}
 	switch {
 	case !ok, q.isWide(at), at.Bits() < given:
-	case !route.elsewhere && (at.Bits() == given || given < 0 && at != p):
-	case !route.behind || route.elsewhere:
+	case !route.is(elsewhere) && (at.Bits() == given || given < 0 && at != p):
+	case !route.is(behind) || route.is(elsewhere):
 		f.line = line || is && at == p
 		f.answer = false
-	case at == p && p.IsSingleIP() && route.attached && (is || !q.store.held(route)):
+	case at == p && p.IsSingleIP() && route.is(attached) && (is || !q.store.held(route)):
 		f = finding{answer: true, line: true, own: true, device: route.device}
 	case is:
 		f.line = line || at == p

@@ -78,39 +78,60 @@ type EntryChange struct {
 	Gone bool
 }
 
-// fact is an Entry as the store keeps it: compact, and without the prefix, which is
-// its key.
+// fact is an Entry as the store keeps it: compact, as there may be hundreds of
+// thousands, and without the prefix, which is its key.
 type fact struct {
-	since    int64 // seconds since 1970
-	device   int32
-	list     int32 // an index of [Store.lists]
-	behind   bool
-	neighbor bool
-	leaving  bool
-	ofNode   bool // NodeAddress
-	chosen   bool
-
-	forwarded   bool
-	attached    bool
-	elsewhere   bool
-	additional  bool
-	host        bool
-	hidden      bool
-	unconfirmed bool
-	kinds       ServiceKinds
+	since  int64 // seconds since 1970
+	device int32
+	list   int32 // an index of [Store.lists]
+	traits traits
+	kinds  ServiceKinds
 }
 
-func (s *Store) fact(e Entry) fact {
-	return fact{
-		list: s.lists.intern(e.Lists), since: e.Since.Unix(), device: e.Device, behind: e.Behind, neighbor: e.Neighbor, leaving: e.Leaving,
-		forwarded: e.Forwarded, attached: e.Attached || e.Neighbor, elsewhere: e.Elsewhere, additional: e.Additional, host: e.Host, hidden: e.Hidden, ofNode: e.NodeAddress, chosen: e.Chosen, unconfirmed: e.Unconfirmed, kinds: e.Kinds,
+// traits are what an Entry says with yes or no, one bit each.
+type traits uint16
+
+const (
+	behind traits = 1 << iota
+	forwarded
+	host
+	hidden
+	neighbor
+	attached
+	elsewhere
+	additional
+	leaving
+	nodeAddress
+	chosen
+	unconfirmed
+)
+
+// traits returns those of an entry, in the order of the constants.
+func (e *Entry) traits() (all traits) {
+	for i, is := range [...]bool{
+		e.Behind, e.Forwarded, e.Host, e.Hidden, e.Neighbor, e.Attached || e.Neighbor,
+		e.Elsewhere, e.Additional, e.Leaving, e.NodeAddress, e.Chosen, e.Unconfirmed,
+	} {
+		if is {
+			all |= 1 << i
+		}
 	}
+	return all
+}
+
+// is reports whether a trait holds.
+func (f fact) is(t traits) bool { return f.traits&t != 0 }
+
+func (s *Store) fact(e Entry) fact {
+	return fact{since: e.Since.Unix(), device: e.Device, list: s.lists.intern(e.Lists), traits: e.traits(), kinds: e.Kinds}
 }
 
 func (s *Store) entry(p netip.Prefix, f fact) Entry {
 	return Entry{
-		Prefix: p, Lists: s.lists.get(f.list), Behind: f.behind, Neighbor: f.neighbor, Leaving: f.leaving, Device: f.device, Since: time.Unix(f.since, 0),
-		Forwarded: f.forwarded, Attached: f.attached, Elsewhere: f.elsewhere, Additional: f.additional, Host: f.host, Hidden: f.hidden, NodeAddress: f.ofNode, Chosen: f.chosen, Unconfirmed: f.unconfirmed, Kinds: f.kinds,
+		Prefix: p, Behind: f.is(behind), Forwarded: f.is(forwarded), Host: f.is(host), Hidden: f.is(hidden),
+		Neighbor: f.is(neighbor), Attached: f.is(attached), Elsewhere: f.is(elsewhere), Additional: f.is(additional),
+		Leaving: f.is(leaving), NodeAddress: f.is(nodeAddress), Chosen: f.is(chosen), Unconfirmed: f.is(unconfirmed),
+		Kinds: f.kinds, Device: f.device, Lists: s.lists.get(f.list), Since: time.Unix(f.since, 0),
 	}
 }
 

@@ -126,7 +126,7 @@ func (q question) setAside() bool { return q.rule.Prefix.Bits() > q.onLink.Bits(
 // aside.
 func (q question) contest(f *finding, e fact) {
 	switch {
-	case e.host, e.neighbor:
+	case e.is(host), e.is(neighbor):
 		f.answer, f.probe, f.contested, f.own = false, true, true, false
 	case !q.setAside():
 		f.answer, f.own, f.device, f.silence = false, false, 0, Shared

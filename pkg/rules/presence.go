@@ -19,7 +19,7 @@ func Presence(node string) netip.Addr { return presence(node) }
 // daemon of a node: who misses it asks them.
 func Witness(node string) netip.Addr { return presence("witness of " + node) }
 
-// presence makes an address of what no two of have in common.
+// presence makes an address of a name, by a hash of 32 bits.
 func presence(name string) netip.Addr {
 	b := PresencePrefix().Addr().As16()
 	sum := sha256.Sum256([]byte(name))

@@ -29,7 +29,7 @@ func (b *builder) leaveSameLink(q question, f finding) finding {
 	switch s, r := q.store, q.rule; {
 	case r.Method == Static, r.Method == File && f.answer:
 		at, e, ok := q.routes.LookupPrefixLPM(q.prefix)
-		if !ok || e.forwarded || e.host || b.coversOnLink(at) {
+		if !ok || e.is(forwarded) || e.is(host) || b.coversOnLink(at) {
 			return f
 		}
 		if same, own := b.onSameLink(s, e.device); same && !own {

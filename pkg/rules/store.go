@@ -227,7 +227,7 @@ func (s *Store) Routed(p netip.Prefix) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f, ok := s.entries[Kernel].Get(p)
-	return ok && !f.elsewhere
+	return ok && !f.is(elsewhere)
 }
 
 // SetGuards makes guards all addresses that an uplink stays silent for,
