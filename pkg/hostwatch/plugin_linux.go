@@ -4,6 +4,7 @@ package hostwatch
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink"
@@ -55,14 +56,13 @@ func isPluginTunnel(name string) bool {
 }
 
 // hasCilium reports whether Cilium's agent has set this host up, and whether one of its
-// programs is seen to handle the frames that arrive on a link. One that is attached by
-// tcx is not seen without privileges that the daemon does without.
-func hasCilium(link netlink.Link) (there, seen bool) {
+// programs is seen among the filters for the frames that arrive on a link. One that is
+// attached by tcx is not seen without privileges that the daemon does without.
+func hasCilium(filters []netlink.Filter) (there, seen bool) {
 	_, err := netlink.LinkByName(CiliumHost)
-	for _, f := range ingressFilters(link) {
-		if bpf, ok := f.(*netlink.BpfFilter); ok && strings.Contains(bpf.Name, ciliumIngress) {
-			seen = true
-		}
-	}
+	seen = slices.ContainsFunc(filters, func(f netlink.Filter) bool {
+		bpf, ok := f.(*netlink.BpfFilter)
+		return ok && strings.Contains(bpf.Name, ciliumIngress)
+	})
 	return err == nil || seen, seen
 }

@@ -67,8 +67,11 @@ func ReadUplink(l rules.Link) UplinkState {
 		return s
 	}
 	s.Snooping, s.Suppressing = readSnooping(link), suppressing(link, s.Routers)
-	s.Ingress = ingress(link)
-	s.Cilium, s.CiliumSeen = hasCilium(link)
+	filters := ingressFilters(link)
+	if len(filters) > 0 {
+		s.Ingress = "filters of tc look at frames"
+	}
+	s.Cilium, s.CiliumSeen = hasCilium(filters)
 	s.Tunnels = readTunnels()
 	s.XDP = link.Attrs().Xdp != nil && link.Attrs().Xdp.Attached
 	return s
@@ -110,14 +113,6 @@ func routers(index int) []netip.Addr {
 		}
 	}
 	return out
-}
-
-// ingress looks for filters of tc.
-func ingress(link netlink.Link) string {
-	if len(ingressFilters(link)) > 0 {
-		return "filters of tc look at frames"
-	}
-	return ""
 }
 
 // ingressFilters returns the filters of tc for the frames that arrive on a link.
