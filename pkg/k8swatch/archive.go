@@ -28,7 +28,7 @@ func (a *archive) stores() []stored {
 	if n.Prefixes || n.Services {
 		all = append(all, w.node)
 	}
-	if n.Pods || n.Prefixes {
+	if n.pods() {
 		all = append(all, w.pods)
 	}
 	if n.Prefixes {

@@ -18,6 +18,14 @@ type Needs struct {
 	Leases bool
 }
 
+// node reports whether this node's Node object is followed. Where only pods are needed it
+// tells whether the cluster has a Node of that name, and nothing waits for it.
+func (n Needs) node() bool { return n.Pods || n.Prefixes || n.Services }
+
+// pods reports whether this node's pods are followed: one may have an address outside of
+// the prefixes of its node.
+func (n Needs) pods() bool { return n.Pods || n.Prefixes }
+
 // Config is what a watcher works with.
 type Config struct {
 	// Node is the name of this node's Node object.

@@ -15,13 +15,17 @@ import (
 // kernel's routes while several of them name different ones.
 const reconsider = 5 * time.Second
 
-// keyPodCIDRs is the last one of [PrefixSources].
-const keyPodCIDRs = "pod-cidrs"
+// Those of [PrefixSources] that need more than their place.
+const (
+	keyCalico   = "calico"
+	keyCilium   = "cilium"
+	keyPodCIDRs = "pod-cidrs"
+)
 
 // PrefixSources returns the names by which a configuration pins the source of this
 // node's prefixes, in the order in which the sources are asked.
 func PrefixSources() []string {
-	return []string{"calico", "cilium", "ovn-kubernetes", "kube-router", keyPodCIDRs}
+	return []string{keyCalico, keyCilium, "ovn-kubernetes", "kube-router", keyPodCIDRs}
 }
 
 // newest is when the newest of some objects was made, in seconds since 1970, 0 while
@@ -166,7 +170,7 @@ func (w *Watcher) reconsiderLater(sources []prefixSource) {
 		}
 	}
 	differ := slices.ContainsFunc(named, func(s prefixSource) bool { return !slices.Equal(s.prefixes, named[0].prefixes) })
-	barred := len(named) > 0 && w.calicoAllocates() && named[0].key != PrefixSources()[0]
+	barred := len(named) > 0 && w.calicoAllocates() && named[0].key != keyCalico
 	if !differ && !barred {
 		return
 	}

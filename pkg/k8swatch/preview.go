@@ -64,10 +64,10 @@ func permissionsFor(c Config) []permissions {
 	read, n := []string{"list", "watch"}, c.Needs
 	core := func(resource string) schema.GroupResource { return schema.GroupResource{Resource: resource} }
 	var all []permissions
-	if n.Pods || n.Prefixes || n.Services {
+	if n.node() {
 		all = append(all, permissions{source: SourceNodes, resource: core("nodes"), verbs: read, field: "metadata.name", value: c.Node})
 	}
-	if n.Pods || n.Prefixes {
+	if n.pods() {
 		all = append(all, permissions{source: SourcePods, resource: core("pods"), verbs: read, field: "spec.nodeName", value: c.Node})
 	}
 	if n.Services {
@@ -83,8 +83,12 @@ func permissionsFor(c Config) []permissions {
 			permissions{source: SourceOwnLease, resource: leases, namespace: c.Namespace, verbs: []string{"get", "create", "update", "delete"}})
 	}
 	var optional []schema.GroupVersionResource
-	if n.Prefixes && c.PrefixSource == "" { // a source that may not be read stays in the way of the next one
-		optional = append(calicoResources(), ciliumResource())
+	// Unless one is pinned, a source that may not be read stays in the way of the next.
+	if n.Prefixes && (c.PrefixSource == "" || c.PrefixSource == keyCalico) {
+		optional = append(optional, calicoResources()...)
+	}
+	if n.Prefixes && (c.PrefixSource == "" || c.PrefixSource == keyCilium) {
+		optional = append(optional, ciliumResource())
 	}
 	if n.ServiceCIDRs {
 		optional = append(optional, networkingv1.SchemeGroupVersion.WithResource("servicecidrs"))

@@ -58,6 +58,7 @@ func TestPreview(t *testing.T) {
 		name    string
 		node    string
 		needs   Needs
+		pinned  string // the source of prefixes
 		refused []string
 		lacking []string // APIs
 		absent  bool
@@ -75,6 +76,13 @@ func TestPreview(t *testing.T) {
 		{name: "a network plugin's objects", node: "n1", needs: Needs{Prefixes: true}, refused: []string{"list ciliumnodes"}, want: []string{
 			`cannot list resource "ciliumnodes" in API group "cilium.io"`,
 		}},
+		{name: "objects of the network plugin that is pinned", node: "n1", needs: Needs{Prefixes: true}, pinned: "cilium", refused: []string{"list ciliumnodes", "list blockaffinities"}, want: []string{
+			`cannot list resource "ciliumnodes" in API group "cilium.io"`,
+		}},
+		{name: "blocks of Calico, which is pinned", node: "n1", needs: Needs{Prefixes: true}, pinned: "calico", refused: []string{"watch blockaffinities", "list ciliumnodes"}, want: []string{
+			`cannot watch resource "blockaffinities" in API group "crd.projectcalico.org"`, `cannot watch resource "blockaffinities" in API group "projectcalico.org"`,
+		}},
+		{name: "objects of network plugins that do not count", node: "n1", needs: Needs{Prefixes: true}, pinned: "pod-cidrs", refused: []string{"list ciliumnodes", "list blockaffinities"}},
 		{name: "no such network plugin", node: "n1", needs: Needs{Prefixes: true}, refused: []string{"list ciliumnodes"}, lacking: []string{"ciliumnodes"}},
 	}
 	for _, tt := range tests {
@@ -93,7 +101,7 @@ func TestPreview(t *testing.T) {
 			must(t, err)
 			typed, err := newTyped(asJSON, hc)
 			must(t, err)
-			got, err := (&Client{typed: typed, dynamic: free}).Preview(t.Context(), Config{Node: tt.node, Namespace: "ndproxyd", Needs: tt.needs})
+			got, err := (&Client{typed: typed, dynamic: free}).Preview(t.Context(), Config{Node: tt.node, Namespace: "ndproxyd", Needs: tt.needs, PrefixSource: tt.pinned})
 			must(t, err)
 			var refused []string
 			for _, r := range got.Refused {

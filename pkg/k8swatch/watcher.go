@@ -152,12 +152,12 @@ func (w *Watcher) Run(ctx context.Context) {
 	w.mu.Unlock()
 	w.archive.restore()
 	api, n := w.client.typed, w.config.Needs
-	if n.Pods || n.Prefixes || n.Services {
+	if n.node() {
 		w.begin(w.node.health, func() {
 			follow(ctx, w.node.health, api.nodes(), selection{fields: "metadata.name=" + w.config.Node}, &corev1.Node{}, w.node, false)
 		})
 	}
-	if n.Pods || n.Prefixes {
+	if n.pods() {
 		w.begin(w.pods.health, func() {
 			follow(ctx, w.pods.health, api.pods(), selection{fields: "spec.nodeName=" + w.config.Node}, &corev1.Pod{}, w.pods, false)
 		})
@@ -287,7 +287,7 @@ func (w *Watcher) Waits() []string {
 	} else {
 		wait(n.Prefixes || n.Services, w.node.health)
 	}
-	wait(n.Pods || n.Prefixes, w.pods.health)
+	wait(n.pods(), w.pods.health)
 	if n.Prefixes && !w.prefixes {
 		waits = append(waits, "prefixes of this node") // by whichever source
 	}
