@@ -31,11 +31,16 @@ func (a *archive) stores() []stored {
 	if n.pods() {
 		all = append(all, w.pods)
 	}
-	if n.Prefixes {
+	if w.config.asks(keyCalico) {
 		for _, b := range w.blocks {
 			all = append(all, b)
 		}
-		all = append(all, w.anyBlock, w.ciliumNode)
+	}
+	if w.config.choosesSource() {
+		all = append(all, w.anyBlock)
+	}
+	if w.config.asks(keyCilium) {
+		all = append(all, w.ciliumNode)
 	}
 	if n.Leases { // before the services that they share out
 		all = append(all, w.leases)

@@ -51,6 +51,15 @@ type Config struct {
 	Log    *slog.Logger
 }
 
+// asks reports whether a source of the node's prefixes counts, by its key: the one that
+// is pinned alone, else each of them.
+func (c *Config) asks(key string) bool {
+	return c.Needs.Prefixes && (c.PrefixSource == "" || c.PrefixSource == key)
+}
+
+// choosesSource reports whether the source of the node's prefixes is found out.
+func (c *Config) choosesSource() bool { return c.Needs.Prefixes && c.PrefixSource == "" }
+
 // Handler takes what a watcher learns. All but Record, Renewed and Forbidden are
 // called one at a time, with the watcher's lock held: they must not block, nor call
 // a method of the watcher but Announce, Withdraw, Renew, LinksChanged, Call, Follows and

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -178,6 +179,49 @@ func TestStartBesideOthersBlocks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestPinnedSource asks for no objects but those of the source of prefixes that is pinned,
+// and keeps the snapshot fresh without the others.
+func TestPinnedSource(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		pinned, source string
+		asked          []string
+	}{
+		{"", FromPodCIDRs, []string{"blockaffinities", "ciliumnodes"}},
+		{"calico", FromCalico, []string{"blockaffinities"}},
+		{"cilium", FromCilium, []string{"ciliumnodes"}},
+		{"pod-cidrs", FromPodCIDRs, nil},
+	} {
+		t.Run(tt.pinned, func(t *testing.T) {
+			t.Parallel()
+			needs, server := everything()
+			config := Config{Needs: needs, PrefixSource: tt.pinned, Snapshot: filepath.Join(t.TempDir(), "state.json")}
+			watching(t, server, config, func(w *watched) {
+				w.Announce()
+				w.after(time.Minute)
+				for _, resource := range []string{"blockaffinities", "ciliumnodes"} {
+					if asked, want := server.asked(resource) > 0, slices.Contains(tt.asked, resource); asked != want {
+						t.Errorf("asked for %s: %t, want %t", resource, asked, want)
+					}
+				}
+				w.record(func() {
+					if w.source != tt.source {
+						t.Errorf("prefixes by %q, want %q", w.source, tt.source)
+					}
+				})
+				if got := w.Waits(); got != nil {
+					t.Errorf("waits for %s", got)
+				}
+				w.mu.Lock()
+				defer w.mu.Unlock()
+				if !w.archive.heard() {
+					t.Error("the snapshot does not count as what the server has")
+				}
+			})
+		})
+	}
 }
 
 // TestPermissionOfServiceCIDRs has the discovery of rules wait for a server that starts.

@@ -84,10 +84,10 @@ func permissionsFor(c Config) []permissions {
 	}
 	var optional []schema.GroupVersionResource
 	// Unless one is pinned, a source that may not be read stays in the way of the next.
-	if n.Prefixes && (c.PrefixSource == "" || c.PrefixSource == keyCalico) {
+	if c.asks(keyCalico) {
 		optional = append(optional, calicoResources()...)
 	}
-	if n.Prefixes && (c.PrefixSource == "" || c.PrefixSource == keyCilium) {
+	if c.asks(keyCilium) {
 		optional = append(optional, ciliumResource())
 	}
 	if n.ServiceCIDRs {

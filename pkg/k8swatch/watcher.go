@@ -162,13 +162,17 @@ func (w *Watcher) Run(ctx context.Context) {
 			follow(ctx, w.pods.health, api.pods(), selection{fields: "spec.nodeName=" + w.config.Node}, &corev1.Pod{}, w.pods, false)
 		})
 	}
-	if n.Prefixes {
+	if w.config.asks(keyCalico) {
 		for i, b := range blockSources(w.config.Node) {
 			w.begin(w.blocks[i].health, func() { w.followBlocks(ctx, b, w.blocks[i]) })
 		}
+	}
+	if w.config.choosesSource() {
 		for _, r := range calicoResources() {
 			go w.lookForBlocks(ctx, r)
 		}
+	}
+	if w.config.asks(keyCilium) {
 		w.begin(w.ciliumNode.health, func() { w.followCiliumNode(ctx) })
 	}
 	switch {
