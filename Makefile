@@ -16,7 +16,7 @@ help:
 	@echo 'make demo    show the main job on a network of its own (root)'
 	@echo 'make test    run the suite (root)'
 	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
-	@echo 'make bench-kubernetes measure against a real API server (root, half an hour)'
+	@echo 'make bench-kubernetes measure against a real API server (root, more than half an hour)'
 	@echo 'make control-plane build the Kubernetes that the tests run against'
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30: about so many seconds each'
@@ -69,11 +69,14 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 	@cd test/bench && $(GO) vet ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5
-	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, real network plugins'
+	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, real network plugins, a cut switch port'
 
-# What takes more than network namespaces: a real systemd, a kubelet, a Prometheus.
+# What takes more than network namespaces: a real systemd, a kubelet, a Prometheus, network
+# plugins.
 ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
 PLUGINS = $(CACHE)/plugins/bin
+# FULL are the tests of test/kubernetes itself that are left to it.
+FULL = ^(TestCut|TestRivalOnNode)$$
 
 test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(PLUGINS)/cilium-agent $(CACHE)/plugins/debian/done
 	@$(MAKE) -s release control-plane
@@ -83,6 +86,8 @@ test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CA
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -p 1 -timeout 20m ./monitoring ./node
 	@echo '== testing beside network plugins'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
+	@echo '== testing a cut switch port, and a proxy entry of the kernel on a node'
+	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m -run '$(FULL)' .
 
 # The network plugins that the daemon is tested beside, and the programs that call them.
 PLUGIN  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$(PLUGINS)/
@@ -200,7 +205,7 @@ bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd
 
 bench-kubernetes: control-plane
-	@echo '== pods, services, failover, a large cluster, an outage of ten minutes'
+	@echo '== pods, services, failover, a large cluster, many links, nodes that are called in, memory, an outage of ten minutes'
 	@cd test/kubernetes && $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 60m ./measure
 
 compare: $(CACHE)/ndppd/usr/sbin/ndppd
