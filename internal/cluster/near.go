@@ -68,8 +68,10 @@ func (c *cluster) linksNow() []ownership.Link {
 func (c *cluster) linkNames() k8swatch.Links {
 	c.manager.mu.Lock()
 	defer c.manager.mu.Unlock()
-	names, known := ownership.LinkNames(c.linksNow())
-	return k8swatch.Links{Names: names, Unknown: !known}
+	links := c.linksNow()
+	names, known := ownership.LinkNames(links)
+	hasPrefix := slices.ContainsFunc(links, func(l ownership.Link) bool { return len(l.OnLink) > 0 })
+	return k8swatch.Links{Names: names, Unknown: !known, Early: len(links) > 0 && !hasPrefix}
 }
 
 // isNear reports whether an announcer may take addresses over from this node. While the

@@ -224,13 +224,19 @@ func TestLinksOf(t *testing.T) {
 	t.Parallel()
 	inBubble(t, func(b *bench) {
 		h := b.last().handler
-		if got := h.Links(); got.Unknown || len(got.Names) != 1 || got.Names[0] != "2001-0db8-0001-0000" {
+		if got := h.Links(); got.Unknown || got.Early || len(got.Names) != 1 || got.Names[0] != "2001-0db8-0001-0000" {
 			t.Errorf("got %+v", got)
 		}
 		b.uplinks.record(func() { b.uplinks.links[0].OnLink = nil })
 		b.UplinksChanged()
 		b.wait(0)
-		if got := h.Links(); !got.Unknown {
+		if got := h.Links(); !got.Unknown || !got.Early {
+			t.Errorf("got %+v", got)
+		}
+		b.uplinks.record(func() { b.uplinks.links[0].OnLink = []netip.Prefix{netip.MustParsePrefix("2001:db8::/48")} })
+		b.UplinksChanged()
+		b.wait(0)
+		if got := h.Links(); !got.Unknown || got.Early {
 			t.Errorf("got %+v", got)
 		}
 	})

@@ -19,8 +19,8 @@ const (
 
 // LinkNames returns the names of the links of an announcer, in order: one for each /64 of
 // their on-link prefixes. Nodes with a name in common may be near to each other, those
-// without are not. known is false where the names do not tell: the node has an uplink
-// without an on-link prefix, or prefixes of several /64, and may be near to everybody. The
+// without are not. known is false where the names do not tell: the node has uplinks, and none
+// with an on-link prefix, or prefixes of several /64, and may be near to everybody. The
 // names fit into labels of Kubernetes.
 func LinkNames(links []Link) (names []string, known bool) {
 	prefixes := 0

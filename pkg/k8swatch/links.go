@@ -24,6 +24,9 @@ type Links struct {
 	// Unknown is true for a node that may be on any link: it follows all leases, and all
 	// follow its lease.
 	Unknown bool
+	// Early is true for a node that has uplinks, and none with an on-link prefix: it is
+	// Unknown, and may be about to hear of one from its router.
+	Early bool
 }
 
 // equal reports whether two nodes are on the same links.

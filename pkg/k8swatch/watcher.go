@@ -221,12 +221,12 @@ func (w *Watcher) announce(ctx context.Context) {
 	k.run(ctx)
 }
 
-// awaitLinks waits for a link, but not for long: others tell by it which leases concern
-// them.
+// awaitLinks waits for a link and its on-link prefix, but not for long: others tell by it
+// which leases concern them, and a node that may be on any link concerns all.
 func (w *Watcher) awaitLinks(ctx context.Context) {
 	late := time.NewTimer(linksTime)
 	defer late.Stop()
-	for w.handler.Links().none() {
+	for links := w.handler.Links(); links.none() || links.Early; links = w.handler.Links() {
 		select {
 		case <-ctx.Done():
 			return
