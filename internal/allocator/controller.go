@@ -17,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/workqueue"
@@ -33,7 +34,7 @@ const nodesKey = "nodes"
 // controller assigns addresses. One goroutine calls reconcile.
 type controller struct {
 	config   *Config
-	client   kubernetes.Interface
+	client   corev1client.ServicesGetter
 	events   record.EventRecorder
 	log      *slog.Logger
 	metrics  *metrics
@@ -44,17 +45,27 @@ type controller struct {
 	without  map[string]string // services that get no address, and why
 }
 
+// newController makes one with an empty table.
+func newController(config *Config, client corev1client.ServicesGetter, events record.EventRecorder, m *metrics, log *slog.Logger) *controller {
+	return &controller{
+		config: config, client: client, events: events, log: log, metrics: m,
+		queue: workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]()),
+		table: pools.NewTable(config.Pools), without: make(map[string]string),
+	}
+}
+
 // lead assigns addresses until ctx ends.
-func (c *controller) lead(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(c.client, 0, informers.WithTransform(trim))
+func (c *controller) lead(ctx context.Context, client kubernetes.Interface) error {
+	ctx, stop := context.WithCancel(ctx)
+	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithTransform(trim))
 	services, nodes := factory.Core().V1().Services().Informer(), factory.Core().V1().Nodes().Informer()
 	c.services, c.nodes = services.GetStore(), nodes.GetStore()
-	c.queue = workqueue.NewTypedRateLimitingQueue(workqueue.DefaultTypedControllerRateLimiter[string]())
 	defer c.queue.ShutDown()
-	c.table, c.without = pools.NewTable(c.config.Pools), make(map[string]string)
-
 	factory.Start(ctx.Done())
-	defer factory.Shutdown()
+	defer func() {
+		stop()
+		factory.Shutdown()
+	}()
 	if !cache.WaitForCacheSync(ctx.Done(), services.HasSynced, nodes.HasSynced) {
 		return ctx.Err()
 	}
@@ -81,19 +92,29 @@ func (c *controller) lead(ctx context.Context) error {
 		if down {
 			return ctx.Err()
 		}
-		if err := c.reconcile(ctx, key); err != nil {
-			c.log.Warn("assigning an address failed: it is tried again", "service", key, "err", err)
-			c.queue.AddRateLimited(key)
-		} else {
-			c.queue.Forget(key)
-		}
+		c.turn(ctx, key)
 		c.queue.Done(key)
-		c.metrics.show(c.table.Used(), len(c.without))
+		if c.queue.Len() == 0 { // counting takes longer than most of what is done at once
+			c.metrics.show(c.table.Used(), len(c.without))
+		}
 	}
 }
 
+// turn reconciles one service, and has it tried again where that failed.
+func (c *controller) turn(ctx context.Context, key string) {
+	err := c.reconcile(ctx, key)
+	if err == nil {
+		c.queue.Forget(key)
+		return
+	}
+	if !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) { // the cache is behind, and soon tells what has changed
+		c.log.Warn("assigning an address failed: it is tried again", "service", key, "err", err)
+	}
+	c.queue.AddRateLimited(key)
+}
+
 // begin takes the services over that there are: who has an address keeps it, and of two
-// with the same one the older.
+// with the same one the older. Only then the others get theirs.
 func (c *controller) begin(ctx context.Context) {
 	var all []*corev1.Service
 	for _, o := range c.services.List() {
@@ -102,19 +123,15 @@ func (c *controller) begin(ctx context.Context) {
 		}
 	}
 	slices.SortFunc(all, func(a, b *corev1.Service) int {
-		if has := len(assigned(a)) > 0; has != (len(assigned(b)) > 0) {
-			if has {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name))
+		return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(keyOf(a), keyOf(b)))
 	})
 	for _, s := range all {
-		key := s.Namespace + "/" + s.Name
-		if err := c.reconcile(ctx, key); err != nil {
-			c.queue.AddRateLimited(key)
+		if r, err := request(s); err == nil && c.config.counts(s) {
+			c.table.Keep(r)
 		}
+	}
+	for _, s := range all {
+		c.turn(ctx, keyOf(s))
 	}
 	c.metrics.show(c.table.Used(), len(c.without))
 	c.log.Info("assigning addresses", "services", len(all), "class", c.config.Class, "without_class", c.config.WithoutClass)
@@ -123,8 +140,10 @@ func (c *controller) begin(ctx context.Context) {
 // reconcile brings one service into line with what it asks for.
 func (c *controller) reconcile(ctx context.Context, key string) error {
 	if key == nodesKey {
-		if c.readNodes() {
-			c.retry()
+		if c.readNodes() { // a node may have the address of a service now, or no longer
+			for _, key := range c.services.ListKeys() {
+				c.queue.Add(key)
+			}
 		}
 		return nil
 	}
@@ -147,7 +166,7 @@ func (c *controller) reconcile(ctx context.Context, key string) error {
 	if s.DeletionTimestamp != nil {
 		return nil
 	}
-	had := assigned(s)
+	had, held := assigned(s), c.table.Holds(key)
 	r, err := request(s)
 	var got []netip.Addr
 	if err == nil {
@@ -157,7 +176,9 @@ func (c *controller) reconcile(ctx context.Context, key string) error {
 	}
 	if err != nil {
 		c.refuse(s, err)
-		c.retry()
+		if held { // what it had is free now
+			c.retry()
+		}
 		return c.write(ctx, s, nil)
 	}
 	delete(c.without, key)
@@ -180,7 +201,7 @@ func (c *controller) reconcile(ctx context.Context, key string) error {
 
 // refuse tells why a service gets no address, once for each reason.
 func (c *controller) refuse(s *corev1.Service, err error) {
-	key := s.Namespace + "/" + s.Name
+	key := keyOf(s)
 	if c.without[key] == err.Error() {
 		return
 	}
@@ -189,7 +210,8 @@ func (c *controller) refuse(s *corev1.Service, err error) {
 	c.events.Eventf(s, corev1.EventTypeWarning, "AddressNotAssigned", "No address was assigned: %v.", err)
 }
 
-// write puts addresses into a service's status, if they are others than there are.
+// write puts addresses into a service's status, if they are others than there are. Where
+// the service has changed meanwhile, or is gone, that is an error, and nothing is written.
 func (c *controller) write(ctx context.Context, s *corev1.Service, as []netip.Addr) error {
 	next := withAddresses(s, as)
 	if next == nil {
@@ -197,14 +219,7 @@ func (c *controller) write(ctx context.Context, s *corev1.Service, as []netip.Ad
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	_, err := c.client.CoreV1().Services(s.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) { // the cache has not seen it yet, and tells of it
-		if apierrors.IsConflict(err) {
-			c.queue.AddRateLimited(s.Namespace + "/" + s.Name)
-		}
-		return nil
-	}
-	if err != nil {
+	if _, err := c.client.Services(s.Namespace).UpdateStatus(ctx, next, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
 	return nil
@@ -253,6 +268,8 @@ func trim(object any) (any, error) {
 	}
 	return object, nil
 }
+
+func keyOf(s *corev1.Service) string { return s.Namespace + "/" + s.Name }
 
 func words(as []netip.Addr) string {
 	texts := make([]string, len(as))

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -49,9 +50,10 @@ type Options struct {
 	Log             *slog.Logger
 }
 
-// ErrLost is returned by Run when another process has taken the lease: this one is to be
-// started again, as nobody can tell what it has missed.
-var ErrLost = errors.New("another process leads now")
+// ErrLost is returned by Run when the lease could not be renewed in time, so that another
+// process may have taken it: this one is to be started again, as nobody can tell what it
+// has missed.
+var ErrLost = errors.New("the lease was lost: another process may lead now")
 
 // Run assigns addresses while this process leads, until ctx ends.
 func Run(ctx context.Context, o Options) error {
@@ -75,17 +77,30 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make lease: %w", err)
 	}
-	ctx, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	// The election goes on until nothing is assigned any more: the lease that it releases
+	// then is another process's at once.
+	election, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer end(nil)
+	var assigning sync.Mutex // held by the one that leads
+	defer context.AfterFunc(ctx, func() {
+		assigning.Lock()
+		defer assigning.Unlock()
+		end(ctx.Err())
+	})()
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: lock, LeaseDuration: leaseDuration, RenewDeadline: renewDeadline, RetryPeriod: retryPeriod,
 		ReleaseOnCancel: true, Name: LeaseName, WatchDog: healthy,
 		Callbacks: leaderelection.LeaderCallbacks{
-			OnStartedLeading: func(ctx context.Context) {
+			OnStartedLeading: func(leading context.Context) {
+				assigning.Lock()
+				defer assigning.Unlock()
+				leading, stop := context.WithCancel(leading)
+				defer stop()
+				defer context.AfterFunc(ctx, stop)()
 				m.leader.Set(1)
-				c := &controller{config: o.Config, client: client, events: recorder, log: o.Log, metrics: m}
-				if err := c.lead(ctx); err != nil && ctx.Err() == nil {
-					stop(err)
+				c := newController(o.Config, client.CoreV1(), recorder, m, o.Log)
+				if err := c.lead(leading, client); err != nil && leading.Err() == nil {
+					end(err)
 				}
 			},
 			OnStoppedLeading: func() { m.leader.Set(0) },
@@ -95,8 +110,10 @@ func Run(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("make leader election: %w", err)
 	}
-	elector.Run(ctx)
-	switch cause := context.Cause(ctx); {
+	elector.Run(election)
+	assigning.Lock() // where the lease was lost, it may still be in the middle of it
+	defer assigning.Unlock()
+	switch cause := context.Cause(election); {
 	case cause == nil:
 		return ErrLost
 	case errors.Is(cause, context.Canceled):

@@ -4,7 +4,6 @@ package allocator
 
 import (
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -60,7 +59,7 @@ func (c *Config) counts(s *corev1.Service) bool {
 // request returns what a service asks for.
 func request(s *corev1.Service) (pools.Request, error) {
 	r := pools.Request{
-		Service: s.Namespace + "/" + s.Name, Namespace: s.Namespace,
+		Service: keyOf(s), Namespace: s.Namespace,
 		Has: assigned(s), Pool: asked(s, poolAnnotation), ShareKey: asked(s, shareAnnotation),
 	}
 	if !slices.Contains(s.Spec.IPFamilies, corev1.IPv6Protocol) {
@@ -85,7 +84,7 @@ func request(s *corev1.Service) (pools.Request, error) {
 		r.Ports = append(r.Ports, pools.Port{Protocol: string(p.Protocol), Number: p.Port})
 	}
 	if s.Spec.ExternalTrafficPolicy == corev1.ServiceExternalTrafficPolicyLocal {
-		r.Backend = "selector " + labels.Set(maps.Clone(s.Spec.Selector)).String()
+		r.Backend = "selector " + labels.Set(s.Spec.Selector).String()
 	}
 	return r, nil
 }

@@ -43,28 +43,46 @@ func (t *Table) SetNodes(nodes map[netip.Addr]string) (changed bool) {
 	return true
 }
 
+// Keep registers the addresses that a service has already, and reports whether it may have
+// them: no node and no other service does. A leader that is new has all services keep
+// theirs before it assigns any, so that nobody is given what another one has.
+func (t *Table) Keep(r Request) bool {
+	if len(r.Has) == 0 || slices.ContainsFunc(r.Has, func(a netip.Addr) bool { return t.taken(&r, a) != nil }) {
+		return false
+	}
+	t.add(&r)
+	return true
+}
+
 // Assign returns the addresses that a service has from now on: what it wants, else what
-// it has, else a free one. An error says why it gets none; what it had is released then,
-// but for an address that no pool has any more, which stays: whoever takes a pool away
-// does not mean the services that run.
+// it has by its status, else what it was assigned last, as a status may be read late or
+// be wiped by somebody, else a free one. An error says why it gets none; what it had is
+// released then, but for an address that no pool has any more, which stays: whoever takes
+// a pool away does not mean the services that run.
 func (t *Table) Assign(r Request) ([]netip.Addr, error) {
-	if had := t.services[r.Service]; had != nil && len(r.Has) == 0 {
-		r.Has = had.Has // the status was not read since it was written, or somebody wiped it
+	var last []netip.Addr
+	if had := t.services[r.Service]; had != nil {
+		last = had.Has
 	}
 	t.Release(r.Service)
-	got, err := t.choose(&r)
+	got, err := t.choose(&r, last)
 	if err != nil {
 		return nil, err
 	}
-	t.services[r.Service] = &r
 	r.Has = got
-	for _, a := range got {
-		t.users[a] = append(t.users[a], r.Service)
-	}
+	t.add(&r)
 	return got, nil
 }
 
-func (t *Table) choose(r *Request) ([]netip.Addr, error) {
+// add makes a service a user of the addresses that it has.
+func (t *Table) add(r *Request) {
+	t.services[r.Service] = r
+	for _, a := range r.Has {
+		t.users[a] = append(t.users[a], r.Service)
+	}
+}
+
+func (t *Table) choose(r *Request, last []netip.Addr) ([]netip.Addr, error) {
 	if r.Pool != "" && t.pool(r.Pool) == nil {
 		return nil, fmt.Errorf("there is no pool %q: there are %s", r.Pool, t.names())
 	}
@@ -76,8 +94,10 @@ func (t *Table) choose(r *Request) ([]netip.Addr, error) {
 		}
 		return r.Wanted, nil
 	}
-	if len(r.Has) > 0 && !slices.ContainsFunc(r.Has, func(a netip.Addr) bool { return !t.keeps(r, a) }) {
-		return r.Has, nil
+	for _, has := range [][]netip.Addr{r.Has, last} {
+		if len(has) > 0 && !slices.ContainsFunc(has, func(a netip.Addr) bool { return !t.keeps(r, a) }) {
+			return has, nil
+		}
 	}
 	if a, ok := t.shared(r); ok {
 		return []netip.Addr{a}, nil
@@ -208,8 +228,8 @@ func (t *Table) Used() map[string]int {
 	return used
 }
 
-// Owns reports whether a pool has an address.
-func (t *Table) Owns(a netip.Addr) bool { return t.poolOf(a) != nil }
+// Holds reports whether a service has addresses.
+func (t *Table) Holds(service string) bool { return t.services[service] != nil }
 
 func (t *Table) pool(name string) *Pool {
 	if i := slices.IndexFunc(t.pools, func(p Pool) bool { return p.Name == name }); i >= 0 {

@@ -134,6 +134,45 @@ func TestReleased(t *testing.T) {
 	}
 }
 
+// TestUnread assigns to a service whose status was written and not read yet: it is not
+// given another address because a lower one is free meanwhile.
+func TestUnread(t *testing.T) {
+	table := pools.NewTable(three())
+	moves := request("a/2", has("1:1"), pool("manual"))
+	for _, r := range []pools.Request{request("a/1", pool("manual")), moves} {
+		if _, err := table.Assign(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	table.Release("a/1")
+	if got, err := table.Assign(moves); err != nil || got[0] != addr("3:2") {
+		t.Errorf("%s, %v, want what it was assigned before", got, err)
+	}
+}
+
+// TestKeep has services keep what they have, before others are assigned any.
+func TestKeep(t *testing.T) {
+	table := pools.NewTable(three())
+	table.SetNodes(map[netip.Addr]string{addr("1:2"): "n1"})
+	for i, tt := range []struct {
+		r    pools.Request
+		want bool
+	}{
+		{request("a/1"), false},
+		{request("a/2", has("1:1")), true},
+		{request("a/3", has("1:1")), false},
+		{request("a/4", has("1:2")), false},
+		{request("a/5", has("9:9")), true}, // whose pool is no more
+	} {
+		if got := table.Keep(tt.r); got != tt.want || table.Holds(tt.r.Service) != tt.want {
+			t.Errorf("step %d: %t, want %t", i+1, got, tt.want)
+		}
+	}
+	if got, err := table.Assign(request("a/6")); err != nil || got[0] != addr("1:3") {
+		t.Errorf("%s, %v, want what nobody has", got, err)
+	}
+}
+
 // TestNeverTwice gives, takes and wishes at random: no address is two services' that do
 // not share it, and none is left out while a service goes without.
 func TestNeverTwice(t *testing.T) {
