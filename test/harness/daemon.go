@@ -154,12 +154,24 @@ func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 // Eventually waits until f returns true.
 func Eventually(tb testing.TB, what string, f func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	await(tb, what, patience, 5*time.Millisecond, f)
+}
+
+// Within is like [Eventually], for what takes long: its bound is its own, and it looks less
+// often.
+func Within(tb testing.TB, within time.Duration, what string, f func() bool) {
+	tb.Helper()
+	await(tb, what, within, 100*time.Millisecond, f)
+}
+
+func await(tb testing.TB, what string, within, every time.Duration, f func() bool) {
+	tb.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(every) {
 		if f() {
 			return
 		}
 	}
-	tb.Fatalf("no %s after %s", what, patience)
+	tb.Fatalf("no %s after %s", what, within)
 }
 
 // Status returns the daemon's status.

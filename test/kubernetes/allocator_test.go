@@ -7,8 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/netip"
-	"slices"
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -48,7 +46,7 @@ func allocate(t *testing.T, c *cluster.Cluster, identity, config string) (stop f
 	return stop
 }
 
-// ofOurClass makes a service a load load balancer of our class.
+// ofOurClass makes a service a load balancer of our class.
 func ofOurClass(s *corev1.Service) {
 	class := allocator.DefaultClass
 	s.Spec.Type, s.Spec.LoadBalancerClass = corev1.ServiceTypeLoadBalancer, &class
@@ -138,16 +136,4 @@ func TestAllocator(t *testing.T) {
 	given(t, c, "five", func(a netip.Addr) bool { return a == addr("2001:db8:1:0:d::3") })
 	given(t, c, "other", func(a netip.Addr) bool { return !a.IsValid() })
 	second()
-}
-
-// told waits for an Event of a service that says something.
-func told(t *testing.T, c *cluster.Cluster, service, reason, part string) {
-	t.Helper()
-	harness.Eventually(t, "Event "+reason+" of service "+service, func() bool {
-		list, err := c.Client.CoreV1().Events("default").List(context.Background(), metav1.ListOptions{})
-		harness.Must(t, err)
-		return slices.ContainsFunc(list.Items, func(e corev1.Event) bool {
-			return e.InvolvedObject.Name == service && e.Reason == reason && strings.Contains(e.Message, part)
-		})
-	})
 }

@@ -28,25 +28,22 @@ func TestCut(t *testing.T) {
 	one := func() bool {
 		return !slices.ContainsFunc(targets, func(target netip.Addr) bool { return len(answers(n, a, target, 20*time.Millisecond)) != 1 })
 	}
-	settled := func() {
+	// alike waits until all have settled and hear each other.
+	alike := func() {
 		t.Helper()
-		for _, d := range daemons {
-			d.Wait("settled", func(s status.Status) bool {
-				return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 && !slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return !p.Heard })
-			})
-		}
+		settled(t, n, a, daemons, targets)
+		heard(t, daemons, 2)
 	}
 	for i := range n.Nodes {
 		start(i)
 	}
-	settled()
+	alike()
 	before := owners(t, n, a, targets)
 
 	// A port is cut off without a loss of carrier, and comes back.
-	plugged, cut := switchPort(t, n, 0)
-	cut()
+	detach(t, n, n.Nodes[0])
 	harness.Eventually(t, "other owners", one)
-	plugged()
+	attach(t, n, n.Nodes[0].Name, "link")
 	daemons[1].Wait("n1 is heard again", func(s status.Status) bool {
 		return slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return p.Node == "n1" && p.Heard })
 	})
@@ -56,7 +53,7 @@ func TestCut(t *testing.T) {
 	harness.Eventually(t, "the owners of before", func() bool { return slices.Equal(owners(t, n, a, targets), before) })
 
 	// All daemons are stopped and started at once, as by an update of a package.
-	settled()
+	alike()
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		begun = time.Now()
 		for _, d := range daemons {
@@ -70,18 +67,6 @@ func TestCut(t *testing.T) {
 		t.Logf("%s: answered again %s after all were told to end", signal, time.Since(begun))
 		harness.Eventually(t, "one owner each", one)
 		t.Logf("%s: one owner of each address after %s", signal, time.Since(begun))
-		settled()
+		alike()
 	}
-}
-
-// switchPort returns what connects the switch port of a node, and what cuts it off without a
-// loss of carrier.
-func switchPort(t *testing.T, n *cluster.Network, node int) (on, off func()) {
-	t.Helper()
-	port, err := n.Switch.Link.LinkByName(n.Nodes[node].Name)
-	harness.Must(t, err)
-	bridge, err := n.Switch.Link.LinkByName("link")
-	harness.Must(t, err)
-	return func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetMaster(port, bridge)) },
-		func() { t.Helper(); harness.Must(t, n.Switch.Link.LinkSetNoMaster(port)) }
 }

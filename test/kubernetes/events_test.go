@@ -21,20 +21,37 @@ import (
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
 
-// wantEvent waits for an Event about an object.
+// events returns the Events with a reason.
+func events(t *testing.T, c *cluster.Cluster, reason string) []corev1.Event {
+	t.Helper()
+	list, err := c.Client.CoreV1().Events("").List(context.Background(), metav1.ListOptions{})
+	harness.Must(t, err)
+	return slices.DeleteFunc(list.Items, func(e corev1.Event) bool { return e.Reason != reason })
+}
+
+// wantEvent waits for an Event about an object of a kind.
 func wantEvent(t *testing.T, c *cluster.Cluster, reason, kind string) corev1.Event {
 	t.Helper()
 	var found corev1.Event
 	harness.Eventually(t, "Event "+reason, func() bool {
-		list, err := c.Client.CoreV1().Events("").List(context.Background(), metav1.ListOptions{})
-		harness.Must(t, err)
-		i := slices.IndexFunc(list.Items, func(e corev1.Event) bool { return e.Reason == reason && e.InvolvedObject.Kind == kind })
+		all := events(t, c, reason)
+		i := slices.IndexFunc(all, func(e corev1.Event) bool { return e.InvolvedObject.Kind == kind })
 		if i >= 0 {
-			found = list.Items[i]
+			found = all[i]
 		}
 		return i >= 0
 	})
 	return found
+}
+
+// told waits for an Event of an object that says something.
+func told(t *testing.T, c *cluster.Cluster, object, reason, part string) {
+	t.Helper()
+	harness.Eventually(t, "Event "+reason+" of "+object, func() bool {
+		return slices.ContainsFunc(events(t, c, reason), func(e corev1.Event) bool {
+			return e.InvolvedObject.Name == object && strings.Contains(e.Message, part)
+		})
+	})
 }
 
 // TestEvents finds what has happened with the object that it happened to.
@@ -55,7 +72,7 @@ func TestEvents(t *testing.T) {
 	if e := wantEvent(t, c, "AddressConflict", "Pod"); e.InvolvedObject.Name != "p" || e.Type != corev1.EventTypeWarning || !strings.Contains(e.Message, "02:00:00:00:00:01") {
 		t.Errorf("got %+v", e)
 	}
-	time.Sleep(8 * time.Second)
+	settled(t, n, a, daemons, targets)
 	before := owners(t, n, a, targets)
 	harness.Must(t, daemons[before[0]].Process.Kill())
 	harness.Eventually(t, "another owner", func() bool { return a.Ask(targets[0], 20*time.Millisecond) != nil })
@@ -110,11 +127,7 @@ current-context: x
 	}
 	harness.Must(t, os.WriteFile(token, []byte(cluster.AdminToken), 0o600))
 	const reread = 2 * time.Minute // client-go reads the file once a minute
-	for end := time.Now().Add(reread); a.Ask(pod, 100*time.Millisecond) == nil; {
-		if time.Now().After(end) {
-			t.Fatal("the new token is not used")
-		}
-	}
+	harness.Within(t, reread, "use of the new token", func() bool { return a.Ask(pod, 100*time.Millisecond) != nil })
 	d.Wait("no fault", func(s status.Status) bool { return fault(s) == "" })
 }
 
@@ -129,7 +142,7 @@ func TestSlowServer(t *testing.T) {
 	for i, node := range n.Nodes {
 		daemons[i] = run(t, node, settle, serviceRules)
 	}
-	time.Sleep(4 * time.Second)
+	settled(t, n, a, daemons, targets)
 	before := owners(t, n, a, targets)
 	c.SignalServer(syscall.SIGSTOP)
 	for end := time.Now().Add(14 * time.Second); time.Now().Before(end); {

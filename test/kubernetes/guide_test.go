@@ -61,7 +61,7 @@ func newGuide(t *testing.T, mode string) *guide {
 		node.RunProxy(mode)
 		g.daemons = append(g.daemons, run(t, node, settle, both))
 	}
-	time.Sleep(3 * time.Second) // all have settled
+	settled(t, g.n, g.a, g.daemons, g.services)
 	g.services = spread(t, g.n, g.a, g.services, create)
 	for _, s := range g.services {
 		harness.Eventually(t, "service "+s.String(), func() bool { return g.get(s, time.Second) == nil })

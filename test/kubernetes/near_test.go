@@ -4,7 +4,7 @@ package kubernetes
 
 import (
 	"context"
-	"net"
+	"net/netip"
 	"syscall"
 	"testing"
 	"time"
@@ -19,19 +19,10 @@ import (
 )
 
 // move takes a node to a bridge of the network, with another address on its uplink.
-func move(t *testing.T, n *cluster.Network, node *cluster.Node, bridge, from, to string) {
+func move(t *testing.T, n *cluster.Network, node *cluster.Node, bridge string, from, to netip.Addr) {
 	t.Helper()
-	port, err := n.Switch.Link.LinkByName(node.Name)
-	harness.Must(t, err)
-	b, err := n.Switch.Link.LinkByName(bridge)
-	harness.Must(t, err)
-	harness.Must(t, n.Switch.Link.LinkSetMaster(port, b))
-	uplink, err := node.Link.LinkByName(harness.Uplink)
-	harness.Must(t, err)
-	harness.Must(t, node.Address(harness.Uplink, to))
-	ip, ipNet, err := net.ParseCIDR(from)
-	harness.Must(t, err)
-	harness.Must(t, node.Link.AddrDel(uplink, &netlink.Addr{IPNet: &net.IPNet{IP: ip, Mask: ipNet.Mask}}))
+	attach(t, n, node.Name, bridge)
+	readdress(t, node, from, to)
 }
 
 // TestByItself has two nodes with a /64 each, which so need no lease, come to share a link.
@@ -44,7 +35,7 @@ func TestByItself(t *testing.T) {
 	targets := services(c, "s", 12)
 	harness.Must(t, n.Switch.Link.LinkAdd(&netlink.Bridge{LinkAttrs: netlink.LinkAttrs{Name: "other"}}))
 	harness.Must(t, n.Switch.Up("other"))
-	const here, there = "2001:db8:1::1:2/64", "2001:db8:2::1:2/64"
+	here, there := n.Nodes[1].Addr, addr("2001:db8:2::1:2")
 	move(t, n, n.Nodes[1], "other", here, there)
 	first, second := run(t, n.Nodes[0], settle, serviceRules), run(t, n.Nodes[1], settle, serviceRules)
 	// The services are on the link of the first: routers on the other one ask nobody for them.
@@ -57,11 +48,7 @@ func TestByItself(t *testing.T) {
 	}
 	wait := func(d *harness.Daemon, all bool) {
 		t.Helper()
-		for end := time.Now().Add(2 * time.Minute); !byItself(d.Status(), all); time.Sleep(100 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("not by itself: %+v", d.Status().Cluster)
-			}
-		}
+		harness.Within(t, 2*time.Minute, "node by itself", func() bool { return byItself(d.Status(), all) })
 	}
 	wait(first, true)
 	wait(second, false)

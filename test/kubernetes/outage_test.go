@@ -31,7 +31,7 @@ func TestOutage(t *testing.T) {
 	for i, node := range n.Nodes {
 		daemons[i] = run(t, node, settle, both)
 	}
-	time.Sleep(3 * time.Second)
+	settled(t, n, a, daemons, targets)
 	targets = spread(t, n, a, targets, func(i int) netip.Addr { return c.CreateService(fmt.Sprintf("more-%d", i)) })
 	before := owners(t, n, a, targets)
 	a.WantAnswer(pod)

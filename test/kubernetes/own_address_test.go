@@ -4,7 +4,6 @@ package kubernetes
 
 import (
 	"bytes"
-	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -39,7 +37,7 @@ func TestOwnAddresses(t *testing.T) {
 	heard := harness.OpenPort(t, n.Router, harness.RouterPort)
 	host := harness.Namespace(t)
 	harness.Must(t, host.Veth("eth0", conformance.MAC{2, 0, 0, 6, 0, 1}, n.Switch, "host", conformance.MAC{2, 0, 0, 6, 0, 2}))
-	attach(t, n, "host")
+	attach(t, n, "host", "link")
 	owned, late, vip := addr("2001:db8:1::a1"), addr("2001:db8:1::a2"), addr("2001:db8:1::b1")
 	harness.Must(t, host.Address("eth0", owned.String()+"/64"))
 	node := n.Nodes[0]
@@ -47,14 +45,12 @@ func TestOwnAddresses(t *testing.T) {
 	for i, on := range n.Nodes {
 		daemons[i] = run(t, on, settle, wideRule)
 	}
-	external := func(a netip.Addr) func(*corev1.Service) {
-		return func(s *corev1.Service) { s.Spec.ExternalIPs = []string{a.String()} }
-	}
-	c.CreateService("node", external(node.Addr))
-	loadBalanced(t, c, "balanced", n.Nodes[1].Addr)
-	c.CreateService("host", external(owned))
-	c.CreateService("late", external(late))
-	c.CreateService("vip", external(vip))
+	c.CreateService("node", externalIP(node.Addr))
+	c.CreateService("balanced", func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer })
+	balanced(t, c, "balanced", corev1.LoadBalancerIngress{IP: n.Nodes[1].Addr.String()})
+	c.CreateService("host", externalIP(owned))
+	c.CreateService("late", externalIP(late))
+	c.CreateService("vip", externalIP(vip))
 
 	for i, d := range daemons {
 		for j, of := range n.Nodes {
@@ -94,14 +90,14 @@ func TestOwnAddresses(t *testing.T) {
 			return slices.Equal(answers(n, a, late, 50*time.Millisecond), []int{-1})
 		})
 		if when == "when it comes up" {
-			harness.Must(t, host.Link.AddrDel(linkOf(t, host, "eth0"), ipNet(late)))
+			harness.Must(t, host.Link.AddrDel(linkOf(t, host, "eth0"), netlinkAddr(late)))
 		}
 	}
 
 	// A node is rebooted: its kernel looks for duplicates before its daemon runs.
 	harness.Must(t, daemons[0].Process.Signal(syscall.SIGKILL))
 	daemons[0].Exit()
-	harness.Must(t, node.Link.AddrDel(linkOf(t, node.Namespace, harness.Uplink), ipNet(node.Addr)))
+	harness.Must(t, node.Link.AddrDel(linkOf(t, node.Namespace, harness.Uplink), netlinkAddr(node.Addr)))
 	if !detects(t, node.Namespace, harness.Uplink, node.Addr) {
 		t.Error("a node loses its address to another one")
 	}
@@ -111,9 +107,7 @@ func TestOwnAddresses(t *testing.T) {
 	harness.Eventually(t, "an answer of the node's kernel alone", func() bool {
 		return slices.Equal(answers(n, a, vip, 50*time.Millisecond), []int{2})
 	})
-	harness.Eventually(t, "Event about the address on the node", func() bool {
-		return hasEvent(t, c, "AddressConflict", "vip")
-	})
+	told(t, c, "vip", "AddressConflict", vip.String())
 
 	for _, f := range heard.Advertisements(10*time.Millisecond, harness.Never) {
 		target := netip.AddrFrom16([16]byte(f[62:78]))
@@ -125,27 +119,6 @@ func TestOwnAddresses(t *testing.T) {
 	}
 }
 
-// attach makes a device of the switch a port of it.
-func attach(t *testing.T, n *cluster.Network, port string) {
-	t.Helper()
-	harness.Must(t, n.Switch.Link.LinkSetMaster(linkOf(t, n.Switch, port), linkOf(t, n.Switch, "link")))
-}
-
-func linkOf(t *testing.T, ns *lab.Namespace, name string) netlink.Link {
-	t.Helper()
-	l, err := ns.Link.LinkByName(name)
-	harness.Must(t, err)
-	return l
-}
-
-func ipNet(a netip.Addr) *netlink.Addr {
-	parsed, err := netlink.ParseAddr(a.String() + "/64")
-	if err != nil {
-		panic(err)
-	}
-	return parsed
-}
-
 // detects gives a device an address after real duplicate address detection, and reports
 // whether it has it then.
 func detects(t *testing.T, ns *lab.Namespace, device string, a netip.Addr) bool {
@@ -154,7 +127,7 @@ func detects(t *testing.T, ns *lab.Namespace, device string, a netip.Addr) bool 
 		harness.Must(t, ns.Sysctl("net/ipv6/conf/"+device+"/"+key, value))
 	}
 	link := linkOf(t, ns, device)
-	harness.Must(t, ns.Link.AddrAdd(link, ipNet(a)))
+	harness.Must(t, ns.Link.AddrAdd(link, netlinkAddr(a)))
 	failed := true
 	harness.Eventually(t, "end of duplicate address detection", func() bool {
 		list, err := ns.Link.AddrList(link, netlink.FAMILY_V6)
@@ -167,30 +140,4 @@ func detects(t *testing.T, ns *lab.Namespace, device string, a netip.Addr) bool 
 		return failed || list[i].Flags&unix.IFA_F_TENTATIVE == 0
 	})
 	return !failed
-}
-
-// loadBalanced makes a service whose load balancer has an address, as its controller does.
-func loadBalanced(t *testing.T, c *cluster.Cluster, name string, a netip.Addr) {
-	t.Helper()
-	c.CreateService(name, func(s *corev1.Service) { s.Spec.Type = corev1.ServiceTypeLoadBalancer })
-	api := c.Client.CoreV1().Services("default")
-	s, err := api.Get(context.Background(), name, metav1.GetOptions{})
-	harness.Must(t, err)
-	s.Status.LoadBalancer.Ingress = []corev1.LoadBalancerIngress{{IP: a.String()}}
-	_, err = api.UpdateStatus(context.Background(), s, metav1.UpdateOptions{})
-	harness.Must(t, err)
-}
-
-// events returns the Events with a reason.
-func events(t *testing.T, c *cluster.Cluster, reason string) []corev1.Event {
-	t.Helper()
-	list, err := c.Client.CoreV1().Events("").List(context.Background(), metav1.ListOptions{})
-	harness.Must(t, err)
-	return slices.DeleteFunc(list.Items, func(e corev1.Event) bool { return e.Reason != reason })
-}
-
-// hasEvent reports whether there is an Event about an object, "" for any.
-func hasEvent(t *testing.T, c *cluster.Cluster, reason, object string) bool {
-	t.Helper()
-	return slices.ContainsFunc(events(t, c, reason), func(e corev1.Event) bool { return object == "" || e.InvolvedObject.Name == object })
 }

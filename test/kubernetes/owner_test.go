@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -34,6 +35,43 @@ func run(t *testing.T, node *cluster.Node, kubernetes, rules string) *harness.Da
 	return harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.AdminToken, kubernetes, rules))
 }
 
+// settled waits until all nodes have settled and see that of each other, and each target
+// is answered by the node alone that all of them take for its owner.
+func settled(t *testing.T, n *cluster.Network, a *harness.Asker, daemons []*harness.Daemon, targets []netip.Addr) {
+	t.Helper()
+	for _, d := range daemons {
+		d.Wait("settled nodes", func(s status.Status) bool {
+			return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == len(daemons) &&
+				!slices.ContainsFunc(s.Cluster.Peers, func(p status.Peer) bool { return !p.Settled })
+		})
+	}
+	for _, target := range targets {
+		harness.Eventually(t, "answer of the owner of "+target.String(), func() bool {
+			got := answers(n, a, target, 50*time.Millisecond)
+			return len(got) == 1 && got[0] >= 0 && !slices.ContainsFunc(daemons, func(d *harness.Daemon) bool {
+				e := d.Explain(target).Answers[0].Cluster
+				return e == nil || e.Owner != n.Nodes[got[0]].Name
+			})
+		})
+	}
+}
+
+// heard waits until each daemon hears a number of others on the link.
+func heard(t *testing.T, daemons []*harness.Daemon, count int) {
+	t.Helper()
+	for _, d := range daemons {
+		d.Wait("peers that are heard", func(s status.Status) bool {
+			heard := 0
+			for _, p := range s.Cluster.Peers {
+				if p.Heard {
+					heard++
+				}
+			}
+			return heard == count
+		})
+	}
+}
+
 // TestOwner follows the owners of services through the life of three nodes.
 func TestOwner(t *testing.T) {
 	c := cluster.Start(t)
@@ -45,7 +83,7 @@ func TestOwner(t *testing.T) {
 		daemons[i] = run(t, node, settle, serviceRules)
 	}
 	unallocated := addr("2001:db8:1:0:e::fffe")
-	time.Sleep(4 * time.Second) // all have settled
+	settled(t, n, a, daemons, targets)
 	targets = spread(t, n, a, targets, func(i int) netip.Addr { return c.CreateService(fmt.Sprintf("more-%d", i)) })
 	before := owners(t, n, a, targets)
 	t.Log("owners", before)

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/vishvananda/netlink"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -44,21 +43,15 @@ func TestPartition(t *testing.T) {
 	start(0)
 	wantAll("all answers of n1", 0)
 	worker := n.Nodes[1]
-	readdress(t, worker, worker.Addr.String(), "2001:db8:9::1:2")
+	elsewhere := addr("2001:db8:9::1:2")
+	readdress(t, worker, worker.Addr, elsewhere)
 	start(1)
 	daemons[1].Wait("services", func(s status.Status) bool {
 		return s.Cluster != nil && s.Cluster.ServiceAddresses > 0 && s.Cluster.Settled
 	})
 	wantAll("all answers of n1 beside the worker", 0)
-	readdress(t, worker, "2001:db8:9::1:2", worker.Addr.String())
+	readdress(t, worker, elsewhere, worker.Addr)
 	label(t, c, "n1", corev1.LabelNodeExcludeBalancers+`":null`)
-
-	settled := func() {
-		t.Helper()
-		for _, d := range daemons {
-			d.Wait("settled", func(s status.Status) bool { return s.Cluster != nil && s.Cluster.Settled && s.Cluster.Announcers == 3 })
-		}
-	}
 
 	// Ports that are isolated before the daemons have heard of each other, and after.
 	isolate(t, n, true)
@@ -69,27 +62,13 @@ func TestPartition(t *testing.T) {
 	for i := range n.Nodes {
 		start(i)
 	}
-	settled()
+	settled(t, n, a, daemons, targets)
 	wantAll("one owner each on isolated ports", -1)
 	before := owners(t, n, a, targets)
 	isolate(t, n, false)
-	heard := func(count int) {
-		t.Helper()
-		for _, d := range daemons {
-			d.Wait("peers that are heard", func(s status.Status) bool {
-				heard := 0
-				for _, p := range s.Cluster.Peers {
-					if p.Heard {
-						heard++
-					}
-				}
-				return heard == count
-			})
-		}
-	}
-	heard(2)
+	heard(t, daemons, 2)
 	isolate(t, n, true)
-	heard(0)
+	heard(t, daemons, 0)
 	begun := time.Now()
 	wantAll("one owner each on ports that were isolated later", -1)
 	t.Logf("one owner of each address %s after the last one was missed", time.Since(begun))
@@ -103,25 +82,4 @@ func label(t *testing.T, c *cluster.Cluster, node, label string) {
 	t.Helper()
 	_, err := c.Client.CoreV1().Nodes().Patch(context.Background(), node, types.MergePatchType, []byte(`{"metadata":{"labels":{"`+label+`}}}`), metav1.PatchOptions{})
 	harness.Must(t, err)
-}
-
-// readdress gives the uplink of a node another address instead of one.
-func readdress(t *testing.T, node *cluster.Node, from, to string) {
-	t.Helper()
-	link, err := node.Link.LinkByName(harness.Uplink)
-	harness.Must(t, err)
-	addr, err := netlink.ParseAddr(from + "/64")
-	harness.Must(t, err)
-	harness.Must(t, node.Link.AddrDel(link, addr))
-	harness.Must(t, node.Address(harness.Uplink, to+"/64"))
-}
-
-// isolate isolates the ports of all nodes from each other, or no longer.
-func isolate(t *testing.T, n *cluster.Network, on bool) {
-	t.Helper()
-	for _, node := range n.Nodes {
-		port, err := n.Switch.Link.LinkByName(node.Name)
-		harness.Must(t, err)
-		harness.Must(t, n.Switch.Link.LinkSetIsolated(port, on))
-	}
 }

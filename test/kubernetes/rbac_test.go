@@ -241,10 +241,7 @@ func TestKubelet(t *testing.T) {
 	alone := func(s status.Status) bool {
 		return s.Cluster.Alone && slices.ContainsFunc(s.Cluster.Sources, func(src status.Source) bool { return src.Source == "leases" && src.NoPermission })
 	}
-	for end := time.Now().Add(3 * k8swatch.ForbiddenFor); !alone(d.Status()) && time.Now().Before(end); {
-		time.Sleep(100 * time.Millisecond)
-	}
-	d.Wait("a word of what is missing", alone)
+	harness.Within(t, 3*k8swatch.ForbiddenFor, "word of what is missing", func() bool { return alone(d.Status()) })
 	a.WantAnswer(service)
 	time.Sleep(6 * time.Second) // what it knows is on disk
 	harness.Must(t, d.Process.Kill())

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
-	corev1 "k8s.io/api/core/v1"
 
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -30,13 +29,10 @@ func TestRivalOnNode(t *testing.T) {
 	for i, on := range n.Nodes {
 		daemons[i] = run(t, on, settle, wideRule)
 	}
-	external := func(a netip.Addr) func(*corev1.Service) {
-		return func(s *corev1.Service) { s.Spec.ExternalIPs = []string{a.String()} }
-	}
 	var shared netip.Addr // owned by the first node
 	for i := byte(1); !shared.IsValid(); i++ {
 		at := netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 5: 1, 14: 0xc, 15: i})
-		c.CreateService("s"+string('a'+rune(i)), external(at))
+		c.CreateService("s"+string('a'+rune(i)), externalIP(at))
 		if wantOwner(t, n, a, at) == 0 && daemons[0].Explain(at).Answers[0].Cluster.Backup == n.Nodes[1].Name {
 			shared = at
 		}
@@ -49,11 +45,7 @@ func TestRivalOnNode(t *testing.T) {
 	daemons[1].Signal(syscall.SIGTERM)
 	daemons[1].Exit()
 	daemons[1] = run(t, rival, settle, wideRule)
-	for end := time.Now().Add(time.Minute); !hasEvent(t, c, "AddressShared", ""); time.Sleep(100 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the other station is not reported")
-		}
-	}
+	harness.Within(t, time.Minute, "Event about the other station", func() bool { return len(events(t, c, "AddressShared")) > 0 })
 	for _, e := range events(t, c, "AddressShared") {
 		if !strings.Contains(e.Message, shared.String()) || !strings.Contains(e.Message, "(node "+rival.Name+")") {
 			t.Errorf("got %+v", e)

@@ -33,20 +33,15 @@ func TestRival(t *testing.T) {
 	harness.Must(t, n.Router.Address(harness.RouterPort, owned.String()+"/128"))
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1"))
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/"+harness.RouterPort+"/proxy_ndp", "1"))
-	port, err := n.Router.Link.LinkByName(harness.RouterPort)
-	harness.Must(t, err)
-	harness.Must(t, n.Router.Link.NeighAdd(&netlink.Neigh{LinkIndex: port.Attrs().Index, Flags: netlink.NTF_PROXY, IP: proxied.AsSlice()}))
-	external := func(address string) func(*corev1.Service) {
-		return func(s *corev1.Service) { s.Spec.ExternalIPs = []string{address} }
-	}
-	c.CreateService("taken", external(owned.String()))
+	harness.Must(t, n.Router.Link.NeighAdd(&netlink.Neigh{LinkIndex: linkOf(t, n.Router, harness.RouterPort).Attrs().Index, Flags: netlink.NTF_PROXY, IP: proxied.AsSlice()}))
+	c.CreateService("taken", externalIP(owned))
 	if e := wantEvent(t, c, "AddressConflict", "Service"); e.InvolvedObject.Name != "taken" || !strings.Contains(e.Message, owned.String()) {
 		t.Errorf("got %+v", e)
 	}
 	if nodes := answers(n, a, owned, 300*time.Millisecond); len(nodes) > 0 {
 		t.Errorf("nodes %v answer for what another station has", nodes)
 	}
-	c.CreateService("shared", external(proxied.String()))
+	c.CreateService("shared", externalIP(proxied))
 	if e := wantEvent(t, c, "AddressShared", "Service"); e.InvolvedObject.Name != "shared" || e.Type != corev1.EventTypeWarning ||
 		!strings.Contains(e.Message, proxied.String()) || !strings.Contains(e.Message, "02:00:00:00:00:01") {
 		t.Errorf("got %+v", e)

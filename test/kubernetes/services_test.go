@@ -32,6 +32,11 @@ func balanced(t *testing.T, c *cluster.Cluster, name string, in ...corev1.LoadBa
 	harness.Must(t, err)
 }
 
+// externalIP gives a service an external address.
+func externalIP(a netip.Addr) func(*corev1.Service) {
+	return func(s *corev1.Service) { s.Spec.ExternalIPs = []string{a.String()} }
+}
+
 // TestServices looks at which addresses of services are answered for.
 func TestServices(t *testing.T) {
 	t.Parallel()
@@ -211,10 +216,10 @@ func TestReasons(t *testing.T) {
 	a := n.Asker()
 	services(c, "s", 24) // so that the other node owns some
 	external := addr("2001:db8:1:0:d::2")
-	c.CreateService("ext", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{external.String()} })
+	c.CreateService("ext", externalIP(external))
 	ofNode := addr("2001:db8:1:0:d::7")
 	c.CreateNode("elsewhere", ofNode)
-	c.CreateService("taken", func(s *corev1.Service) { s.Spec.ExternalIPs = []string{ofNode.String()} })
+	c.CreateService("taken", externalIP(ofNode))
 	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services, kinds: [load-balancer]}\n")
 	run(t, n.Nodes[1], settle, serviceRules)
 	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe"), ndp.Silent(rules.OtherKind): external, ndp.Silent(rules.NodeAddress): ofNode}

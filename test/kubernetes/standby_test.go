@@ -57,16 +57,8 @@ func TestStandby(t *testing.T) {
 	}
 	c.StartServer()
 	const looks = 40 * time.Second // how often one looks, and a bit
-	within := func(what string, d time.Duration, f func() bool) {
-		t.Helper()
-		for end := time.Now().Add(d); !f(); time.Sleep(100 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatalf("no %s after %s", what, d)
-			}
-		}
-	}
 	var by []int
-	within("four that stand by", looks, func() bool {
+	harness.Within(t, looks, "four that stand by", func() bool {
 		by = standing(daemons)
 		return len(by) == nodes-ownership.MaxAnnouncers
 	})
@@ -101,10 +93,10 @@ func TestStandby(t *testing.T) {
 	target := c.CreateService("local", func(s *corev1.Service) { s.Spec.InternalTrafficPolicy = &local })
 	moved := time.Now()
 	endpoint(t, c, "local", n.Nodes[by[1]].Name)
-	within("answer of the endpoint's node", looks, func() bool { return slices.Equal(answers(n, a, target, 50*time.Millisecond), by[1:2]) })
+	harness.Within(t, looks, "answer of the endpoint's node", func() bool { return slices.Equal(answers(n, a, target, 50*time.Millisecond), by[1:2]) })
 	t.Logf("it answers %s after the endpoint was there", time.Since(moved))
 	c.DeleteService("local")
-	within("standby of that node", 2*looks, func() bool { return slices.Equal(standing(daemons), by) })
+	harness.Within(t, 2*looks, "standby of that node", func() bool { return slices.Equal(standing(daemons), by) })
 
 	// An owner is killed: another node has its seat when its lease has stayed as it is
 	// for a look, and keeps it, although that lease is still there.
@@ -113,7 +105,7 @@ func TestStandby(t *testing.T) {
 	daemons[killed].Exit()
 	wantOwner(t, n, a, targets[0])
 	rest := slices.Delete(slices.Clone(daemons), killed, killed+1)
-	within("node in its place", 3*looks, func() bool { return len(standing(rest)) == len(by)-1 })
+	harness.Within(t, 3*looks, "node in its place", func() bool { return len(standing(rest)) == len(by)-1 })
 	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
 		if now := standing(rest); len(now) != len(by)-1 {
 			t.Fatalf("nodes %v stand by a moment later", now)
@@ -123,7 +115,7 @@ func TestStandby(t *testing.T) {
 
 	// It comes back to its seat, and the one that took it stands by again.
 	daemons[killed] = run(t, n.Nodes[killed], settle, both)
-	within("four that stand by again", looks, func() bool {
+	harness.Within(t, looks, "four that stand by again", func() bool {
 		now := standing(daemons)
 		return len(now) == len(by) && !slices.Contains(now, killed)
 	})
