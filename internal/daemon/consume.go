@@ -7,12 +7,14 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // consumed returns what the nftables table is to keep from the kernel: unicast
 // solicitations, and packets that would go back to where they came from, on the
-// uplinks that ask for it.
+// uplinks that ask for it. Where a program at tc ingress answers, it keeps the former from
+// the kernel itself; a program at XDP cannot, because the packet socket has to hear them.
 func consumed(facts []*uplink.Facts, table *rules.Table) []consume.Uplink {
 	var wanted []consume.Uplink
 	for _, f := range facts {
@@ -20,11 +22,14 @@ func consumed(facts []*uplink.Facts, table *rules.Table) []consume.Uplink {
 			continue
 		}
 		u := consume.Uplink{Index: f.Link.Index, MAC: f.Link.MAC}
-		if f.Config.ConsumeUnicast {
+		if f.Config.ConsumeUnicast && f.Path.Way != ndp.WayTC {
 			u.Prefixes = table.View(f.Config.Interface).Hears()
 		}
 		if f.Config.DropLoops {
 			u.Loops = loops(f.Config.Interface, table.Rules())
+		}
+		if len(u.Prefixes) == 0 && len(u.Loops) == 0 {
+			continue
 		}
 		wanted = append(wanted, u)
 	}

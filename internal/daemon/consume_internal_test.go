@@ -9,6 +9,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -43,6 +44,12 @@ func TestConsumed(t *testing.T) {
 		{"unicast solicitations", facts(func(f *uplink.Facts) { f.Config.ConsumeUnicast = true }), store.Load(), []consume.Uplink{
 			{Index: 2, MAC: mac, Prefixes: []netip.Prefix{services, pods}},
 		}},
+		{"unicast solicitations, and a program at tc ingress", facts(func(f *uplink.Facts) {
+			f.Config.ConsumeUnicast, f.Path.Way = true, ndp.WayTC
+		}), store.Load(), nil},
+		{"unicast solicitations, and a program at XDP", facts(func(f *uplink.Facts) {
+			f.Config.ConsumeUnicast, f.Path.Way = true, ndp.WayXDP
+		}), store.Load(), []consume.Uplink{{Index: 2, MAC: mac, Prefixes: []netip.Prefix{services, pods}}}},
 		{"loops", facts(func(f *uplink.Facts) { f.Config.DropLoops = true }), store.Load(), []consume.Uplink{
 			{Index: 2, MAC: mac, Loops: []netip.Prefix{services}},
 		}},

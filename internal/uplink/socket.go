@@ -79,6 +79,7 @@ func (u *Uplink) listen() (ndp.Responder, error) {
 	return u.options.System.Listen(ndp.ListenConfig{
 		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
 		Sighted: u.sighted, Ask: u.options.Ask,
+		PathChanged: func() { u.box.post(func(*mail) {}) }, // which is published
 	})
 }
 

@@ -199,7 +199,7 @@ func (u *Uplink) publish() {
 		next.alive, next.Path = u.responder.Alive, u.responder.Path()
 	}
 	u.facts.Store(next)
-	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameLink(last.Link, next.Link) {
+	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || last.Path.Way != next.Path.Way || !sameLink(last.Link, next.Link) {
 		u.configured = false
 		u.options.Changed()
 	}

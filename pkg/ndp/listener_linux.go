@@ -41,6 +41,9 @@ type ListenConfig struct {
 	// Settle or Refuse. Both must not block. Nil is nobody.
 	Sighted func(Sighting)
 	Ask     func(Query) bool
+	// PathChanged hears that another way answers, without a call of the responder's
+	// owner, see [Responder.Path]. It must not block. A packet socket never calls it.
+	PathChanged func()
 }
 
 // Listener answers on one device until Close. When the device is gone it either
