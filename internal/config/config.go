@@ -14,6 +14,9 @@ const (
 	// DefaultMetricsListen is the address of the metrics endpoint. It is on
 	// the loopback interface, as a node's other addresses are public.
 	DefaultMetricsListen = "[::1]:9972"
+	// DefaultFastPathDirectory is where systemd and Kubernetes' nodes have the file
+	// system of pinned programs, and a directory of our own in it.
+	DefaultFastPathDirectory = "/sys/fs/bpf/ndproxyd"
 	// Version is the only version of the file format.
 	Version = 1
 )
@@ -47,6 +50,11 @@ type Config struct {
 	HealthListen string
 	// ReadyWithoutUplink makes a node ready on which no uplink has IPv6.
 	ReadyWithoutUplink bool
+	// FastPathDirectory is where the programs that answer in the kernel are pinned, so
+	// that they outlive the daemon: an absolute path in a bpffs. It is "" before
+	// [Config.Complete] where the file does not name it. The daemon takes it at its
+	// start only.
+	FastPathDirectory string
 
 	metricsPlace  string   // of the key metrics.authentication in its file
 	kubernetesOff bool     // the file says so

@@ -117,6 +117,7 @@ func parse(file string, data []byte) (*Config, error) {
 		field{"kubernetes", f.kubernetes},
 		field{"metrics", f.metrics},
 		field{"health", f.health},
+		field{"fast_path_directory", f.fastPathDirectory},
 	)
 	f.finish(root)
 	if err := r.errors.sorted(); err != nil {

@@ -27,7 +27,7 @@ func (f *fileReader) uplinks(v value) {
 	v.list(func(v value) {
 		var u rules.Uplink
 		named := false
-		var reannounce value
+		var reannounce, fastPath value
 		v.mapping(
 			field{"interface", func(v value) {
 				named = true
@@ -61,6 +61,17 @@ func (f *fileReader) uplinks(v value) {
 					v.fail("%q is not one of normal, early%s", s, didYouMean(s, []string{"normal", "early"}))
 				}
 			}},
+			field{"fast_path", func(v value) {
+				fastPath = v
+				readName(v, &u.FastPath, rules.FastPathModeNames())
+			}},
+			field{"fast_path_hold", func(v value) {
+				before := len(v.errors)
+				v.atLeast(&u.FastPathHold, rules.MinFastPathHold, rules.MaxFastPathHold)
+				if d := u.FastPathHold; len(v.errors) == before && (d < rules.MinFastPathHold || d > rules.MaxFastPathHold) {
+					v.fail("%s is outside %s to %s", d, rules.MinFastPathHold, rules.MaxFastPathHold)
+				}
+			}},
 			field{"require_onlink_source", func(v value) { v.boolean(&u.RequireOnLinkSource) }},
 			field{"ignore_sources", func(v value) {
 				v.list(func(v value) {
@@ -92,6 +103,9 @@ func (f *fileReader) uplinks(v value) {
 		}
 		if u.Reannounce != 0 && u.Gratuitous == rules.GratuitousNone {
 			reannounce.fail(`"gratuitous: none" announces nothing: remove one of the two keys`)
+		}
+		if u.Early && u.FastPath == rules.FastPathTC {
+			fastPath.fail(`"socket: early" hears solicitations before the program at tc, so both would answer: remove one of the two keys, or use fast_path: xdp`)
 		}
 		f.config.Uplinks = append(f.config.Uplinks, u)
 	})

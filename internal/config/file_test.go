@@ -43,6 +43,8 @@ uplinks:
     gratuitous: routers
     reannounce: 2m
     prime: dad
+    fast_path: xdp-generic
+    fast_path_hold: 90s
 rules:
   - prefix: 2001:db8:1::/64
     method: static
@@ -60,6 +62,7 @@ devices:
   - {kind: vxlan, leads: on-link}
 metrics:
   listen: "[::]:9000"
+fast_path_directory: /run/bpf//ndproxyd/
 `))
 	if err != nil {
 		t.Fatal(err)
@@ -71,6 +74,7 @@ metrics:
 				Interface: "eth1", Source: rules.SourceTarget, Membership: rules.MembershipJoin,
 				Router: rules.RouterTrue, Early: true, RequireOnLinkSource: true, LimitPerAsker: 2000,
 				Gratuitous: rules.GratuitousRouters, Prime: rules.PrimeDAD, Reannounce: 2 * time.Minute,
+				FastPath: rules.FastPathXDPGeneric, FastPathHold: 90 * time.Second,
 				IgnoreSources: []rules.Asker{
 					{Prefix: netip.MustParsePrefix("2001:db8:bad::/48")}, {Prefix: netip.MustParsePrefix("2001:db8::bad/128")},
 					{MAC: [6]byte{2, 0, 0, 0, 0, 0x99}},
@@ -91,7 +95,8 @@ metrics:
 		Devices: []rules.DeviceSetting{
 			{Name: "wg0"}, {Name: "vpn-*", Leads: rules.LeadsElsewhere}, {Kind: "vxlan", Leads: rules.LeadsOnLink},
 		},
-		Metrics: config.Endpoint{Listen: "[::]:9000"},
+		Metrics:           config.Endpoint{Listen: "[::]:9000"},
+		FastPathDirectory: "/run/bpf/ndproxyd",
 	}
 	if d := cmp.Diff(want, got, comparePrefixes); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
@@ -121,7 +126,7 @@ func TestParseErrors(t *testing.T) {
 			`c.yaml:5:29: rules[0]: unknown key "methd" (did you mean "method"?); known keys: prefix, method, uplinks, devices, kinds, own_addresses, table, targets, autowire, timeout, ttl, deadtime, retries, delay, while, dad`,
 		}},
 		{"unknown key at the top", head + "  - {prefix: 2001:db8::/64, method: static}\nuplink: eth0\n", []string{`c.yaml:6:1: unknown key "uplink" (did you mean "uplinks"?)`}},
-		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health`}},
+		{"unlike any key", head + "  - {prefix: 2001:db8::/64, method: static}\nzzzzzz: 1\n", []string{`c.yaml:6:1: unknown key "zzzzzz"; known keys: version, uplinks, rules, devices, kubernetes, metrics, health, fast_path_directory`}},
 		{"doubled key", "version: 1\nversion: 1\nuplinks: [{interface: eth0}]\nrules: []\n", []string{`c.yaml:2:1: key "version" is already on line 1: remove one`}},
 		{"host bits", head + "  - {prefix: 2001:db8::1/80, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "2001:db8::1/80" has host bits set (did you mean "2001:db8::/80"?)`}},
 		{"IPv4", head + "  - {prefix: 192.0.2.0/24, method: static}\n", []string{`c.yaml:5:14: rules[0].prefix: "192.0.2.0/24" is IPv4`}},

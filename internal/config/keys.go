@@ -66,6 +66,14 @@ func UplinkKeys() []Key {
 			Meaning: "with `early` the daemon receives solicitations before programs at tc ingress and nftables' ingress hook can drop them",
 		},
 		{
+			Name: `fast_path`, Values: "`" + strings.Join(rules.FastPathModeNames(), "`, `") + "`", Default: "`auto`", Example: `auto`,
+			Meaning: "what answers before the packet socket. `auto`: a program of the kernel at tc ingress, where the daemon may load one. `off`: nothing. `tc`: that program, with a warning where it cannot be had. `xdp`, `xdp-generic`: the program in the device's driver, or behind any driver; else at tc ingress, with a warning. See [answers in the kernel](#answers-in-the-kernel)",
+		},
+		{
+			Name: `fast_path_hold`, Values: "`1s` to `1h`", Default: "`1m`", Example: `1m`,
+			Meaning: "how long the program goes on answering after the last sign of life of a daemon that has ended without a word, see [answers in the kernel](#answers-in-the-kernel)",
+		},
+		{
 			Name: `require_onlink_source`, Values: "`true`, `false`", Default: "`false`", Example: `false`,
 			Meaning: `ignore askers whose address is in none of the uplink's prefixes`,
 		},
@@ -146,6 +154,16 @@ func RuleKeys() []Key {
 		{
 			Name: `deadtime`, Values: "`0s` to `3s`", Default: "`3s`", Example: `3s`,
 			Meaning: "`probe` only: how long a target that has not answered is left alone before it is asked again",
+		},
+	}
+}
+
+// FastPathKeys are those of the file as a whole about programs in the kernel.
+func FastPathKeys() []Key {
+	return []Key{
+		{
+			Name: `fast_path_directory`, Values: `an absolute path`, Default: "`" + DefaultFastPathDirectory + "`", Example: DefaultFastPathDirectory,
+			Meaning: "a directory in a bpffs, which keeps the programs that answer in the kernel while no daemon runs. It is made if need be. A change counts from the next start of the daemon on",
 		},
 	}
 }

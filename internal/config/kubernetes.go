@@ -183,6 +183,9 @@ func (c *Config) Complete(h Host) error {
 	if !c.DiscoverRules && len(c.Rules) == 0 && !c.ndppd { // of which the quirk "empty" tells
 		c.Warnings = append(c.Warnings, "rules is an empty list, so ndproxyd answers for nothing: add rules, or leave the key out for what the kernel routes behind this host")
 	}
+	if c.FastPathDirectory == "" {
+		c.FastPathDirectory = DefaultFastPathDirectory
+	}
 	if c.Kubernetes == nil && !c.kubernetesOff && h.Getenv("KUBERNETES_SERVICE_HOST") != "" {
 		c.Kubernetes = newKubernetes()
 	}

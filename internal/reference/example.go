@@ -33,7 +33,7 @@ func Example() string {
 			if i == 0 {
 				lead = "  - "
 			}
-			comment(&b, k)
+			comment(&b, "#   #", k)
 			fmt.Fprintf(&b, "#%s%s: %s\n", lead, k.Name, k.Example)
 		}
 	}
@@ -41,7 +41,7 @@ func Example() string {
 		fmt.Fprintf(&b, "\n# %s\n#%s:\n", what, name)
 		inside := ""
 		for _, k := range keys {
-			comment(&b, k)
+			comment(&b, "#   #", k)
 			indent, key := "  ", k.Name
 			if outer, inner, ok := strings.Cut(k.Name, "."); ok {
 				if inside != outer {
@@ -52,31 +52,39 @@ func Example() string {
 			fmt.Fprintf(&b, "#%s%s: %s\n", indent, key, k.Example)
 		}
 	}
+	single := func(k config.Key) {
+		b.WriteByte('\n')
+		comment(&b, "#", k)
+		fmt.Fprintf(&b, "#%s: %s\n", k.Name, k.Example)
+	}
 	list("uplinks", "Interfaces that face the router. Default: those with an IPv6 default route.", config.UplinkKeys())
 	list("rules", "What may be answered. Default: what the kernel routes to devices behind this host.", config.RuleKeys())
 	list("devices", "Where routes through devices lead. Default: behind this host; on a node of a cluster, tunnels lead elsewhere.", config.DeviceKeys())
 	section("kubernetes", "The cluster that this host is a node of. Default: none, unless in a pod.", config.KubernetesKeys())
 	section("metrics", "Metrics, health and readiness.", config.MetricsKeys())
 	section("health", "Health and readiness on an address of their own.", config.HealthKeys())
+	for _, k := range config.FastPathKeys() {
+		single(k)
+	}
 	return b.String()
 }
 
 // link finds a link of Markdown.
 var link = regexp.MustCompile(`\[([^\]]*)\]\(([^)]*)\)`)
 
-// comment writes what a key means, wrapped.
-func comment(b *strings.Builder, k config.Key) {
+// comment writes what a key means, wrapped. Each line begins with lead.
+func comment(b *strings.Builder, lead string, k config.Key) {
 	text := k.Meaning
 	if k.Values != "" {
 		text = k.Values + ": " + text
 	}
 	text = strings.ReplaceAll(text, "see below", "see ndproxyd.yaml(5)")
 	text = strings.ReplaceAll(link.ReplaceAllString(text, "$1 ($2)"), "`", "")
-	line := "#   #"
+	line := lead
 	for word := range strings.FieldsSeq(text) {
 		if len(line)+1+len(word) > exampleWidth {
 			fmt.Fprintln(b, line)
-			line = "#   #"
+			line = lead
 		}
 		line += " " + word
 	}

@@ -49,6 +49,7 @@ func TestTables(t *testing.T) {
 		{"configuration.md", "keys of rules", reference.Keys("", config.RuleKeys())},
 		{"configuration.md", "keys of devices", reference.Keys("", config.DeviceKeys())},
 		{"configuration.md", "methods", reference.Methods()},
+		{"configuration.md", "keys about programs in the kernel", reference.Keys("", config.FastPathKeys())},
 		{"configuration.md", "keys of metrics and health", reference.Keys("metrics.", config.MetricsKeys()) + rows(reference.Keys("health.", config.HealthKeys()))},
 		{"kubernetes.md", "keys of kubernetes", reference.Keys("", config.KubernetesKeys())},
 		{"metrics.md", "metrics", reference.Metrics(web.Metrics())},
