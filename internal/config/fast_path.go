@@ -6,7 +6,21 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
+
+// readFastPath reads what answers before the packet socket. Helm and other programs
+// that know YAML 1.1 write false where somebody has given them off.
+func readFastPath(v value, into *rules.FastPathMode) {
+	if v.node.Kind == yaml.ScalarNode && v.node.Value == "false" {
+		*into = rules.FastPathOff
+		return
+	}
+	readName(v, into, rules.FastPathModeNames())
+}
 
 // fastPathDirectory reads where programs in the kernel are pinned.
 func (f *fileReader) fastPathDirectory(v value) {

@@ -63,7 +63,7 @@ func (f *fileReader) uplinks(v value) {
 			}},
 			field{"fast_path", func(v value) {
 				fastPath = v
-				readName(v, &u.FastPath, rules.FastPathModeNames())
+				readFastPath(v, &u.FastPath)
 			}},
 			field{"fast_path_hold", func(v value) {
 				before := len(v.errors)
