@@ -97,6 +97,7 @@ func (d *daemon) explainOn(f *uplink.Facts, table *rules.Table, states []status.
 			e.Why = why
 		}
 	}
+	e.Answerer = answerer(f, *verdict, reason)
 	if e.Answered = reason == ndp.Answered; !e.Answered {
 		if reason == ndp.Probing && verdict.Contested {
 			e.Why = method.AnswerText(*verdict)

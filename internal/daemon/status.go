@@ -111,6 +111,7 @@ func uplinkStatus(f *uplink.Facts) status.Uplink {
 		Ignored: make(map[string]uint64), Drops: f.Counters.Drops.Load(),
 		Announced: f.Counters.Unsolicited.Load(), Announcing: f.Announcing, Unannounced: f.Unannounced,
 	}
+	s.FastPath = fastPath(f)
 	if f.Link.Name != f.Config.Interface {
 		s.Name = f.Link.Name
 	}

@@ -48,6 +48,8 @@ type UplinkExplanation struct {
 	// Announcement is the series of unsolicited advertisements that is under
 	// way or was sent in the last seconds.
 	Announcement *Announcement `json:"announcement,omitempty"`
+	// Answerer is who answers, nil where nobody does.
+	Answerer *Answerer `json:"answered_by,omitempty"`
 	// Before says who answers before this daemon hears of a solicitation, so that its
 	// own answer does not leave, or leaves as well; "" for nobody.
 	Before string `json:"answered_before,omitempty"`

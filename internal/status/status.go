@@ -70,8 +70,10 @@ type Uplink struct {
 	Router     bool       `json:"router"`
 	Source     string     `json:"source"`
 	Membership Membership `json:"membership"`
-	Received   uint64     `json:"solicitations_received"`
-	Answered   uint64     `json:"solicitations_answered"`
+	// FastPath is nil while nothing answers.
+	FastPath *FastPath `json:"fast_path,omitempty"`
+	Received uint64    `json:"solicitations_received"`
+	Answered uint64    `json:"solicitations_answered"`
 	// Ignored holds the reasons that were met so far.
 	Ignored map[string]uint64 `json:"solicitations_ignored,omitempty"`
 	Drops   uint64            `json:"socket_drops"`

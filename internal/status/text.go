@@ -50,6 +50,7 @@ func (e Explanation) WriteText(w io.Writer) error {
 			}
 			b.WriteByte('\n')
 		}
+		u.Answerer.write(&b)
 		if u.Before != "" {
 			fmt.Fprintf(&b, "  before that    %s\n", u.Before)
 		}
@@ -178,6 +179,7 @@ func (s Status) WriteText(w io.Writer) error {
 			row("  answers with", "%s, router %s, source %s", u.MAC, yesNo(u.Router), u.Source)
 		}
 		row("  membership", "%s: %d groups joined, all-multicast %s", u.Membership.Mode, u.Membership.Groups, onOff(u.Membership.AllMulti))
+		u.FastPath.write(row)
 		row("  solicitations", "%d received, %d answered, %d lost in the kernel", u.Received, u.Answered, u.Drops)
 		row("  announcements", "%d sent, %d addresses under way", u.Announced, u.Announcing)
 		for _, c := range u.Conflicts {

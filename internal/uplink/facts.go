@@ -50,3 +50,21 @@ type Conflict struct {
 	MAC     [6]byte
 	Since   time.Time
 }
+
+// FellBack reports whether solicitations are answered another way than the settings
+// name. They name none with [rules.FastPathAuto] and [rules.FastPathOff].
+func (f *Facts) FellBack() bool {
+	if f.Path.Since.IsZero() { // nothing answers
+		return false
+	}
+	switch f.Config.FastPath {
+	case rules.FastPathTC:
+		return f.Path.Way != ndp.WayTC
+	case rules.FastPathXDP:
+		return f.Path.Way != ndp.WayXDP
+	case rules.FastPathXDPGeneric:
+		return f.Path.Way != ndp.WayXDPGeneric
+	case rules.FastPathAuto, rules.FastPathOff:
+	}
+	return false
+}
