@@ -72,7 +72,9 @@ the API server whether the node is there and what the account may read.`,
 			if err != nil {
 				return usage(err)
 			}
-			found, err := inspect.Host(c, uplink.Judge)
+			// A daemon that runs knows which way it answers. There need not be one.
+			running, _ := control.NewClient(control.DefaultAddress).Status(cmd.Context())
+			found, err := inspect.Host(c, uplink.Judge, running.Uplinks)
 			if err != nil {
 				return err
 			}

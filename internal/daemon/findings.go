@@ -64,7 +64,7 @@ func (i *inspector) Findings() []inspect.Finding {
 			Config: f.Config, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
 			OnLink: onLink, Rules: holding, Discovered: cfg.DiscoverRules, Gap: gaps[name], Templates: templates[name], Suggested: suggested,
 			Behind: d.judge.From(name, 0), Table: func(table uint32) inspect.Judge { return d.judge.From(name, table) }, Routes: d.routes, Host: host, Conflicts: conflicts, Neighbors: neighbors,
-			UnicastErrors: i.observe(f, host), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
+			UnicastErrors: i.observe(f, host), FastPath: fastPath(f), Way: way, Decide: func(a netip.Addr) (ndp.Reason, bool) { return decide(f, table, a), true },
 		})...)
 		done()
 	}
@@ -125,7 +125,7 @@ func (w *warnings) log(to *slog.Logger, found []inspect.Finding) {
 	for _, f := range found {
 		key := [2]string{f.Interface, f.Reason}
 		now[key] = true
-		if f.Severity == inspect.Warning && !w.logged[key] {
+		if f.Severity == inspect.Warning && !f.Logged && !w.logged[key] {
 			attrs := []any{"interface", f.Interface, "reason", f.Reason, "effect", f.Effect, "remedy", f.Remedy}
 			if f.Config != "" {
 				attrs = append(attrs, "configuration", f.Config)

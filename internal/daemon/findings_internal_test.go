@@ -19,6 +19,7 @@ func TestWarnings(t *testing.T) {
 	}
 	a, b := finding("eth0", "a", inspect.Warning), finding("eth1", "a", inspect.Warning)
 	info := finding("eth0", "b", inspect.Info)
+	elsewhere := inspect.Finding{Interface: "eth0", Reason: "c", Severity: inspect.Warning, Logged: true}
 	tests := []struct {
 		name  string
 		loads [][]inspect.Finding
@@ -29,6 +30,7 @@ func TestWarnings(t *testing.T) {
 		{"on two uplinks", [][]inspect.Finding{{a, b}, {a, b}}, 2},
 		{"comes back", [][]inspect.Finding{{a}, nil, {a}}, 2},
 		{"not a warning", [][]inspect.Finding{{info}}, 0},
+		{"logged elsewhere", [][]inspect.Finding{{elsewhere}}, 0},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

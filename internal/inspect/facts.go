@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -52,6 +53,8 @@ type Uplink struct {
 	Conflicts, Neighbors int
 	// UnicastErrors is what [UnicastErrors.Observe] returned last.
 	UnicastErrors uint64
+	// FastPath is which way the daemon answers here, nil where none does or none is known.
+	FastPath *status.FastPath
 }
 
 // Judge decides what routes mean for a prefix.

@@ -31,6 +31,8 @@ type Finding struct {
 	Remedy  string `json:"remedy"`
 	// Config is a configuration file that answers, "" where none is known.
 	Config string `json:"config,omitempty"`
+	// Logged is true where somebody else logs it, when it happens.
+	Logged bool `json:"-"`
 }
 
 // The reasons of findings.
@@ -65,6 +67,7 @@ const (
 	reasonServer     = "api_server"
 	reasonMasquerade = "masquerade"
 	reasonLoops      = "service_loops"
+	reasonFastPath   = "fast_path"
 )
 
 // Reasons lists the reasons that a warning about an uplink can have, which are
@@ -77,6 +80,6 @@ func Reasons() []string {
 		reasonForwarding, reasonAcceptRA, reasonProxy, reasonPort, reasonNoRules, reasonNoPrefix, reasonOnLink, reasonNoRoute,
 		reasonIngress, reasonSnooping, reasonResponder, reasonSuppress, reasonReturn, reasonFirewall,
 		reasonReverse, reasonDocker, reasonShared, reasonTunnel, reasonNodeName, reasonNamesake,
-		reasonPermission,
+		reasonPermission, reasonFastPath,
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -23,6 +24,7 @@ func Findings(at Uplink) []Finding {
 	c.shared()
 	c.templates()
 	c.ingress()
+	c.fastPath()
 	c.plugin()
 	c.bridge()
 	c.stations()
@@ -114,10 +116,17 @@ func (c *collector) ingress() {
 		c.warn(reasonIngress, "they may take or drop solicitations before the daemon receives them", `set "socket: early" for the uplink`,
 			"%s on %s", c.Host.Ingress, c.name)
 	}
-	if c.Host.XDP {
+	if c.Host.XDP && !c.isXDP() {
 		c.warn(reasonIngress, "it may take or drop solicitations before anything else receives them", "make the program pass ICMPv6 messages of the types 135 and 136",
 			"an XDP program handles the frames that arrive on %s", c.name)
 	}
+}
+
+// isXDP reports whether the daemon's own program is the one in the XDP hook, of which
+// there is one.
+func (c *collector) isXDP() bool {
+	at := c.FastPath
+	return at != nil && (at.Way == ndp.WayXDP.String() || at.Way == ndp.WayXDPGeneric.String())
 }
 
 // stations looks at what other stations of the link do, and at what they get.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/behind"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -181,6 +182,33 @@ func TestFindings(t *testing.T) {
 		{"neighbors in a rule for the link's prefix", func(u *inspect.Uplink) { u.Neighbors = 2 }, []string{info + "another_responder"}, []string{"have 2 addresses of"}},
 		{"errors of the host before the start", func(u *inspect.Uplink) { u.Host.Unreachables = hostwatch.Unreachables{Index: 2, Sent: math.MaxUint64} }, nil, nil},
 		{"errors beside unicast answers", func(u *inspect.Uplink) { u.UnicastErrors = 3 }, []string{info + "unicast_errors"}, []string{"in the last 10 minutes", "up to 3 ICMPv6 errors", "nothing has to be done"}},
+		{"answers of XDP", func(u *inspect.Uplink) { u.Host.XDP, u.FastPath = true, &status.FastPath{Way: "xdp"} }, nil, nil},
+		{"answers of XDP behind any driver", func(u *inspect.Uplink) { u.Host.XDP, u.FastPath = true, &status.FastPath{Way: "xdp-generic"} }, nil, nil},
+		{
+			"XDP of somebody else", func(u *inspect.Uplink) {
+				u.Host.XDP, u.Config.FastPath = true, rules.FastPathXDP
+				u.FastPath = &status.FastPath{Way: "tc", FellBack: true, Why: "the XDP hook is taken by xdpfilt"}
+			}, []string{warning + "ingress_filter", warning + "fast_path"}, []string{"fast_path asks for xdp on eth0, and tc answers: the XDP hook is taken by xdpfilt", `"fast_path: auto"`},
+		},
+		{
+			"no program, and one was asked for", func(u *inspect.Uplink) {
+				u.Config.FastPath, u.FastPath = rules.FastPathTC, &status.FastPath{Way: "packet-socket", FellBack: true, Why: "there is no bpffs"}
+			}, []string{warning + "fast_path"}, []string{"fast_path asks for tc on eth0, and the packet socket answers: there is no bpffs", "only while the daemon runs"},
+		},
+		{"no program, and none was asked for", func(u *inspect.Uplink) { u.FastPath = &status.FastPath{Way: "packet-socket", Why: "there is no bpffs"} }, nil, nil},
+		{"the program that was asked for", func(u *inspect.Uplink) {
+			u.Config.FastPath, u.FastPath = rules.FastPathTC, &status.FastPath{Way: "tc", Pinned: "/sys/fs/bpf/ndproxyd/1/eth0"}
+		}, nil, nil},
+		{"a program is asked for, and no daemon runs", func(u *inspect.Uplink) { u.Config.FastPath = rules.FastPathTC }, nil, nil},
+		{
+			"a program is asked for, and a limit that it does not count", func(u *inspect.Uplink) { u.Config.FastPath, u.Config.LimitPerAsker = rules.FastPathTC, 5 },
+			[]string{warning + "fast_path"}, []string{"limit_per_asker leaves every solicitation to the packet socket", "remove limit_per_asker, or fast_path"},
+		},
+		{"a limit alone", func(u *inspect.Uplink) { u.Config.LimitPerAsker = 5 }, nil, nil},
+		{
+			"a program that is not pinned", func(u *inspect.Uplink) { u.FastPath = &status.FastPath{Way: "tc", Unpinned: "the bpffs is full"} },
+			[]string{info + "fast_path"}, []string{"the program that answers on eth0 is not pinned: the bpffs is full", "while the daemon restarts"},
+		},
 		{"errors, and unicast solicitations are consumed", func(u *inspect.Uplink) { u.UnicastErrors, u.Config.ConsumeUnicast = 3, true }, nil, nil},
 	}
 	for _, tt := range tests {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -59,8 +60,8 @@ type system interface {
 	Open(index int) (packetLink, error)
 }
 
-// inspect looks at a host for a configuration.
-func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
+// inspect looks at a host for a configuration, beside a daemon with these uplinks.
+func inspect(c *config.Config, s system, stateOf StateOf, daemon []status.Uplink) (Inspection, error) {
 	if _, err := rules.Compile(discover.Fixed(c.Rules)); err != nil {
 		return Inspection{}, err
 	}
@@ -120,7 +121,7 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 			Rules: Holding(rs, u.Interface), Discovered: c.DiscoverRules, Gap: gaps[u.Interface],
 			Suggested: suggested, Templates: templates[u.Interface],
 			Behind: s.From(u.Interface, 0), Table: func(table uint32) Judge { return s.From(u.Interface, table) }, Routes: s,
-			ProxyMode: proxyMode,
+			ProxyMode: proxyMode, FastPath: fastPathOf(daemon, u.Interface),
 		}
 		done := func() {}
 		if u.Link.Index != 0 {
@@ -143,6 +144,15 @@ func inspect(c *config.Config, s system, stateOf StateOf) (Inspection, error) {
 		result.Seen = overview.Lines()
 	}
 	return result, nil
+}
+
+// fastPathOf returns which way a daemon answers on an uplink, nil where it does not.
+func fastPathOf(daemon []status.Uplink, name string) *status.FastPath {
+	i := slices.IndexFunc(daemon, func(u status.Uplink) bool { return u.Interface == name })
+	if i < 0 {
+		return nil
+	}
+	return daemon[i].FastPath
 }
 
 // evidence returns a store of the rules with what the kernel's routes say, and with the

@@ -182,7 +182,7 @@ func TestInspect(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			got, err := inspect(tt.config, &tt.system, testState)
+			got, err := inspect(tt.config, &tt.system, testState, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -209,7 +209,7 @@ func TestInspect(t *testing.T) {
 			}
 		})
 	}
-	if _, err := inspect(&config.Config{Rules: append(written.Rules, written.Rules...)}, &fakeSystem{}, testState); err == nil {
+	if _, err := inspect(&config.Config{Rules: append(written.Rules, written.Rules...)}, &fakeSystem{}, testState, nil); err == nil {
 		t.Error("two rules with one prefix are accepted")
 	}
 }

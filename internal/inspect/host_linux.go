@@ -19,6 +19,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/consume"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -27,8 +28,9 @@ import (
 // Host looks at this host for a configuration. It changes nothing, and solicits
 // addresses that nobody has on the uplinks, which takes a second or two. It needs
 // no privilege; what takes one to see is left out without it. Whether the
-// configuration fits the cluster is for the caller to check.
-func Host(c *config.Config, stateOf StateOf) (Inspection, error) {
+// configuration fits the cluster is for the caller to check. daemon are the uplinks of
+// the daemon that runs here, nil for none.
+func Host(c *config.Config, stateOf StateOf, daemon []status.Uplink) (Inspection, error) {
 	w, err := hostwatch.Watch()
 	if err != nil {
 		return Inspection{}, err
@@ -36,7 +38,7 @@ func Host(c *config.Config, stateOf StateOf) (Inspection, error) {
 	defer w.Close()
 	judge := behind.New(w.Routes)
 	judge.SetPolicy(c.Kubernetes != nil, c.Devices)
-	return inspect(c, kernel{Routes: w.Routes, judge: judge}, stateOf)
+	return inspect(c, kernel{Routes: w.Routes, judge: judge}, stateOf, daemon)
 }
 
 // kernel is the system that this process runs on.

@@ -59,7 +59,7 @@ func TestHost(t *testing.T) {
 		must(s.change())
 		var got inspect.Inspection
 		must(n.Do(func() (err error) {
-			got, err = inspect.Host(config.Discovery(), ready)
+			got, err = inspect.Host(config.Discovery(), ready, nil)
 			return err
 		}))
 		var b strings.Builder

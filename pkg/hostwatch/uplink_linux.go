@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -68,7 +69,7 @@ func ReadUplink(l rules.Link) UplinkState {
 	}
 	s.Snooping, s.Suppressing = readSnooping(link), suppressing(link, s.Routers)
 	filters := ingressFilters(link)
-	if len(filters) > 0 {
+	if slices.ContainsFunc(filters, isForeign) {
 		s.Ingress = "filters of tc look at frames"
 	}
 	s.Cilium, s.CiliumSeen = hasCilium(filters)
@@ -113,6 +114,15 @@ func routers(index int) []netip.Addr {
 		}
 	}
 	return out
+}
+
+// ownFilter begins the names of this daemon's own filters of tc.
+const ownFilter = "ndproxyd"
+
+// isForeign reports whether a filter is another program's.
+func isForeign(f netlink.Filter) bool {
+	bpf, ok := f.(*netlink.BpfFilter)
+	return !ok || !strings.HasPrefix(bpf.Name, ownFilter)
 }
 
 // ingressFilters returns the filters of tc for the frames that arrive on a link.

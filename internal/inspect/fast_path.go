@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package inspect
+
+import "github.com/ndproxyd/ndproxyd/pkg/rules"
+
+// fastPath looks whether solicitations are answered the way that the settings name. An
+// uplink that names none is silent about it, as the packet socket answers everywhere.
+// The uplink logs it itself, when it falls back.
+func (c *collector) fastPath() {
+	before := len(c.found)
+	c.fellBack()
+	c.unpinned()
+	for i := range c.found[before:] {
+		c.found[before+i].Logged = true
+	}
+}
+
+// fellBack looks for a way that was asked for and that does not answer.
+func (c *collector) fellBack() {
+	mode := c.Config.FastPath
+	if mode == rules.FastPathAuto || mode == rules.FastPathOff {
+		return
+	}
+	const slower = "solicitations are answered as the rules say, but more slowly"
+	at := c.FastPath
+	switch {
+	case c.Config.LimitPerAsker > 0: // whether a daemon runs or not
+		c.warn(reasonFastPath, slower+", and only while the daemon runs", "remove limit_per_asker, or fast_path: a program in the kernel counts no askers",
+			"fast_path asks for %s on %s, and limit_per_asker leaves every solicitation to the packet socket", mode, c.name)
+	case at == nil || !at.FellBack:
+	case !at.InKernel():
+		c.warn(reasonFastPath, slower+", and only while the daemon runs", fastPathRemedy,
+			"fast_path asks for %s on %s, and the packet socket answers%s", mode, c.name, because(at.Why))
+	default:
+		c.warn(reasonFastPath, slower, fastPathRemedy,
+			"fast_path asks for %s on %s, and %s answers%s", mode, c.name, at.Way, because(at.Why))
+	}
+}
+
+// fastPathRemedy is for whatever keeps a way from being had.
+const fastPathRemedy = `remove the cause, and restart the daemon; or set "fast_path: auto" for the uplink, which takes what there is`
+
+// unpinned looks for a program that does not outlive the daemon.
+func (c *collector) unpinned() {
+	if at := c.FastPath; at.InKernel() && at.Unpinned != "" {
+		c.inform(reasonFastPath, "nobody answers while the daemon restarts", "remove the cause, and restart the daemon; fast_path_directory names another directory",
+			"the program that answers on %s is not pinned: %s", c.name, at.Unpinned)
+	}
+}
+
+// because adds a reason to a sentence, if there is one.
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}
