@@ -37,6 +37,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	uplinks := c.options.Daemon.Uplinks()
 	for _, u := range uplinks {
 		c.uplink(out, u)
+		c.fastPath(out, u)
 	}
 	c.findings(out, uplinks)
 	c.table(out)

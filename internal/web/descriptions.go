@@ -11,6 +11,7 @@ const sourceConfiguration = "configuration"
 type descriptions struct {
 	received, answered, ignored, sent, sendErrors                                                              *prometheus.Desc
 	drops, redirected, conflicts, duration, probes, wrong                                                      *prometheus.Desc
+	fastAnswers, fastInfo, fastLines, fastInherited, fastLost                                                  *prometheus.Desc
 	entries, updates, groups, ready                                                                            *prometheus.Desc
 	fileTargets, fileFaults, fileReadable                                                                      *prometheus.Desc
 	reloadOK, reloadTime, build                                                                                *prometheus.Desc
@@ -51,16 +52,21 @@ func newDescriptions() *descriptions {
 		return d.desc
 	}
 	d := &descriptions{
-		received:         desc("solicitations_received_total", "Solicitations that passed the socket's filter, invalid ones included. The kind is multicast, unicast, dad or presence; by the latter, daemons of other nodes ask whether this one is alive.", "interface", "kind"),
-		answered:         desc("solicitations_answered_total", "Solicitations that were answered.", "interface", "kind"),
+		received:         desc("solicitations_received_total", "Solicitations that passed the socket's filter, invalid ones included, and those that a program in the kernel has answered. The kind is multicast, unicast, dad or presence; by the latter, daemons of other nodes ask whether this one is alive.", "interface", "kind"),
+		answered:         desc("solicitations_answered_total", "Solicitations that were answered, by the packet socket and by a program in the kernel together.", "interface", "kind"),
 		ignored:          desc("solicitations_ignored_total", "Solicitations that were not answered, by reason. docs/conformance.md explains each reason.", "interface", "reason"),
 		sent:             desc("advertisements_sent_total", "Advertisements that the kernel accepted for sending. The kind is solicited, dad, presence or unsolicited.", "interface", "kind"),
 		sendErrors:       desc("send_errors_total", "Advertisements that the kernel refused to send.", "interface"),
 		drops:            desc("socket_drops_total", "Frames that the kernel dropped because the socket's ring was full.", "interface"),
 		redirected:       desc("lladdr_mismatches_total", "Solicitations whose link-layer address option differs from their Ethernet source, as with virtual routers.", "interface"),
 		conflicts:        desc("conflicts_total", "Addresses covered by a rule that another station seems to use, each counted at the first sign, and an address of a service when another station has answered for it. The status command lists those that are confirmed.", "interface"),
-		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer. Answers of the kind presence are not in it.", "interface"),
+		duration:         desc("answer_duration_seconds", "Histogram of the time from reception by the kernel to handing over the answer. Answers of the kind presence are not in it, nor those of a program in the kernel.", "interface"),
 		probes:           desc("probes_total", "Solicitations whose target had to be probed first. The result is answered, unanswered or refused.", "interface", "result"),
+		fastAnswers:      desc("fast_path_answers_total", "The part of the answered solicitations that a program in the kernel has answered.", "interface", "kind"),
+		fastInfo:         desc("fast_path_info", "The way that answers first in its labels: packet-socket, tc, xdp or xdp-generic, and where the program is attached. The value is always 1; there is none while nothing answers.", "interface", "way", "hook"),
+		fastLines:        desc("fast_path_lines", "Lines of the program's table, 0 where the packet socket answers alone.", "interface"),
+		fastInherited:    desc("fast_path_inherited", "Lines of the program's table that an earlier daemon has left, and that the evidence of this one does not confirm yet.", "interface"),
+		fastLost:         desc("fast_path_records_lost_total", "Answers of the program for which there was no room in what watch and explain show. They are counted all the same.", "interface"),
 		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),
 		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, the pods, node prefixes and services of Kubernetes, and files of targets.", "source", "method"),
 		fileTargets:      desc("target_file_targets", "Addresses and prefixes of a file of targets that are in force.", "file"),

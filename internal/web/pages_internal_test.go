@@ -118,6 +118,9 @@ func TestMetrics(t *testing.T) {
 	d.uplinks[0].Counters.Answered[ndp.Unicast].Store(2)
 	d.uplinks[0].Counters.Answered[ndp.Multicast].Store(3)
 	d.uplinks[0].Counters.Answered[ndp.Presence].Store(7)
+	d.uplinks[0].Counters.ByProgram[ndp.Multicast].Store(2)
+	d.uplinks[0].Counters.RecordsLost.Store(1)
+	d.uplinks[0].Path = ndp.Path{Way: ndp.WayTC, Hook: "tcx", Since: time.Unix(1, 0), Lines: 9, Inherited: 4}
 	d.cluster = &status.Cluster{
 		Sources:      []status.Source{{Source: "pods", Synced: true, Lists: 1}, {Source: "gone", Missing: true}},
 		PrefixSource: "podCIDRs", Announcers: 3,
@@ -137,6 +140,13 @@ func TestMetrics(t *testing.T) {
 		`ndproxyd_advertisements_sent_total{interface="eth0",kind="solicited"} 5`,
 		`ndproxyd_advertisements_sent_total{interface="eth0",kind="presence"} 7`,
 		`ndproxyd_solicitations_answered_total{interface="eth0",kind="presence"} 7`,
+		`ndproxyd_solicitations_answered_total{interface="eth0",kind="multicast"} 3`,
+		`ndproxyd_fast_path_answers_total{interface="eth0",kind="multicast"} 2`,
+		`ndproxyd_fast_path_answers_total{interface="eth0",kind="unicast"} 0`,
+		`ndproxyd_fast_path_info{hook="tcx",interface="eth0",way="tc"} 1`,
+		`ndproxyd_fast_path_lines{interface="eth0"} 9`,
+		`ndproxyd_fast_path_inherited{interface="eth0"} 4`,
+		`ndproxyd_fast_path_records_lost_total{interface="eth0"} 1`,
 		`ndproxyd_misconfiguration{interface="eth0",reason="accept_ra"} 1`,
 		`ndproxyd_misconfiguration{interface="eth0",reason="forwarding_off"} 0`,
 		`ndproxyd_multicast_groups{interface="eth0",mode="join"} 2`,
@@ -155,6 +165,10 @@ func TestMetrics(t *testing.T) {
 	}
 	if strings.Contains(body, `source="gone"`) {
 		t.Error("an API that the server lacks has metrics")
+	}
+	d.uplinks[0].Path = ndp.Path{}
+	if _, body := fetch(s.scrapes(), "/metrics"); strings.Contains(body, "ndproxyd_fast_path_info{") || !strings.Contains(body, `ndproxyd_fast_path_lines{interface="eth0"} 0`) {
+		t.Error("an uplink on which nothing answers shows a way")
 	}
 	s.options.Figures.ReloadFailed()
 	if _, body := fetch(s.scrapes(), "/metrics"); !strings.Contains(body, "ndproxyd_config_last_reload_successful 0") {
