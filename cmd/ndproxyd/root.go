@@ -116,7 +116,7 @@ variable: --log-level is NDPROXYD_LOG_LEVEL.`,
 		return usage(fmt.Errorf("%w (see \"%s --help\")", err, cmd.CommandPath()))
 	})
 	root.AddCommand(
-		newRun(e), newCheck(e), newExplain(e), newStatus(e), newWatch(e), newConvert(e), newDemo(e), newVersion(e),
+		newRun(e), newCheck(e), newExplain(e), newStatus(e), newWatch(e), newDetach(e), newConvert(e), newDemo(e), newVersion(e),
 	)
 	for _, c := range root.Commands() {
 		c.PreRunE = func(cmd *cobra.Command, _ []string) error { return usage(fromEnvironment(cmd, e)) }

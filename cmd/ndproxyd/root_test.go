@@ -73,6 +73,10 @@ func TestCommandLine(t *testing.T) {
 		code           int
 		stdout, stderr string
 	}{
+		{name: "nothing to detach", args: []string{"detach", "--directory", "/nonexistent"}},
+		{name: "nothing to detach from an interface", args: []string{"detach", "none9", "--directory", "/nonexistent"}},
+		{name: "detach elsewhere", args: []string{"detach", "--directory", "/"}, code: 1, stderr: "/ is not in a bpffs"},
+		{name: "detach all of some", args: []string{"detach", "--all-namespaces", "none9"}, code: 2, stderr: "--all-namespaces frees all interfaces"},
 		{name: "no command", code: 2, stderr: "a command is missing"},
 		{name: "help", args: []string{"--help"}, stdout: "ndproxyd run --interface eth0"},
 		{name: "unknown command", args: []string{"ran"}, code: 2, stderr: `unknown command "ran" for "ndproxyd" (did you mean "run"?)`},

@@ -13,6 +13,9 @@
 //   - table, which brings the program's maps into line with a view (pure, over the maps),
 //   - a hook, which attaches the program, and the folder that pins it.
 //
+// [Detach] removes what a daemon that no longer runs has left; the command "ndproxyd
+// detach" calls it.
+//
 // bpf/answer.c is the program. Its objects are made by "make generate" and committed, so
 // that building the daemon takes no compiler for them.
 package fastpath

@@ -105,6 +105,16 @@ func nameHolder(ctx context.Context, address string) string {
 	return fmt.Sprintf("user %d, process %d", peer.Uid, peer.Pid)
 }
 
+// Holder returns what the holder of the lock in the calling thread's network namespace says
+// of itself, "" if nobody holds it.
+func Holder(ctx context.Context) (string, error) {
+	holders, err := lockHolders()
+	if err != nil || len(holders) == 0 {
+		return "", err
+	}
+	return askHolder(ctx), nil
+}
+
 // askHolder returns what the holder of the lock says of itself, and what the
 // kernel says of it where it says nothing.
 func askHolder(ctx context.Context) string {

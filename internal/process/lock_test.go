@@ -203,12 +203,22 @@ func TestLock(t *testing.T) {
 			if c.backlog != unbound {
 				squat(t, ns, "@ndproxyd-lock", c.backlog)
 			}
+			holder := func() (name string) {
+				must(t, ns.Do(func() (err error) { name, err = process.Holder(t.Context()); return err }))
+				return name
+			}
+			if got := holder(); got != "" {
+				t.Errorf("nobody holds the lock, and is called %q", got)
+			}
 			first := startLocker(t, ns, "the first", c.uid)
 			first.wait(held)
 			if c.backlog != unbound {
 				first.wait("the lock is in force, but a second daemon cannot say who holds it")
 			}
 			startLocker(t, ns, "the second", 0).refused("waiting for it to stop", "another ndproxyd answers on this host: "+c.words, "stop it, or this one")
+			if got := holder(); !strings.HasPrefix(got, c.words) {
+				t.Errorf("the holder is called %q", got)
+			}
 			third := startLocker(t, ns, "the third", 0)
 			third.wait("waiting for it to stop")
 			first.stop()

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
+)
+
+// filterName is what our filters at a clsact hook are called, where there is no tcx.
+const filterName = "ndproxyd"
+
+// removeFilters removes our filters at tc ingress of a device in the calling thread's
+// network namespace, and reports whether there were any. The hook stays, as other programs
+// may have filters there. A device that is gone has none.
+func removeFilters(link netlink.Link) (removed bool, err error) {
+	filters, err := netlink.FilterList(link, netlink.HANDLE_MIN_INGRESS)
+	if err != nil {
+		if errors.Is(err, unix.ENODEV) {
+			return false, nil
+		}
+		return false, fmt.Errorf("list filters: %w", err)
+	}
+	for _, f := range filters {
+		if own, ok := f.(*netlink.BpfFilter); !ok || own.Name != filterName {
+			continue
+		}
+		if err := netlink.FilterDel(f); err != nil && !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENODEV) {
+			return removed, fmt.Errorf("remove filter: %w", err)
+		}
+		removed = true
+	}
+	return removed, nil
+}
