@@ -45,6 +45,15 @@ in
       default = false;
       description = "Grant CAP_NET_ADMIN, which autowire, consume_unicast and drop_loops need.";
     };
+
+    fastPath = lib.mkOption {
+      type = lib.types.bool;
+      default = false;
+      description = ''
+        Grant what answers in the kernel (fast_path) need: CAP_BPF, CAP_NET_ADMIN, the call
+        bpf and a folder in the BPF file system.
+      '';
+    };
   };
 
   config = lib.mkIf cfg.enable {
@@ -60,10 +69,25 @@ in
     systemd.services.ndproxyd = {
       wantedBy = [ "multi-user.target" ];
       reloadTriggers = [ file ];
-      serviceConfig = lib.mkIf cfg.netAdmin {
-        AmbientCapabilities = [ "CAP_NET_ADMIN" ];
-        CapabilityBoundingSet = [ "CAP_NET_ADMIN" ];
-      };
+      serviceConfig = lib.mkMerge [
+        (lib.mkIf (cfg.netAdmin || cfg.fastPath) {
+          AmbientCapabilities = [ "CAP_NET_ADMIN" ];
+          CapabilityBoundingSet = [ "CAP_NET_ADMIN" ];
+        })
+        # deploy/systemd/fast-path.conf says why.
+        (lib.mkIf cfg.fastPath {
+          AmbientCapabilities = [ "CAP_BPF" ];
+          CapabilityBoundingSet = [ "CAP_BPF" ];
+          SystemCallFilter = [ "bpf" ];
+          TemporaryFileSystem = [ "/sys/fs:ro,mode=0755" ];
+          BindReadOnlyPaths = [ "/sys/fs/cgroup" ];
+          BindPaths = [ "-/sys/fs/bpf:/sys/fs/bpf-of-host" "-/sys/fs/bpf/ndproxyd" ];
+          ExecStartPre = [
+            "-+${pkgs.coreutils}/bin/mkdir -p -m 0700 /sys/fs/bpf-of-host/ndproxyd"
+            "-+${pkgs.coreutils}/bin/chown -R --reference=/var/lib/private/ndproxyd /sys/fs/bpf-of-host/ndproxyd"
+          ];
+        })
+      ];
     };
   };
 }

@@ -138,6 +138,10 @@ eend() { return $1; }`
 		"arguments":               {call: `echo "$command $command_args $capabilities"`, want: "/usr/bin/ndproxyd run --config /etc/ndproxyd/config.yaml  ^cap_net_raw\n"},
 		"settings":                {settings: "ndproxyd_config=/etc/ndppd.conf command_args='--log-level debug'", call: `echo "$command_args"`, want: "run --config /etc/ndppd.conf --log-level debug\n"},
 		"start":                   {call: "start_pre", valid: true, want: "checkpath --directory --mode 0700 --owner ndproxyd:ndproxyd /var/lib/ndproxyd\n"},
+		"start without a program": {call: "start_pre", valid: true, not: "/sys/fs/bpf"},
+		"start with a program":    {settings: "capabilities=^cap_net_raw,^cap_net_admin,^cap_bpf", call: "start_pre", valid: true, want: "checkpath --directory --mode 0700 --owner ndproxyd:ndproxyd /sys/fs/bpf/ndproxyd\n"},
+		"no BPF file system":      {settings: "capabilities=^cap_bpf; checkpath() { [ \"$6\" != /sys/fs/bpf/ndproxyd ]; }", call: "start_pre", valid: true},
+		"no state directory":      {settings: "checkpath() { false; }", call: "start_pre", valid: true, failed: true},
 		"wrong configuration":     {call: "start_pre", failed: true, not: "checkpath"},
 		"reload":                  {call: "reload", valid: true, want: "supervise-daemon ndproxyd --signal HUP\n"},
 		"reload with a wrong one": {call: "reload", failed: true, not: "supervise-daemon"},
@@ -149,6 +153,40 @@ eend() { return $1; }`
 				t.Errorf("failed %t: %s", failed, out)
 			}
 		})
+	}
+}
+
+// TestRemoval runs the scripts of each package manager, with what it passes to them: what
+// answers in the kernel ends with a removal and at no other time.
+func TestRemoval(t *testing.T) {
+	t.Parallel()
+	const detached = "ndproxyd detach --all-namespaces\n"
+	for name, c := range map[string]struct {
+		script, argument string
+		ends             bool
+	}{
+		"deb removal":           {"prerm", "remove", true},
+		"deb upgrade":           {"prerm", "upgrade", false},
+		"deb failed upgrade":    {"prerm", "failed-upgrade", false},
+		"deb deconfiguration":   {"prerm", "deconfigure", false},
+		"deb after an upgrade":  {"postrm", "upgrade", false},
+		"deb installation":      {"postinst", "configure", false},
+		"rpm removal":           {"rpm-preun", "0", true},
+		"rpm upgrade":           {"rpm-preun", "1", false},
+		"rpm after an upgrade":  {"rpm-postun", "1", false},
+		"apk removal":           {"apk-pre-deinstall", "1.0", true},
+		"pacman removal":        {"arch-pre-remove", "1.0", true},
+		"ndppd's name is taken": {"ndppd-postrm", "remove", false},
+	} {
+		for way, valid := range map[string]bool{"": true, ", and something is in use": false} {
+			t.Run(name+way, func(t *testing.T) {
+				t.Parallel()
+				out, failed := script(t, "package/"+c.script, "systemctl() { :; }\nrc_service() { :; }\nalias rc-service=rc_service\nset -- "+c.argument, "", valid)
+				if failed || strings.Contains(out, detached) != c.ends {
+					t.Errorf("failed %t: %s", failed, out)
+				}
+			})
+		}
 	}
 }
 

@@ -66,7 +66,11 @@ func wantFiles(t *testing.T, modes map[string]int64, want map[string]int64, none
 	}
 }
 
-const unit = "/usr/lib/systemd/system/ndproxyd.service"
+const (
+	unit     = "/usr/lib/systemd/system/ndproxyd.service"
+	fastPath = "/usr/share/ndproxyd/fast-path.conf"
+	detach   = "ndproxyd detach --all-namespaces"
+)
 
 // TestAlpine looks into the apk.
 func TestAlpine(t *testing.T) {
@@ -81,13 +85,16 @@ func TestAlpine(t *testing.T) {
 		wantFiles(t, modes, map[string]int64{
 			"/usr/bin/ndproxyd": 0o755, "/etc/init.d/ndproxyd": 0o755, "/etc/conf.d/ndproxyd": 0o644, "/etc/ndproxyd/config.yaml": 0o644,
 			"/usr/share/man/man8/ndproxyd.8.gz": 0o644, "/usr/share/doc/ndproxyd/copyright": 0o644,
-		}, unit)
+		}, unit, fastPath)
 		info := texts["/.PKGINFO"]
 		if !strings.Contains(info, "arch = "+arch+"\n") || strings.Contains(info, "~") {
 			t.Errorf("%s says %s", pattern, info)
 		}
 		if !strings.Contains(texts["/.pre-install"], "adduser") {
 			t.Errorf("%s makes no user", pattern)
+		}
+		if !strings.Contains(texts["/.pre-deinstall"], detach) || strings.Contains(texts["/.pre-upgrade"]+texts["/.post-upgrade"], detach) {
+			t.Errorf("%s does not end with a removal, and with nothing else, what answers in the kernel", pattern)
 		}
 		if !strings.HasPrefix(texts["/etc/init.d/ndproxyd"], "#!/sbin/openrc-run\n") {
 			t.Errorf("%s has no script for OpenRC", pattern)
@@ -106,12 +113,15 @@ func TestArch(t *testing.T) {
 		harness.Must(t, err)
 		defer z.Close()
 		modes, texts := packed(t, z)
-		wantFiles(t, modes, map[string]int64{"/usr/bin/ndproxyd": 0o755, unit: 0o644, "/etc/ndproxyd/config.yaml": 0o644, "/usr/share/zsh/site-functions/_ndproxyd": 0o644}, "/etc/init.d/ndproxyd")
+		wantFiles(t, modes, map[string]int64{"/usr/bin/ndproxyd": 0o755, unit: 0o644, fastPath: 0o644, "/etc/ndproxyd/config.yaml": 0o644, "/usr/share/zsh/site-functions/_ndproxyd": 0o644}, "/etc/init.d/ndproxyd")
 		info := texts["/.PKGINFO"]
 		for _, want := range []string{"arch = " + arch + "\n", "backup = etc/ndproxyd/config.yaml\n", "depend = procps-ng\n"} {
 			if !strings.Contains(info, want) {
 				t.Errorf("%s has no %q: %s", pattern, want, info)
 			}
+		}
+		if install := texts["/.INSTALL"]; !strings.Contains(install, "pre_remove() {") || strings.Count(install, detach) != 1 || strings.Contains(install, "_upgrade") {
+			t.Errorf("%s does not end with a removal, and with nothing else, what answers in the kernel: %s", pattern, install)
 		}
 		if strings.Contains(info, "~") {
 			t.Errorf("to pacman, the version comes after its release: %s", info)
