@@ -75,12 +75,17 @@ for a limit in another form. */}}
 {{- end }}
 {{- end }}
 
+{{/* Whether pods may answer in the kernel, where the values say so: "true" or "". */}}
+{{- define "ndproxyd.fastPath" -}}
+{{- if (.Values.fastPath).enabled }}true{{ end }}
+{{- end }}
+
 {{/* What changes something about the host needs CAP_NET_ADMIN, and nothing else does. */}}
 {{- define "ndproxyd.capabilities" -}}
 {{- $admin := false }}
 {{- range .Values.uplinks }}{{ if or .consume_unicast .drop_loops }}{{ $admin = true }}{{ end }}{{ end }}
 {{- range .Values.rules }}{{ if .autowire }}{{ $admin = true }}{{ end }}{{ end }}
-{{- if $admin }}[NET_RAW, NET_ADMIN]{{ else }}[NET_RAW]{{ end }}
+{{- if include "ndproxyd.fastPath" . }}[NET_RAW, NET_ADMIN, BPF]{{ else if $admin }}[NET_RAW, NET_ADMIN]{{ else }}[NET_RAW]{{ end }}
 {{- end }}
 
 {{/* What the allocator reads, of the values in loadBalancer. */}}
@@ -109,6 +114,9 @@ of the rules for services. Empty where these are discovered, or depend on the up
 
 {{- define "ndproxyd.config" -}}
 version: 1
+{{- if include "ndproxyd.fastPath" . }}
+fast_path_directory: /bpf   # AppArmor's profile for containers lets nobody write below /sys
+{{- end }}
 {{- with .Values.uplinks }}
 uplinks:
   {{- toYaml . | nindent 2 }}
