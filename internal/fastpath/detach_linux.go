@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -109,7 +110,7 @@ func (d *detacher) others(own uint64) {
 func (d *detacher) free(cookie uint64) {
 	folder := namespaceFolder(d.Directory, cookie)
 	names := d.folders(folder)
-	links, err := netlink.LinkList()
+	all, err := netlink.LinkList()
 	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no filter of ours
 		d.keep(err)
 	}
@@ -118,7 +119,7 @@ func (d *detacher) free(cookie uint64) {
 		devices = append(devices, deviceOf(name))
 	}
 	byName := make(map[string]netlink.Link)
-	for _, l := range links {
+	for _, l := range all {
 		byName[l.Attrs().Name] = l
 		devices = append(devices, l.Attrs().Name)
 	}
@@ -135,8 +136,8 @@ func (d *detacher) free(cookie uint64) {
 			}
 			continue
 		}
-		if link, ok := byName[device]; ok { // before the pins, so that the answers end first
-			gone, err := removeFilters(link)
+		if l, ok := byName[device]; ok { // before the pins, so that the answers end first
+			gone, err := removeFilters(l)
 			if gone {
 				d.removed = append(d.removed, fmt.Sprintf("%s: the filter at tc ingress", device))
 			}
@@ -167,11 +168,26 @@ func (d *detacher) folders(folder string) (names []string) {
 // unpin removes an interface's folder, which ends what is pinned there.
 func (d *detacher) unpin(folder, name string) {
 	path := filepath.Join(folder, name)
+	detachLinks(path)
 	if err := os.RemoveAll(path); err != nil {
 		d.keep(fmt.Errorf("detach %s: %w", deviceOf(name), err))
 		return
 	}
 	d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), path))
+}
+
+// detachLinks ends the links in a folder. The kernel does that as well when a link's last
+// file has gone, but some time later. So an error changes no more than the time.
+func detachLinks(folder string) {
+	entries, _ := os.ReadDir(folder)
+	for _, e := range entries {
+		l, err := link.LoadPinnedLink(filepath.Join(folder, e.Name()), nil)
+		if err != nil { // a map or a program
+			continue
+		}
+		_ = l.Detach()
+		_ = l.Close()
+	}
 }
 
 // removeEmpty removes a folder if it is there, nothing is in it, and it is mounted nowhere.
