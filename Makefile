@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference manifests packages image release clean help
+.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference generate generated manifests packages image release clean help
 
 GO      = go
 CACHE   = .cache
@@ -23,6 +23,7 @@ help:
 	@echo 'make lint    run the linters'
 	@echo 'make test-full run what takes systemd, a kubelet, a Prometheus or network plugins (root)'
 	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
+	@echo 'make generate compile the programs that answer in the kernel anew'
 	@echo 'make packages deb, rpm, apk and pkg.tar.zst, into dist/; make image the image alone'
 	@echo 'make release VERSION=1.2.3 all that a release has, into dist/'
 	@echo 'make build   build bin/ndproxyd'
@@ -224,12 +225,35 @@ $(CACHE)/golangci-lint: tools/go.mod tools/go.sum
 	@mkdir -p $(CACHE)
 	@cd tools && $(GO) build -o ../$(CACHE)/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
-lint: $(CACHE)/golangci-lint
+lint: $(CACHE)/golangci-lint generated
 	@echo '== linting'
 	@$(CACHE)/golangci-lint run --build-tags full ./...
 	@cd test/bench && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...
 	@cd test/kubernetes && ../../$(CACHE)/golangci-lint run --build-tags full --config ../../.golangci.yml ./...
 	@for tool in man image; do (cd tools/$$tool && ../../$(CACHE)/golangci-lint run --config ../../.golangci.yml ./...) || exit 1; done
+
+# The programs that answer in the kernel, for processors of both byte orders, and the Go
+# code that embeds them. They are committed, so that nobody else needs a compiler. Only
+# one compiler makes the same octets: tools/bpf2go/clang.sh links or fetches it.
+PROGRAMS = internal/fastpath
+BPF2GO   = PATH="$(CURDIR)/$(TOOLS):$$PATH" BPF2GO_CC="$(CURDIR)/$(CACHE)/clang/bin/clang" BPF2GO_STRIP="$(CURDIR)/$(CACHE)/clang/bin/llvm-strip"
+
+generate: go-is-there $(TOOLS)/bpf2go
+	@tools/bpf2go/clang.sh $(CACHE)/clang
+	@echo '== compiling the programs that answer in the kernel'
+	@$(BPF2GO) $(GO) generate ./$(PROGRAMS)
+
+# Compiles them in a folder of their own, and compares with what is committed octet by octet.
+generated: go-is-there $(TOOLS)/bpf2go
+	@tools/bpf2go/clang.sh $(CACHE)/clang
+	@echo '== compiling the programs that answer in the kernel, to compare them with the committed ones'
+	@rm -rf $(CACHE)/generated && mkdir -p $(CACHE)/generated && cp -r $(PROGRAMS)/generate.go $(PROGRAMS)/bpf $(CACHE)/generated
+	@cd $(CACHE)/generated && $(BPF2GO) $(GO) generate generate.go && ls ./*.o >/dev/null
+	@for file in $(CACHE)/generated/*.go $(CACHE)/generated/*.o; do cmp "$$file" "$(PROGRAMS)/$${file##*/}" || { \
+	echo "make: $(PROGRAMS)/$${file##*/} is not what its source compiles to: run \"make generate\" and commit what it changes" >&2; exit 1; }; done
+
+$(TOOLS)/bpf2go: tools/bpf2go/go.sum
+	@echo '== building bpf2go' && cd tools/bpf2go && $(GOTOOL) tool
 
 # Programs of others and small ones of ours, each from a module with its versions.
 $(TOOLS)/helm: tools/helm/go.sum
