@@ -15,7 +15,7 @@ all: build
 help:
 	@echo 'make demo    show the main job on a network of its own (root)'
 	@echo 'make test    run the suite (root)'
-	@echo 'make bench   measure beside ndppd and the kernel (root, two processors)'
+	@echo 'make bench   measure beside ndppd and the kernel, and draw docs/plots (root, two processors)'
 	@echo 'make bench-kubernetes measure against a real API server (root, more than half an hour)'
 	@echo 'make control-plane build the Kubernetes that the tests run against'
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
@@ -66,8 +66,8 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 	echo '== and those that bound what is lost'; \
 	(cd test/kubernetes && $(GO) test $$race -count 1 -timeout 20m -run '$(ALONE)' .) || failed=1; \
 	test -z "$$failed"
-	@echo '== testing the measurements: they compile'
-	@cd test/bench && $(GO) vet ./...
+	@echo '== testing the measurements: they compile, and their tables and plots are right'
+	@cd test/bench && $(GO) vet ./... && $(GO) test ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5
 	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, real network plugins, a cut switch port'
@@ -201,9 +201,9 @@ bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@$(GO) test -run '^$$' -bench . -count 5 ./pkg/ndp
 	@echo '== following routes, a scan, an address that moves'
 	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/measure
-	@echo '== side by side with ndppd and the kernel'
+	@echo '== every way to answer, side by side with ndppd, the kernel and a bare reflector'
 	@cd test/bench && $(GO) build -o ../../bin/bench .
-	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd
+	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd -plots docs/plots
 
 bench-kubernetes: control-plane
 	@echo '== pods, services, failover, a large cluster, many links, nodes that are called in, memory, an outage of ten minutes'

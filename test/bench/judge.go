@@ -31,14 +31,15 @@ type judge struct {
 	sent, latency, answered *ebpf.Map
 	program                 *ebpf.Program
 	attached                link.Link
+	targets                 uint64 // how many there are, 0 for a new one each time
 
 	sentMem, latencyMem, answeredMem []uint64
 }
 
-// newJudge attaches the program to a device. With single set all answers are
-// for one target: they are counted, and not timed.
-func newJudge(n *lab.Namespace, device int, single bool) (*judge, error) {
-	j := new(judge)
+// newJudge attaches the program to a device. With a single target all answers are
+// for it: they are counted, and not timed.
+func newJudge(n *lab.Namespace, device int, o load.Options) (*judge, error) {
+	j, single := &judge{targets: uint64(o.Targets)}, o.Single
 	var err error
 	newArray := func(name string, n uint32) *ebpf.Map {
 		m, e := ebpf.NewMap(&ebpf.MapSpec{Name: name, Type: ebpf.Array, KeySize: 4, ValueSize: 8, MaxEntries: n, Flags: unix.BPF_F_MMAPABLE})
@@ -91,16 +92,6 @@ func (j *judge) instructions(single bool) asm.Instructions {
 		asm.LoadMem(asm.R4, asm.R2, 54, asm.Byte),
 		asm.JNE.Imm(asm.R4, 136, "pass"),
 	}
-	lookup := func(m *ebpf.Map) asm.Instructions { // index in R6, value pointer to R0
-		return asm.Instructions{
-			asm.StoreMem(asm.RFP, -4, asm.R6, asm.Word),
-			asm.Mov.Reg(asm.R2, asm.RFP),
-			asm.Add.Imm(asm.R2, -4),
-			asm.LoadMapPtr(asm.R1, m.FD()),
-			asm.FnMapLookupElem.Call(),
-			asm.JEq.Imm(asm.R0, 0, "drop"),
-		}
-	}
 	unspread := uint64(load.Unspread)
 	var timed asm.Instructions
 	if !single {
@@ -111,7 +102,7 @@ func (j *judge) instructions(single bool) asm.Instructions {
 			asm.Mul.Reg(asm.R6, asm.R7),
 			asm.And.Imm(asm.R6, slots-1),
 		)
-		timed = append(timed, lookup(j.sent)...)
+		timed = append(timed, lookup(j.sent, asm.R6)...)
 		timed = append(timed,
 			asm.LoadMem(asm.R8, asm.R0, 0, asm.DWord),
 			asm.JEq.Imm(asm.R8, 0, "drop"), // late or doubled
@@ -123,7 +114,7 @@ func (j *judge) instructions(single bool) asm.Instructions {
 		)
 	}
 	count := asm.Instructions{asm.Mov.Imm(asm.R6, 0)}
-	count = append(count, lookup(j.answered)...)
+	count = append(count, lookup(j.answered, asm.R6)...)
 	count = append(count,
 		// One receive thread runs the program, so this need not be atomic.
 		asm.LoadMem(asm.R7, asm.R0, 0, asm.DWord),
@@ -136,7 +127,7 @@ func (j *judge) instructions(single bool) asm.Instructions {
 			asm.Mov.Reg(asm.R6, asm.R7),
 			asm.And.Imm(asm.R6, samples-1),
 		)
-		count = append(count, lookup(j.latency)...)
+		count = append(count, lookup(j.latency, asm.R6)...)
 		count = append(count, asm.StoreMem(asm.R0, 0, asm.R9, asm.DWord))
 	}
 	end := asm.Instructions{
@@ -154,8 +145,12 @@ func (j *judge) count() uint64 { return atomic.LoadUint64(&j.answeredMem[0]) }
 
 // mark notes that n solicitations from first on leave now.
 func (j *judge) mark(first uint64, n int, now uint64) {
-	for i := range uint64(n) {
-		atomic.StoreUint64(&j.sentMem[(first+i)&(slots-1)], now)
+	for seq := first; seq < first+uint64(n); seq++ {
+		slot := seq
+		if j.targets > 0 {
+			slot %= j.targets
+		}
+		atomic.StoreUint64(&j.sentMem[slot&(slots-1)], now)
 	}
 }
 

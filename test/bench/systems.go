@@ -3,30 +3,66 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/ndproxyd/ndproxyd/test/load"
 )
 
 // system is something that answers solicitations.
 type system struct {
-	name string
-	// rules is how many prefixes the targets are spread over.
-	rules int
-	// single asks for one address only, as the kernel's own.
-	single bool
-	// command returns the command line of the daemon; nil for the kernel.
-	command func(dir string, prefixes []netip.Prefix) ([]string, error)
+	name  string
+	asked load.Options
+	// sized is a system that shows what a large table costs, and gets the closed
+	// loops alone.
+	sized bool
+	// command returns the command line of a daemon; nil for what needs none.
+	command func(dir string) ([]string, error)
+	// way is where the daemon's program has to be attached.
+	way string
+	// reflects attaches a reflector.
+	reflects bool
+	at       hook
 }
 
-// prefixes returns n prefixes of 64 bits. The first is not on-link.
+// The ways of the daemon, as its setting fast_path names them.
+const (
+	off        = "off"
+	tc         = "tc"
+	xdp        = "xdp"
+	xdpGeneric = "xdp-generic"
+)
+
+// The names of the systems that the goals compare.
+const (
+	socketName       = "ndproxyd, packet socket"
+	tcName           = "ndproxyd, tc"
+	xdpName          = "ndproxyd, XDP"
+	xdpGenericName   = "ndproxyd, generic XDP"
+	ndppdName        = "ndppd 0.2.5, static"
+	kernelName       = "kernel, own address"
+	tcReflectorName  = "bare reflector, tc"
+	xdpReflectorName = "bare reflector, XDP"
+)
+
+const (
+	manyPrefixes  = 100_000
+	manyAddresses = 200_000
+)
+
+// sizedName names a system with a large table.
+func sizedName(name, table string) string { return name + ", " + table }
+
+const (
+	prefixTable  = "100,000 prefixes"
+	addressTable = "200,000 addresses"
+)
+
+// prefixes returns n prefixes of 64 bits, one after the other. The first is not
+// on-link.
 func prefixes(n int) []netip.Prefix {
 	out := make([]netip.Prefix, n)
 	for i := range out {
@@ -35,115 +71,49 @@ func prefixes(n int) []netip.Prefix {
 	return out
 }
 
+// systems returns them in the order of the tables.
 func systems(ndproxyd, ndppd string) []system {
-	ours := func(dir string, ps []netip.Prefix) ([]string, error) {
-		var b strings.Builder
-		b.WriteString("version: 1\nuplinks: [{interface: bench1}]\nrules:\n")
-		for _, p := range ps {
+	one, many := load.Options{Prefixes: prefixes(1)}, load.Options{Prefixes: prefixes(manyPrefixes)}
+	exact := load.Options{Prefixes: prefixes(1), Targets: manyAddresses}
+	ours := func(name, way string, o load.Options, sized bool) system {
+		return system{name: name, asked: o, sized: sized, way: way, command: func(dir string) ([]string, error) {
+			path := filepath.Join(dir, "ndproxyd.yaml")
+			return []string{ndproxyd, "run", "--config", path}, os.WriteFile(path, configuration(way, o), 0o600)
+		}}
+	}
+	all := []system{
+		ours(socketName, off, one, false),
+		ours(tcName, tc, one, false),
+		ours(xdpName, xdp, one, false),
+		ours(xdpGenericName, xdpGeneric, one, false),
+		{name: ndppdName, asked: one, command: func(dir string) ([]string, error) {
+			path := filepath.Join(dir, "ndppd.conf")
+			conf := fmt.Sprintf("proxy bench1 {\n router no\n ttl 30000\n rule %s { static }\n}\n", one.Prefixes[0])
+			return []string{ndppd, "-c", path}, os.WriteFile(path, []byte(conf), 0o600)
+		}},
+		{name: kernelName, asked: load.Options{Prefixes: one.Prefixes, Single: true}},
+		{name: tcReflectorName, asked: one, reflects: true, at: atTC},
+		{name: xdpReflectorName, asked: one, reflects: true, at: atXDP},
+	}
+	for _, s := range []struct{ name, way string }{{socketName, off}, {tcName, tc}, {xdpName, xdp}} {
+		all = append(all,
+			ours(sizedName(s.name, prefixTable), s.way, many, true),
+			ours(sizedName(s.name, addressTable), s.way, exact, true))
+	}
+	return all
+}
+
+// configuration is the daemon's file: a rule for each prefix, or for each address.
+func configuration(way string, o load.Options) []byte {
+	var b strings.Builder
+	fmt.Fprintf(&b, "version: 1\nuplinks: [{interface: bench1, fast_path: %q}]\nrules:\n", way)
+	for _, p := range o.Prefixes {
+		if o.Targets == 0 {
 			fmt.Fprintf(&b, "  - {prefix: %q, method: static}\n", p)
 		}
-		path := filepath.Join(dir, "ndproxyd.yaml")
-		return []string{ndproxyd, "run", "--config", path}, os.WriteFile(path, []byte(b.String()), 0o600)
 	}
-	theirs := func(dir string, ps []netip.Prefix) ([]string, error) {
-		path := filepath.Join(dir, "ndppd.conf")
-		conf := fmt.Sprintf("proxy bench1 {\n router no\n ttl 30000\n rule %s { static }\n}\n", ps[0])
-		return []string{ndppd, "-c", path}, os.WriteFile(path, []byte(conf), 0o600)
+	for i := range o.Targets {
+		fmt.Fprintf(&b, "  - {prefix: %q, method: static}\n", netip.PrefixFrom(o.Target(uint64(i)), 128))
 	}
-	return []system{
-		{name: "ndproxyd, 1 rule", rules: 1, command: ours},
-		{name: "ndproxyd, 100,000 rules", rules: 100_000, command: ours},
-		{name: "ndppd static", rules: 1, command: theirs},
-		{name: "kernel, own address", rules: 1, single: true},
-	}
-}
-
-// round starts the system in a testbed of its own and measures it.
-func (s system) round() (result, error) {
-	var res result
-	t, err := newTestbed()
-	if err != nil {
-		return res, fmt.Errorf("set testbed up: %w", err)
-	}
-	defer t.close()
-	ps := prefixes(s.rules)
-	r := &runner{single: s.single}
-	if r.sender, err = load.NewSender(t.router, "bench0", load.Options{Prefixes: ps, Single: s.single}); err != nil {
-		return res, err
-	}
-	if r.judge, err = newJudge(t.router, t.port, s.single); err != nil {
-		return res, err
-	}
-	defer r.close()
-	if err := t.receiveInThreads(); err != nil {
-		return res, err
-	}
-	var daemon int
-	pids := t.nodeNAPI
-	if s.command == nil {
-		if err := t.node.Address("bench1", ps[0].Addr().String()+"/128"); err != nil {
-			return res, err
-		}
-	} else {
-		dir, err := os.MkdirTemp("", "ndpbench")
-		if err != nil {
-			return res, err
-		}
-		defer os.RemoveAll(dir)
-		argv, err := s.command(dir, ps)
-		if err != nil {
-			return res, err
-		}
-		process, err := t.start(argv, dir)
-		if err != nil {
-			return res, err
-		}
-		defer func() {
-			_ = process.Kill()
-			_, _ = process.Wait()
-		}()
-		daemon = process.Pid
-		pids = append(pids, daemon)
-	}
-	if err := r.waitForAnswer(); err != nil {
-		return res, err
-	}
-	res, err = r.measure(pids...)
-	res.memory = residentMemory(daemon)
-	return res, err
-}
-
-// start starts a daemon on the node's processor. Its threads inherit that from
-// the one that starts it.
-func (t *testbed) start(argv []string, dir string) (*os.Process, error) {
-	out, err := os.Create(filepath.Join(dir, "log"))
-	if err != nil {
-		return nil, err
-	}
-	defer out.Close()
-	var process *os.Process
-	result := make(chan error, 1)
-	go func() {
-		runtime.LockOSThread() // and never unlock: the thread ends here
-		result <- errors.Join(pin(0, nodeCPU), t.node.Enter(func() error {
-			process, err = os.StartProcess(argv[0], argv, &os.ProcAttr{Files: []*os.File{nil, out, out}})
-			return err
-		}))
-	}()
-	return process, <-result
-}
-
-// waitForAnswer asks until the system answers.
-func (r *runner) waitForAnswer() error {
-	for range 1000 {
-		before := r.judge.count()
-		if err := r.send(1); err != nil {
-			return err
-		}
-		time.Sleep(10 * time.Millisecond)
-		if r.judge.count() > before {
-			return nil
-		}
-	}
-	return fmt.Errorf("no answer after 10 s")
+	return []byte(b.String())
 }

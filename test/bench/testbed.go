@@ -72,8 +72,7 @@ func (t *testbed) receiveInThreads() error {
 	for _, end := range []struct {
 		ns   *lab.Namespace
 		name string
-		cpu  int
-	}{{t.router, "bench0", routerCPU}, {t.node, "bench1", nodeCPU}} {
+	}{{t.router, "bench0"}, {t.node, "bench1"}} {
 		err := errors.Join(
 			end.ns.Do(func() error { return ethtool(end.name, ethtoolSetGRO, 1) }),
 			end.ns.WriteSys("class/net/"+end.name+"/threaded", "1"),
@@ -81,6 +80,17 @@ func (t *testbed) receiveInThreads() error {
 		if err != nil {
 			return fmt.Errorf("set %s up: %w", end.name, err)
 		}
+	}
+	return t.pinThreads()
+}
+
+// pinThreads binds the receive threads to their processors, as often as the kernel
+// makes new ones.
+func (t *testbed) pinThreads() error {
+	for _, end := range []struct {
+		name string
+		cpu  int
+	}{{"bench0", routerCPU}, {"bench1", nodeCPU}} {
 		pids, err := napiThreads(end.name)
 		if err != nil {
 			return err

@@ -23,21 +23,19 @@ const (
 	Batch = 256
 
 	frameLen = 86
-	// spread maps sequence numbers to the low 64 bits of targets one to one.
-	spread = 0x9e3779b97f4a7c15
-	// Unspread is the inverse of spread modulo 2⁶⁴.
+	// Spread maps sequence numbers to the low 64 bits of targets one to one.
+	Spread = 0x9e3779b97f4a7c15
+	// Unspread is the inverse of Spread modulo 2⁶⁴.
 	Unspread = 0xf1de83e19937733d
 )
 
 // Sender sends solicitations for targets in a /64 out of a device.
 type Sender struct {
-	fd       int
-	frames   [Batch][frameLen]byte
-	iovecs   [Batch]unix.Iovec
-	headers  [Batch]mmsghdr
-	prefixes []netip.Prefix
-	single   bool
-	random   bool
+	Options
+	fd      int
+	frames  [Batch][frameLen]byte
+	iovecs  [Batch]unix.Iovec
+	headers [Batch]mmsghdr
 }
 
 type mmsghdr struct {
@@ -49,6 +47,8 @@ type mmsghdr struct {
 type Options struct {
 	// Prefixes are the /64 prefixes that the targets are in, in turn.
 	Prefixes []netip.Prefix
+	// Targets asks for so many addresses in turn; 0 asks for a new one each time.
+	Targets int
 	// Single asks always for the first address of the first prefix.
 	Single bool
 	// RandomSource changes the source address with every frame as well.
@@ -57,7 +57,7 @@ type Options struct {
 
 // NewSender opens a sender in a namespace.
 func NewSender(n *lab.Namespace, device string, o Options) (*Sender, error) {
-	s := &Sender{prefixes: o.Prefixes, single: o.Single, random: o.RandomSource}
+	s := &Sender{Options: o}
 	err := n.Do(func() error {
 		ifi, err := net.InterfaceByName(device)
 		if err != nil {
@@ -108,11 +108,14 @@ func (s *Sender) Send(first uint64, n int) (int, error) {
 }
 
 // Target returns the target with a sequence number.
-func (s *Sender) Target(seq uint64) netip.Addr {
-	p := s.prefixes[seq%uint64(len(s.prefixes))].Addr().As16()
-	low := seq * spread
-	if s.single {
-		p, low = s.prefixes[0].Addr().As16(), 0
+func (o *Options) Target(seq uint64) netip.Addr {
+	if o.Targets > 0 {
+		seq %= uint64(o.Targets)
+	}
+	p := o.Prefixes[seq%uint64(len(o.Prefixes))].Addr().As16()
+	low := seq * Spread
+	if o.Single {
+		p, low = o.Prefixes[0].Addr().As16(), 0
 	}
 	binary.BigEndian.PutUint64(p[8:], low)
 	return netip.AddrFrom16(p)
@@ -124,7 +127,7 @@ func (s *Sender) fill(f *[frameLen]byte, seq uint64) {
 	copy(f[62:78], t[:])
 	copy(f[51:54], t[13:]) // solicited-node group
 	copy(f[3:6], t[13:])
-	if s.random {
+	if s.RandomSource {
 		binary.BigEndian.PutUint64(f[30:38], (seq+1)*Unspread|1<<32)
 	}
 	f[56], f[57] = 0, 0
