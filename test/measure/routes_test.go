@@ -255,16 +255,22 @@ func BenchmarkStart(b *testing.B) {
 // resident returns the memory of a process in MiB.
 func resident(b *testing.B, pid int) float64 {
 	b.Helper()
+	return statusMiB(b, pid, "VmRSS")
+}
+
+// statusMiB returns a figure of /proc/PID/status in MiB.
+func statusMiB(b *testing.B, pid int, name string) float64 {
+	b.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	harness.Must(b, err)
 	for line := range strings.Lines(string(text)) {
-		if f := strings.Fields(line); len(f) > 1 && f[0] == "VmRSS:" {
+		if f := strings.Fields(line); len(f) > 1 && f[0] == name+":" {
 			kib, err := strconv.Atoi(f[1])
 			harness.Must(b, err)
 			return float64(kib) / 1024
 		}
 	}
-	b.Fatal("no VmRSS")
+	b.Fatal("no " + name)
 	return 0
 }
 
