@@ -95,7 +95,7 @@ func Run(ctx context.Context, o Options) error {
 	case err != nil:
 		return err
 	}
-	d := build(o, watcher, volume)
+	d := build(o, watcher, volume, first.config.FastPathDirectory)
 	if err = d.prepare(&first); err == nil {
 		err = d.takeOver(first)
 	}
@@ -109,8 +109,9 @@ func Run(ctx context.Context, o Options) error {
 	return err
 }
 
-// build makes the parts, in the order in which they need each other.
-func build(o Options, watcher *hostwatch.Watcher, volume *configVolume) *daemon {
+// build makes the parts, in the order in which they need each other. pins is the folder
+// of bpffs that programs are pinned in.
+func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins string) *daemon {
 	d := &daemon{
 		options: o, log: o.Log, started: time.Now(), trouble: task.NewTrouble(o.Log), pulse: make(chan chan struct{}),
 		store: new(rules.Store), routes: watcher.Routes,
@@ -133,7 +134,7 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume) *daemon 
 		Holder: k8swatch.NewHolder(fmt.Sprint(os.Getpid())), Observe: d.figures.Updated, Changed: d.reconciler.changed,
 	})
 	d.uplinks = uplink.NewSet(uplink.Options{
-		Store: d.store, System: uplink.Kernel{Watcher: watcher, FastPath: fastpath.Options{Log: o.Log}}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
+		Store: d.store, System: uplink.Kernel{Watcher: watcher, FastPath: fastpath.Options{Directory: pins, Log: o.Log}}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
 	})
 	d.evidence = kernel.New(d.judge, d.store, d.uplinks.Appeared)
 	d.keeper = consume.NewKeeper(func() (consume.Setter, error) { return consume.Open() }, o.Log)
