@@ -38,7 +38,7 @@ func start(t *testing.T, c *config.Config, o Options) *daemon {
 	if o.Origin == nil {
 		o.Origin = func() string { return "test.yaml" }
 	}
-	d := build(o, &hostwatch.Watcher{Routes: hostwatch.NewRoutes()}, newConfigVolume(""))
+	d := build(o, &hostwatch.Watcher{Routes: hostwatch.NewRoutes()}, newConfigVolume(""), "")
 	if err := d.takeOver(load{config: c, origin: o.Origin(), begin: time.Now()}); err != nil {
 		t.Fatal(err)
 	}
