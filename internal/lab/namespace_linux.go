@@ -193,6 +193,10 @@ func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File, s
 		// The signal comes with the end of the thread that started the program,
 		// so this one stays.
 		runtime.LockOSThread()
+		if err := hideBPFFS(); err != nil {
+			result <- err
+			select {}
+		}
 		result <- n.Enter(func() error {
 			var err error
 			p, err = os.StartProcess(path, append([]string{path}, args...), &os.ProcAttr{
@@ -207,6 +211,28 @@ func (n *Namespace) Start(path string, args []string, stdout, stderr *os.File, s
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
 	return p, nil
+}
+
+// bpffs is where service managers mount one.
+const bpffs = "/sys/fs/bpf"
+
+// hideBPFFS takes this host's bpffs from the thread and from what it starts: a daemon that
+// is tried out pins nothing there that would outlive it.
+func hideBPFFS() error {
+	var s unix.Statfs_t
+	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC { //nolint:gosec // of 32 bits
+		return nil //nolint:nilerr // there is none to hide
+	}
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		return fmt.Errorf("leave mount namespace: %w", err)
+	}
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("keep mounts apart: %w", err)
+	}
+	if err := unix.Unmount(bpffs, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("hide %s: %w", bpffs, err)
+	}
+	return nil
 }
 
 // WriteSys writes a file of the namespace's own /sys, named like
