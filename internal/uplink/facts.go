@@ -28,7 +28,8 @@ type Facts struct {
 	View *rules.View
 	// Membership is what the socket has joined.
 	Membership ndp.MembershipStatus
-	// Path is which way solicitations are answered.
+	// Path is which way solicitations are answered, by now: a program in the kernel may
+	// come and go, and gets new lines, without another change of the uplink.
 	Path ndp.Path
 	// Conflicts are the addresses that are left to another station, in order.
 	Conflicts []Conflict
@@ -42,6 +43,7 @@ type Facts struct {
 	Recent   *ndp.Recent
 
 	alive func(context.Context) error // of the receive loop, nil without one
+	path  func() ndp.Path             // which Path is read from, nil as well
 }
 
 // Conflict is an address that a rule covers and another station has.

@@ -134,6 +134,7 @@ type responder struct {
 	closed bool
 	done   chan struct{}
 	failed bool
+	path   ndp.Path
 }
 
 func (r *responder) SetInterface(i *ndp.Interface) { r.host.change(func(*host) { r.iface = i }) }
@@ -163,7 +164,11 @@ func (r *responder) Alive(context.Context) error { return nil }
 func (r *responder) Index() int                  { return r.index }
 func (r *responder) Done() <-chan struct{}       { return r.done }
 
-func (r *responder) Path() ndp.Path { return ndp.Path{} }
+func (r *responder) Path() ndp.Path {
+	r.host.mu.Lock()
+	defer r.host.mu.Unlock()
+	return r.path
+}
 
 func (r *responder) Settle() {}
 

@@ -76,7 +76,15 @@ func (u *Uplink) Ready() error {
 }
 
 // Facts returns the latest snapshot.
-func (u *Uplink) Facts() *Facts { return u.facts.Load() }
+func (u *Uplink) Facts() *Facts {
+	f := u.facts.Load()
+	if f.path == nil {
+		return f
+	}
+	fresh := *f
+	fresh.Path = f.path()
+	return &fresh
+}
 
 // Run lives the uplink's life until ctx ends, and gives the socket back then.
 func (u *Uplink) Run(ctx context.Context) error {
@@ -196,7 +204,7 @@ func (u *Uplink) publish() {
 		Counters: u.counters, Recent: u.recent,
 	}
 	if u.responder != nil {
-		next.alive, next.Path = u.responder.Alive, u.responder.Path()
+		next.alive, next.path = u.responder.Alive, u.responder.Path
 	}
 	u.facts.Store(next)
 	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || last.Path.Way != next.Path.Way || !sameLink(last.Link, next.Link) {
