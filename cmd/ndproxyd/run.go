@@ -22,7 +22,8 @@ import (
 // privilegeHelp says how to grant what is missing.
 const privilegeHelp = `
 ndproxyd needs the capability CAP_NET_RAW, and nothing else unless autowire,
-consume_unicast or drop_loops are set (CAP_NET_ADMIN). Grant it with one of
+consume_unicast or drop_loops are set (CAP_NET_ADMIN), or the kernel is to answer
+(fast_path: CAP_BPF and CAP_NET_ADMIN). Grant it with one of
   systemd      AmbientCapabilities=CAP_NET_RAW in the unit
   Kubernetes   securityContext: {runAsUser: 0, capabilities: {drop: [ALL], add: [NET_RAW]}}
   a shell      sudo setcap cap_net_raw+ep "$(command -v ndproxyd)", or run it with sudo`

@@ -17,6 +17,7 @@ import (
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/targets"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
@@ -211,6 +212,41 @@ func TestInspect(t *testing.T) {
 	}
 	if _, err := inspect(&config.Config{Rules: append(written.Rules, written.Rules...)}, &fakeSystem{}, testState, nil); err == nil {
 		t.Error("two rules with one prefix are accepted")
+	}
+}
+
+// TestBesideDaemon knows which way the daemon answers that runs here.
+func TestBesideDaemon(t *testing.T) {
+	t.Parallel()
+	c := &config.Config{
+		Uplinks: []rules.Uplink{{Interface: "eth0", FastPath: rules.FastPathXDP}},
+		Rules:   []rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8:1:0:f::/80"), Method: rules.Static}},
+	}
+	system := func() *fakeSystem {
+		return &fakeSystem{links: map[string]rules.Link{"eth0": testLink("eth0", 2, "2001:db8:1::2/64", "fe80::2/64")}}
+	}
+	fellBack := &status.FastPath{Way: "tc", FellBack: true, Why: "veth has no program on its other end"}
+	for name, tt := range map[string]struct {
+		daemon []status.Uplink
+		found  int
+	}{
+		"no daemon":           {nil, 0},
+		"another uplink":      {[]status.Uplink{{Interface: "eth1", FastPath: fellBack}}, 0},
+		"nothing answers yet": {[]status.Uplink{{Interface: "eth0"}}, 0},
+		"as it was asked for": {[]status.Uplink{{Interface: "eth0", FastPath: &status.FastPath{Way: "xdp"}}}, 0},
+		"fallen back":         {[]status.Uplink{{Interface: "eth1"}, {Interface: "eth0", FastPath: fellBack}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got, err := inspect(c, system(), testState, tt.daemon)
+			if err != nil {
+				t.Fatal(err)
+			}
+			found := slices.DeleteFunc(got.Findings, func(f Finding) bool { return f.Reason != reasonFastPath })
+			if len(found) != tt.found {
+				t.Errorf("found %+v, want %d", found, tt.found)
+			}
+		})
 	}
 }
 
