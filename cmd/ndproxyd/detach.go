@@ -6,33 +6,46 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
+	"github.com/ndproxyd/ndproxyd/internal/config"
+	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/fastpath"
 	"github.com/ndproxyd/ndproxyd/internal/process"
+	"github.com/ndproxyd/ndproxyd/internal/status"
 )
 
 func newDetach(e env) *cobra.Command {
-	var o fastpath.DetachOptions
+	var (
+		o            fastpath.DetachOptions
+		file, socket string
+	)
 	cmd := &cobra.Command{
 		Use:   "detach [INTERFACE...]",
 		Short: "Remove what a daemon that has ended left in the kernel, so that it falls silent at once",
 		Long: `Remove the programs that answer in the kernel (fast_path) and outlive the daemon: from
 the named interfaces of this network namespace, or from all of them. To have silence at
 once, stop the daemon and call this. It prints a line for each thing that it removes, and
-nothing where there is nothing to remove; both have exit code 0.
-
-What a daemon that runs answers with stays, and the exit code is 1.`,
+nothing where there is nothing to remove; both have exit code 0. What a daemon that runs
+answers with stays, and the exit code is 1.`,
 		Example: "  ndproxyd detach eth0",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if o.AllNamespaces && len(args) > 0 {
 				return usage(errors.New("--all-namespaces frees all interfaces: leave their names out"))
 			}
+			if o.Directory == "" {
+				var err error
+				if o.Directory, err = pinDirectory(file, e); err != nil {
+					return err
+				}
+			}
 			o.Interfaces = args
-			o.Daemon = func() (string, func(string) bool) { return answering(cmd.Context()) }
+			o.Daemon = func() (string, func(string) bool) { return answering(cmd.Context(), socket) }
 			removed, err := fastpath.Detach(o)
 			for _, line := range removed {
 				_, _ = fmt.Fprintln(e.stdout, "removed from", line)
@@ -46,17 +59,50 @@ What a daemon that runs answers with stays, and the exit code is 1.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&o.Directory, "directory", fastpath.DefaultDirectory, "`DIRECTORY` in which the daemon pins")
+	cmd.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default "+config.DefaultPath+", if it exists)")
+	cmd.Flags().StringVar(&o.Directory, "directory", "", "`DIRECTORY` in which the daemon pins (default: fast_path_directory of the configuration)")
 	cmd.Flags().BoolVar(&o.AllNamespaces, "all-namespaces", false, "free all network namespaces, as the removal of the package does")
+	controlFlag(cmd, &socket)
 	return cmd
+}
+
+// pinDirectory returns the directory in which a daemon with that configuration pins. A file
+// that nobody has named must not keep a package from its removal, whatever is in it.
+func pinDirectory(file string, e env) (string, error) {
+	src := configFlags{path: file, getenv: e.getenv}
+	c, err := src.load()
+	switch {
+	case err == nil:
+		return c.FastPathDirectory, nil
+	case file == "":
+		return config.DefaultFastPathDirectory, nil
+	}
+	return "", err
 }
 
 // answering returns the name of the daemon in the calling thread's network namespace, ""
 // for none, and whether it answers with the program on an interface.
-func answering(ctx context.Context) (name string, uses func(device string) bool) {
+func answering(ctx context.Context, socket string) (name string, uses func(device string) bool) {
+	always := func(string) bool { return true }
 	name, err := process.Holder(ctx)
-	if err != nil {
-		name = err.Error() // so there may be one
+	switch {
+	case err != nil:
+		return err.Error(), always // so there may be one
+	case name == "":
+		return "", nil
 	}
-	return name, func(string) bool { return true }
+	conn, err := control.Dial(ctx, socket) // here, as a client dials on any thread
+	if err != nil {
+		return name, always
+	}
+	s, err := control.NewClientFunc(socket, func(context.Context) (net.Conn, error) { return conn, nil }).Status(ctx)
+	if err != nil {
+		return name, always
+	}
+	return name, func(device string) bool {
+		return slices.ContainsFunc(s.Uplinks, func(u status.Uplink) bool {
+			named := u.Interface == device || u.Name == device
+			return named && (u.FastPath == nil || u.FastPath.InKernel()) // nil: not yet
+		})
+	}
 }

@@ -75,6 +75,8 @@ func TestCommandLine(t *testing.T) {
 	}{
 		{name: "nothing to detach", args: []string{"detach", "--directory", "/nonexistent"}},
 		{name: "nothing to detach from an interface", args: []string{"detach", "none9", "--directory", "/nonexistent"}},
+		{name: "detach with a file", args: []string{"detach", "--config", write(t, "version: 1\nuplinks: [{interface: none9}]\nfast_path_directory: /usr\n")}, code: 1, stderr: "/usr is not in a bpffs"},
+		{name: "detach with a wrong file", args: []string{"detach", "--config", wrong}, code: 2, stderr: wrong + ":3:18: "},
 		{name: "detach elsewhere", args: []string{"detach", "--directory", "/"}, code: 1, stderr: "/ is not in a bpffs"},
 		{name: "detach all of some", args: []string{"detach", "--all-namespaces", "none9"}, code: 2, stderr: "--all-namespaces frees all interfaces"},
 		{name: "no command", code: 2, stderr: "a command is missing"},

@@ -30,16 +30,20 @@ type Client struct {
 // can bind an abstract one, so behind such an address the client believes only a
 // process that may be a daemon.
 func NewClient(address string) *Client {
-	return NewClientFunc(address, func(ctx context.Context) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
-		if err != nil || !strings.HasPrefix(address, "@") {
-			return conn, err
-		}
-		if err := process.CheckDaemon(conn.(*net.UnixConn)); err != nil {
-			return nil, errors.Join(err, conn.Close())
-		}
-		return conn, nil
-	})
+	return NewClientFunc(address, func(ctx context.Context) (net.Conn, error) { return Dial(ctx, address) })
+}
+
+// Dial connects to the control socket with that address, an abstract one in the network
+// namespace of the calling thread, as a client of [NewClient] does.
+func Dial(ctx context.Context, address string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(ctx, "unix", address)
+	if err != nil || !strings.HasPrefix(address, "@") {
+		return conn, err
+	}
+	if err := process.CheckDaemon(conn.(*net.UnixConn)); err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	return conn, nil
 }
 
 // NewClientFunc returns a client that reaches the control socket by dial, for
