@@ -57,6 +57,9 @@ func (s *system) round() (res result, err error) {
 	if daemon > 0 {
 		r.pids = append(r.pids, daemon)
 	}
+	if err := settle(r.pids...); err != nil {
+		return res, err
+	}
 	res, err = r.measure(s.sized)
 	res.memory = residentMemory(daemon)
 	return res, err
@@ -125,20 +128,39 @@ func privateBPF() error {
 	return nil
 }
 
-// check fails unless a program is attached to the node's device in the way that is to
-// be measured: the daemon falls back to a slower one where it has to.
+// check waits until a program is attached to the node's device in the way that is to be
+// measured: the packet socket may be the first to answer. It fails where none is, as the
+// daemon falls back to a slower way where it has to.
 func (t *testbed) check(way string) error {
+	if way == "" {
+		return nil
+	}
+	var found string
+	for range 100 {
+		var err error
+		if found, err = t.attached(); err != nil || found == way {
+			return err
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("the program is attached by %q instead of %q", found, way)
+}
+
+// attached returns how a program is attached to the node's device, off for none.
+func (t *testbed) attached() (string, error) {
 	device, err := t.node.Link.LinkByName("bench1")
 	if err != nil {
-		return err
+		return "", err
+	}
+	const driver = 1 // XDP_ATTACHED_DRV of linux/if_link.h
+	switch x := device.Attrs().Xdp; {
+	case x == nil || !x.Attached:
+	case x.AttachMode == driver:
+		return xdp, nil
+	default:
+		return xdpGeneric, nil
 	}
 	found := off
-	if x := device.Attrs().Xdp; x != nil && x.Attached {
-		const driver = 1 // XDP_ATTACHED_DRV of linux/if_link.h
-		if found = xdpGeneric; x.AttachMode == driver {
-			found = xdp
-		}
-	}
 	err = t.node.Do(func() error {
 		programs, err := link.QueryPrograms(link.QueryOptions{Target: device.Attrs().Index, Attach: ebpf.AttachTCXIngress})
 		if err == nil && len(programs.Programs) > 0 {
@@ -146,10 +168,28 @@ func (t *testbed) check(way string) error {
 		}
 		return err
 	})
-	if err == nil && way != "" && way != found {
-		err = fmt.Errorf("the program is attached by %q instead of %q", found, way)
+	return found, err
+}
+
+// settle waits until processes rest: a daemon with a large table answers before its
+// start is over.
+func settle(pids ...int) error {
+	const look, rest = 250 * time.Millisecond, 10 * time.Millisecond
+	for range 200 {
+		before, err := cpuTime(pids...)
+		if err != nil {
+			return err
+		}
+		time.Sleep(look)
+		after, err := cpuTime(pids...)
+		if err != nil {
+			return err
+		}
+		if after-before < rest {
+			return nil
+		}
 	}
-	return err
+	return errors.New("the system does not come to rest")
 }
 
 // waitForAnswer asks until the system answers.
