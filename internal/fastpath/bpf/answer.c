@@ -484,11 +484,11 @@ INLINE void count(const struct solicitation *s, __u64 now)
 		c->records = 0;
 		wake = BPF_RB_FORCE_WAKEUP;
 	}
-	if (c->records >= RECORDS || !(r = ringbuf_reserve(&records, sizeof(*r), 0))) {
+	/* An attempt counts, too: it takes a lock even where there is no room. */
+	if (c->records++ >= RECORDS || !(r = ringbuf_reserve(&records, sizeof(*r), 0))) {
 		c->records_lost++;
 		return;
 	}
-	c->records++;
 	r->target = s->target;
 	r->source = s->source;
 	copy_mac((__u16 *)r->ether, s->ether);
