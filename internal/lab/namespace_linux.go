@@ -39,7 +39,7 @@ func New() (*Namespace, error) {
 	if err != nil {
 		return nil, err
 	}
-	if n.Link, err = netlink.NewHandleAt(n.handle); err != nil {
+	if n.Link, err = netlink.NewHandleAt(n.handle, unix.NETLINK_ROUTE); err != nil {
 		return nil, errors.Join(fmt.Errorf("open netlink: %w", err), n.handle.Close())
 	}
 	if err := errors.Join(n.Up("lo"), n.Sysctl("net/ipv6/conf/default/accept_dad", "0")); err != nil {
