@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference generate generated manifests packages image release clean help
+.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference generate generated emulators manifests packages image release clean help
 
 GO      = go
 CACHE   = .cache
@@ -21,7 +21,7 @@ help:
 	@echo 'make compare show what ndproxyd and ndppd do, side by side (root)'
 	@echo 'make fuzz    look for frames and files that break something; FUZZ=30: about so many seconds each'
 	@echo 'make lint    run the linters'
-	@echo 'make test-full run what takes systemd, a kubelet, a Prometheus or network plugins (root)'
+	@echo 'make test-full run what takes systemd, a kubelet, a Prometheus, network plugins or other kernels (root)'
 	@echo 'make reference write the generated parts of docs/ and deploy/ anew'
 	@echo 'make generate compile the programs that answer in the kernel anew'
 	@echo 'make packages deb, rpm, apk and pkg.tar.zst, into dist/; make image the image alone'
@@ -70,7 +70,7 @@ test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wir
 	@cd test/bench && $(GO) vet ./... && $(GO) test ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5
-	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, real network plugins, a cut switch port'
+	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, other kernels, real network plugins, a cut switch port'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus, network
 # plugins.
@@ -79,12 +79,18 @@ PLUGINS = $(CACHE)/plugins/bin
 # FULL are the tests of test/kubernetes itself that are left to it.
 FULL = ^(TestCut|TestRivalOnNode)$$
 
-test-full: root-is-there go-is-there $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(PLUGINS)/cilium-agent $(CACHE)/plugins/debian/done
+# Kernels that qemu starts, one after another: what Debian has of the years since 2022, and
+# of other processors. Debian has no 5.15 and no 6.6.
+KERNELS = bullseye/5.10/amd64 bookworm/6.1/amd64 trixie/6.12/amd64 trixie-backports/7/amd64 trixie/6.12/arm64 trixie/6.12/s390x
+
+test-full: root-is-there go-is-there emulators $(KERNELS:%=$(CACHE)/kernels/%/done) $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(PLUGINS)/cilium-agent $(CACHE)/plugins/debian/done
 	@$(MAKE) -s release control-plane
 	@echo '== testing the release, and the packages under systemd 252 and 257'
 	@$(GO) test -tags full -count 1 -timeout 20m ./test/release ./test/systemd
 	@echo '== testing the chart on two nodes with a kubelet, and the alerts and the dashboard with a Prometheus'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -p 1 -timeout 20m ./monitoring ./node
+	@echo '== testing the program in the kernel on the kernels $(KERNELS)'
+	@$(GO) test -tags full -count 1 -timeout 20m ./test/kernels
 	@echo '== testing beside network plugins'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
 	@echo '== testing a cut switch port, and a proxy entry of the kernel on a node'
@@ -125,6 +131,19 @@ $(CACHE)/plugins/debian/done:
 	{ $$get $(CALLED) >/dev/null 2>&1 || { apt-get update >/dev/null && $$get $(CALLED) >/dev/null; }; } && \
 	for deb in *.deb; do dpkg -x "$$deb" ..; done && cd .. && rm -rf debs
 	@touch $@
+
+$(CACHE)/kernels/%/done: test/kernels/fetch.sh
+	@echo '== fetching the kernel $*'
+	@test/kernels/fetch.sh $* $(CACHE)/kernels/$*
+	@touch $@
+
+EMULATORS = qemu-system-x86 qemu-system-arm qemu-system-misc
+
+emulators:
+	@command -v qemu-system-x86_64 >/dev/null && command -v qemu-system-aarch64 >/dev/null && command -v qemu-system-s390x >/dev/null || { \
+	echo '== installing $(EMULATORS)'; \
+	{ apt-get install -y --no-install-recommends $(EMULATORS) >/dev/null 2>&1 || \
+	{ apt-get update >/dev/null && apt-get install -y --no-install-recommends $(EMULATORS) >/dev/null; }; }; }
 
 # Roots of Debian, which the tests put a layer of their own over.
 $(CACHE)/debian/%/done:
