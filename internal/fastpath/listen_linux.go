@@ -58,9 +58,11 @@ func usable(u *rules.Uplink, o Options) error {
 	case u.Early && (u.FastPath == rules.FastPathAuto || u.FastPath == rules.FastPathTC):
 		return errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")
 	case u.FastPath == rules.FastPathAuto:
-		return allowed(o.directory())
+		if err := allowed(o.directory()); err != nil {
+			return err
+		}
 	}
-	return nil
+	return newEnough()
 }
 
 // allowed returns why the daemon may not load or pin programs, nil if it may.
