@@ -79,7 +79,7 @@ PLUGINS = $(CACHE)/plugins/bin
 # FULL are the tests of test/kubernetes itself that are left to it.
 FULL = ^(TestCut|TestRivalOnNode)$$
 
-# Kernels that qemu starts, one after another: what Debian has of the years since 2022, and
+# Kernels that qemu starts, each on one processor: what Debian has of the years since 2022, and
 # of other processors. Debian has no 5.15 and no 6.6.
 KERNELS = bullseye/5.10/amd64 bookworm/6.1/amd64 trixie/6.12/amd64 trixie-backports/7/amd64 trixie/6.12/arm64 trixie/6.12/s390x
 
@@ -90,7 +90,7 @@ test-full: root-is-there go-is-there emulators $(KERNELS:%=$(CACHE)/kernels/%/do
 	@echo '== testing the chart on two nodes with a kubelet, and the alerts and the dashboard with a Prometheus'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -p 1 -timeout 20m ./monitoring ./node
 	@echo '== testing the program in the kernel on the kernels $(KERNELS)'
-	@$(GO) test -tags full -count 1 -timeout 20m ./test/kernels
+	@$(GO) test -tags full -count 1 -timeout 20m -parallel 2 ./test/kernels
 	@echo '== testing beside network plugins'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
 	@echo '== testing a cut switch port, and a proxy entry of the kernel on a node'

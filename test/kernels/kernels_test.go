@@ -60,6 +60,7 @@ func TestKernels(t *testing.T) {
 		{"big-endian", "trixie/6.12/s390x", tcx},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			folder := filepath.Join(cache, c.kernel)
 			release, err := os.ReadFile(filepath.Join(folder, "release"))
 			harness.Must(t, err)

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -59,8 +60,8 @@ func TestWays(t *testing.T) {
 			if path.Way != want {
 				t.Fatalf("%s answers, want %s; %s", path.Way, want, path.Why)
 			}
-			if want != c.way && path.Why == "" {
-				t.Error("it is not said why the program does not answer")
+			if want != c.way && !strings.Contains(path.Why, "takes Linux 5.11") {
+				t.Errorf("why the program does not answer: %q", path.Why)
 			}
 			checkAnswers(t, harness.OpenPort(t, n.Router, harness.RouterPort), iface, view)
 			harness.Must(t, r.CountDrops())
