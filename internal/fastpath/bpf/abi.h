@@ -82,6 +82,8 @@ static __u64 (*ktime_get_coarse_ns)(void) = (void *)160;
 
 #if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 #define HTONS(x) ((__u16)__builtin_bswap16(x))
+#define HTONLL(x) ((__u64)__builtin_bswap64(x))
 #else
 #define HTONS(x) ((__u16)(x))
+#define HTONLL(x) ((__u64)(x))
 #endif

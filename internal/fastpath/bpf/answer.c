@@ -271,13 +271,9 @@ INLINE int is_link_local(const struct address *a) { return octet(a, 0) == 0xfe &
  * (RFC 4291 2.7.1, RFC 4861 7.2.2), or all nodes. */
 INLINE int is_group_of(const struct address *to, const struct address *target)
 {
-	const __u8 *d = (const __u8 *)to, *t = (const __u8 *)target;
-	__u8 zero = d[2] | d[3] | d[4] | d[5] | d[6] | d[7] | d[8] | d[9] | d[10];
-	if (d[0] != 0xff || d[1] != 2 || zero)
-		return 0;
-	if (d[11] == 1 && d[12] == 0xff)
-		return d[13] == t[13] && d[14] == t[14] && d[15] == t[15];
-	return !(d[11] | d[12] | d[13] | d[14]) && d[15] == 1;
+	__u64 solicited_node = HTONLL(0x1ff000000) | (target->low & HTONLL(0xffffff));
+
+	return to->high == HTONLL(0xff02000000000000) && (to->low == solicited_node || to->low == HTONLL(1));
 }
 
 /* The line that decides for an address, or 0. */
