@@ -60,7 +60,7 @@ func plot(folder string, all []system, t table) error {
 		losses = append(losses, line)
 	}
 	for name, picture := range map[string][]byte{
-		"answers.svg": bars("Answers a second, 128 solicitations outstanding", speeds, count),
+		"answers.svg": bars("Answers a second", speeds, count),
 		"cpu.svg":     bars("The node's processor time an answer, µs", costs, func(v float64) string { return fmt.Sprintf("%.2f", v) }),
 		"loss.svg":    lines("Solicitations lost, %, over the rate offered a second", losses),
 	} {
@@ -115,7 +115,7 @@ func bars(title string, all []bar, write func(float64) string) []byte {
 // lines draws each series, with a logarithmic scale of x and from 0 to 100 of y.
 func lines(title string, all []series) []byte {
 	const (
-		x0, x1 = 44.0, chartWidth - 16
+		x0, x1 = 44.0, chartWidth - 28
 		y0, y1 = 330.0, 90.0
 	)
 	c := &canvas{width: chartWidth, height: 360}
