@@ -185,6 +185,11 @@ enum {
 	FLAG_SOLICITED = 0x40,
 };
 
+/* Loops have a copy of their body for each round. Without CAP_PERFMON, which the daemon has no
+ * other use for, the verifier also walks where a processor may guess that a loop goes on,
+ * and lets pointers move by constants alone. */
+#define UNROLL _Pragma("clang loop unroll(full)")
+
 /* What was read from a solicitation. */
 struct solicitation {
 	struct address source, to, target, from; /* from is where the answer comes from */
@@ -292,6 +297,7 @@ static __attribute__((noinline)) __u32 find(const struct facts *f, const struct 
 	map = map_lookup(&lines, &slot);
 	if (!map)
 		return found;
+	UNROLL
 	for (__u32 i = 0; i < MAX_CLASSES && i < f->classes; i++) {
 		const struct class *class = &f->class[i];
 		struct address masked = {a->high & class->mask.high, a->low & class->mask.low};
@@ -312,6 +318,7 @@ INLINE int owns_any(const struct facts *f, const struct solicitation *s)
 {
 	__u64 none = ~0ULL;
 
+	UNROLL
 	for (__u32 i = 0; i < MAX_ADDRESSES && i < f->addresses; i++) {
 		const struct address *a = &f->address[i];
 		none &= differ(*a, s->target) & differ(*a, s->source);
@@ -322,14 +329,17 @@ INLINE int owns_any(const struct facts *f, const struct solicitation *s)
 /* Whether the uplink's settings leave the asker to the socket. */
 INLINE int is_left_out(const struct facts *f, const struct solicitation *s)
 {
+	UNROLL
 	for (__u32 i = 0; i < MAX_IGNORED && i < f->ignored; i++)
 		if (within(s->source, &f->ignore[i]))
 			return 1;
+	UNROLL
 	for (__u32 i = 0; i < MAX_IGNORED && i < f->ignored_macs; i++)
 		if (same_mac(s->ether, f->ignore_mac[i]) || same_mac(s->asker, f->ignore_mac[i]))
 			return 1;
 	if (!(f->flags & ONLINK_ONLY) || is_link_local(&s->source))
 		return 0;
+	UNROLL
 	for (__u32 i = 0; i < MAX_ONLINK && i < f->onlinks; i++)
 		if (within(s->source, &f->onlink[i]))
 			return 0; /* RFC 5942 4 */
@@ -343,11 +353,15 @@ INLINE int choose_source(const struct facts *f, struct solicitation *s)
 		s->from = s->target;
 		return 1;
 	}
-	for (__u32 i = 0; i < MAX_SOURCES && i < f->sources; i++)
+	UNROLL
+	for (__u32 i = 0; i < MAX_SOURCES && i < f->sources; i++) {
+		struct address from = f->source[i].from;
+		asm volatile("" : "+r"(from.high), "+r"(from.low)); /* in the loop, where i is a constant */
 		if (within(s->source, &f->source[i].prefix)) {
-			s->from = f->source[i].from;
+			s->from = from;
 			return 1;
 		}
+	}
 	s->from = f->fallback;
 	return f->flags & HAS_FALLBACK;
 }
@@ -358,7 +372,7 @@ INLINE int choose_source(const struct facts *f, struct solicitation *s)
 INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 {
 	__u32 units = (len - SOLICITATION) / 8, left = 0, found = 0;
-	__u64 sum, *unit = (__u64 *)in->option;
+	__u64 sum;
 
 	if (in->ether_type != HTONS(ETHER_IPV6) || (*(__u8 *)in->version >> 4) != 6)
 		return 0;
@@ -386,24 +400,32 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 	sum = add_address(add_address(add_address(sum, s->source), s->to), s->target);
 	copy_mac(s->ether, in->ether_from);
 	copy_mac(s->asker, in->ether_from);
-	for (__u32 i = 0; i < MAX_UNITS && i < units; i++, unit++) {
+	UNROLL
+	for (__u32 i = 0; i <= MAX_UNITS; i++) {
+		const __u64 *unit = (const __u64 *)in->option + i;
 		const __u8 *option = (const __u8 *)unit;
+
+		if (i == units) {
+			if ((void *)(option + 1) <= end)
+				return 0; /* the frame goes on behind the packet */
+			break;
+		}
 		if ((void *)(unit + 1) > end)
 			return 0;
 		sum = add(sum, *unit);
 		if (left) { /* within an option */
 			left--;
-			continue;
-		}
-		if (option[1] == 0 || option[1] > units - i) /* RFC 4861 4.6 */
-			return 0;
-		if (option[0] == SOURCE_LINK_ADDRESS && !found) {
-			found = 1;
-			if (option[1] != 1) /* RFC 2464 6 */
+		} else {
+			if (option[1] == 0 || option[1] > units - i) /* RFC 4861 4.6 */
 				return 0;
-			copy_mac(s->asker, option + 2);
+			if (option[0] == SOURCE_LINK_ADDRESS && !found) {
+				found = 1;
+				if (option[1] != 1) /* RFC 2464 6 */
+					return 0;
+				copy_mac(s->asker, option + 2);
+			}
+			left = option[1] - 1;
 		}
-		left = option[1] - 1;
 	}
 	return fold(sum) == 0xffff; /* RFC 8200 8.1 */
 }
@@ -470,10 +492,8 @@ INLINE void count(const struct solicitation *s, __u64 now)
 
 	if (!c)
 		return;
-	if (s->multicast)
-		c->answered_multicast++;
-	else
-		c->answered_unicast++;
+	c->answered_multicast += !!s->multicast; /* a branch would become a pointer that moves */
+	c->answered_unicast += !s->multicast;
 	c->redirected += !same_mac(s->asker, s->ether);
 	if (now - c->window >= RECORD_WINDOW) {
 		c->window = now;
@@ -502,13 +522,16 @@ INLINE struct facts *uplink_facts(void)
 
 /* Keeps a unicast solicitation for an address that the rules cover from the kernel's IPv6,
  * which would send the asker an error or forward it, while our socket hears it. */
-INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, struct frame *in, __u64 now)
+INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, __u64 now)
 {
+	/* Read anew, so that the verifier need not tell apart where this is called from. */
+	struct frame *in = (void *)(long)skb->data;
+	void *end = (void *)(long)skb->data_end;
 	__u32 zero = 0;
 	struct deadlines *l;
 	struct solicitation s;
 
-	if (!(f->flags & CONSUME) || skb->pkt_type != PACKET_HOST)
+	if (!(f->flags & CONSUME) || skb->pkt_type != PACKET_HOST || (void *)in + SOLICITATION > end)
 		return TC_ACT_UNSPEC;
 	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || *(__u8 *)in->to == 0xff)
 		return TC_ACT_UNSPEC;
@@ -537,7 +560,7 @@ int ndproxyd_tc(struct __sk_buff *skb)
 	if (skb->pkt_type > PACKET_MULTICAST || skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
-	if ((void *)in + SOLICITATION > end || len > end - (void *)in) {
+	if ((void *)in + SOLICITATION > end) {
 		if (len > SOLICITATION + 8 * MAX_UNITS || skb_pull_data(skb, len))
 			return TC_ACT_UNSPEC;
 		in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
@@ -547,8 +570,17 @@ int ndproxyd_tc(struct __sk_buff *skb)
 	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || !(f = uplink_facts()))
 		return TC_ACT_UNSPEC;
 	now = ktime_get_coarse_ns();
-	if (len > SOLICITATION + 8 * MAX_UNITS || !parse(in, end, len, &s) || !decide(f, &s, now))
-		return pass_tc(skb, f, in, now);
+	if (len > SOLICITATION + 8 * MAX_UNITS)
+		return pass_tc(skb, f, now);
+	if (len != ADVERTISEMENT || (void *)in + ADVERTISEMENT > end) { /* all of it, before it is read */
+		if (skb_pull_data(skb, len))
+			return TC_ACT_UNSPEC;
+		in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
+		if ((void *)in + SOLICITATION > end)
+			return TC_ACT_UNSPEC;
+	}
+	if (!parse(in, end, len, &s) || !decide(f, &s, now))
+		return pass_tc(skb, f, now);
 	if (len != ADVERTISEMENT && skb_change_tail(skb, ADVERTISEMENT, 0))
 		return TC_ACT_UNSPEC;
 	in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
@@ -564,12 +596,15 @@ int ndproxyd_xdp(struct xdp_md *ctx)
 {
 	struct frame *in = (void *)(long)ctx->data;
 	void *end = (void *)(long)ctx->data_end;
-	__u32 len = end - (void *)in;
+	__u32 len;
 	struct solicitation s;
 	struct facts *f;
 	__u64 now;
 
-	if ((void *)in + SOLICITATION > end || len > SOLICITATION + 8 * MAX_UNITS)
+	if ((void *)in + SOLICITATION > end)
+		return XDP_PASS;
+	len = HEADERS + HTONS(in->length);
+	if (len < SOLICITATION || len > SOLICITATION + 8 * MAX_UNITS)
 		return XDP_PASS;
 	if (in->ether_type != HTONS(ETHER_IPV6) || in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
 		return XDP_PASS;
