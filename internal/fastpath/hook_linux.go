@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/cilium/ebpf"
@@ -22,7 +23,19 @@ type hook interface {
 	Close() error
 }
 
-// tcx attaches the program at tc ingress, before all other programs there, since Linux 6.6.
+// attachTC attaches the program at tc ingress: by tcx, which is there since Linux 6.6,
+// and by a filter of clsact otherwise.
+func attachTC(d *device, p *Program, o Options) (hook, error) {
+	if !o.withoutTCX {
+		h, err := attachTCX(d.index, p.objects.NdproxydTc)
+		if !errors.Is(err, ebpf.ErrNotSupported) {
+			return h, err
+		}
+	}
+	return attachClsact(d, p.objects.NdproxydTc)
+}
+
+// tcx attaches the program at tc ingress, before all other programs there.
 type tcx struct{ link link.Link }
 
 func attachTCX(index int, p *ebpf.Program) (hook, error) {
@@ -44,7 +57,10 @@ func (t *tcx) Attached() error {
 		return fmt.Errorf("look at the program's link: %w", err)
 	}
 	if x := info.TCX(); x == nil || x.Ifindex == 0 {
-		return fmt.Errorf("the program was detached")
+		return errDetached
 	}
 	return nil
 }
+
+// errDetached says that the program is not attached any more, which it was.
+var errDetached = errors.New("the program was detached by another")

@@ -23,6 +23,11 @@ type Options struct {
 	Directory string
 	// Log says once what was asked for and cannot be had.
 	Log *slog.Logger
+
+	// withoutTCX is for tests: the kernel is used as one before Linux 6.6.
+	withoutTCX bool
+	// blind is for tests: nothing is looked at before the program is attached.
+	blind bool
 }
 
 func (o Options) directory() string {
@@ -44,6 +49,7 @@ func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.start()
+	go r.tend()
 	return r, nil
 }
 
@@ -76,9 +82,4 @@ func allowed(directory string) error {
 		return errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")
 	}
 	return onBPFFS(directory)
-}
-
-// attach attaches the program where the settings want it.
-func attach(index int, u *rules.Uplink, p *Program) (hook, error) {
-	return attachTCX(index, p.objects.NdproxydTc)
 }

@@ -22,10 +22,14 @@ type Program struct {
 	maps    mapStore
 	consume bool // it keeps unicast solicitations from the kernel's IPv6
 
-	mu     sync.Mutex // guards what follows, and orders the changes of the maps
-	table  table
-	read   programCounts // what was read of the counters last, the sum over processors
-	closed bool
+	mu    sync.Mutex // guards what follows, and orders the changes of the maps
+	table table
+	read  programCounts // what was read of the counters last, the sum over processors
+	// changes counts what the daemon has changed of the maps, and seen is what they
+	// looked like last.
+	changes uint64
+	seen    seen
+	closed  bool
 }
 
 // Load loads the program into the kernel, with a table that answers for nothing. consume
@@ -55,6 +59,7 @@ func (p *Program) SetInterface(i *ndp.Interface) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.changes++
 	return p.table.setFacts(f)
 }
 
@@ -62,6 +67,7 @@ func (p *Program) SetInterface(i *ndp.Interface) error {
 func (p *Program) SetView(view *rules.View, deltas []rules.Delta) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.changes++
 	return p.table.setView(view, deltas)
 }
 
@@ -69,6 +75,7 @@ func (p *Program) SetView(view *rules.View, deltas []rules.Delta) error {
 func (p *Program) Settle() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.changes++
 	return p.table.settle()
 }
 
@@ -106,16 +113,9 @@ func monotonic() (uint64, error) {
 func (p *Program) count(to *ndp.Counters) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var each []programCounts
-	if err := p.objects.Counters.Lookup(uint32(0), &each); err != nil {
-		return fmt.Errorf("read the program's counters: %w", err)
-	}
-	var sum programCounts
-	for _, c := range each {
-		sum.AnsweredMulticast += c.AnsweredMulticast
-		sum.AnsweredUnicast += c.AnsweredUnicast
-		sum.Redirected += c.Redirected
-		sum.RecordsLost += c.RecordsLost
+	sum, err := p.sum()
+	if err != nil {
+		return err
 	}
 	for kind, n := range map[ndp.Kind]uint64{
 		ndp.Multicast: sum.AnsweredMulticast - p.read.AnsweredMulticast,
@@ -129,6 +129,21 @@ func (p *Program) count(to *ndp.Counters) error {
 	to.RecordsLost.Add(sum.RecordsLost - p.read.RecordsLost)
 	p.read = sum
 	return nil
+}
+
+// sum reads the counters, over all processors.
+func (p *Program) sum() (sum programCounts, err error) {
+	var each []programCounts
+	if err := p.objects.Counters.Lookup(uint32(0), &each); err != nil {
+		return sum, fmt.Errorf("read the program's counters: %w", err)
+	}
+	for _, c := range each {
+		sum.AnsweredMulticast += c.AnsweredMulticast
+		sum.AnsweredUnicast += c.AnsweredUnicast
+		sum.Redirected += c.Redirected
+		sum.RecordsLost += c.RecordsLost
+	}
+	return sum, nil
 }
 
 // Close releases the descriptors: the program goes on where something else holds it.

@@ -24,16 +24,23 @@ type Responder struct {
 	config   rules.Uplink
 	counters *ndp.Counters
 	path     atomic.Pointer[ndp.Path]
+	changed  func()    // another way answers
+	found    chan loss // what the guard of a program tells
 
 	mu    sync.Mutex // guards what follows; nobody waits for it but who changes what is answered
 	iface *ndp.Interface
 	view  *rules.View
 	fast  *running // nil while the packet socket answers alone
+	ended bool     // Close or Hold was called
+	// refused are the ways that have shown that their answers are lost.
+	refused map[ndp.Way]error
+	said    string // why the log says that another way answers
 }
 
 // running is a program that answers.
 type running struct {
 	program *Program
+	device  *device
 	hook    hook
 	reader  *ringbuf.Reader
 	stop    chan struct{}
@@ -43,7 +50,8 @@ type running struct {
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
-		iface: cfg.Interface, view: cfg.View,
+		changed: cfg.PathChanged, found: make(chan loss, 1),
+		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error),
 	}
 	path := l.Path()
 	r.path.Store(&path)
@@ -64,7 +72,7 @@ func (r *Responder) start() {
 
 // run loads the program, fills its table, and attaches it: from then on it answers.
 func (r *Responder) run() (err error) {
-	p, err := Load(r.config.FastPath == rules.FastPathAuto || r.config.FastPath == rules.FastPathTC)
+	p, err := Load(true) // at XDP it makes no difference
 	if err != nil {
 		return err
 	}
@@ -86,14 +94,20 @@ func (r *Responder) run() (err error) {
 	if fast.reader, err = ringbuf.NewReader(p.objects.Records); err != nil {
 		return fmt.Errorf("open the program's records: %w", err)
 	}
-	if fast.hook, err = attach(r.Index(), &r.config, p); err != nil {
+	if fast.device, err = openDevice(r.Index()); err != nil {
+		return err
+	}
+	var why string
+	if fast.hook, why, err = r.attach(fast.device, p); err != nil {
 		return err
 	}
 	r.fast = fast
 	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })
 	fast.tasks.Go(func() { r.live(fast) })
+	fast.tasks.Go(func() { r.guard(fast) })
 	all, inherited := p.lines()
-	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Lines: all, Inherited: inherited})
+	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Why: why, Lines: all, Inherited: inherited})
+	r.say(fast.hook.Way(), why)
 	return nil
 }
 
@@ -110,10 +124,18 @@ func (r *Responder) fallBack(why error) {
 	if !errors.Is(why, errNotAsked) {
 		path.Why = why.Error()
 	}
-	if r.config.FastPath != rules.FastPathAuto && path.Why != "" {
-		r.log().Warn("the packet socket answers in place of a program in the kernel", "fast_path", r.config.FastPath, "why", why)
-	}
 	r.path.Store(&path)
+	r.say(ndp.WaySocket, path.Why)
+}
+
+// say warns once that what was asked for does not answer.
+func (r *Responder) say(way ndp.Way, why string) {
+	if why == r.said {
+		return
+	}
+	if r.said = why; why != "" && r.config.FastPath != rules.FastPathAuto {
+		r.log().Warn("another way answers than fast_path asks for", "fast_path", r.config.FastPath, "answers", way, "why", why)
+	}
 }
 
 func (r *Responder) log() *slog.Logger {
@@ -151,6 +173,9 @@ func (f *running) close(counters *ndp.Counters) error {
 		errs = append(errs, f.reader.Close())
 	}
 	f.tasks.Wait()
+	if f.device != nil {
+		f.device.close()
+	}
 	return errors.Join(append(errs, f.program.count(counters), f.program.Close())...)
 }
 
@@ -164,6 +189,9 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	defer r.mu.Unlock()
 	before := r.config
 	r.iface, r.config = i, i.Facts().Uplink
+	if r.config.FastPath != before.FastPath {
+		clear(r.refused)
+	}
 	if r.config.FastPath != before.FastPath || r.config.ConsumeUnicast != before.ConsumeUnicast {
 		r.fallBack(errNotAsked) // the socket answers meanwhile
 		r.start()
@@ -231,6 +259,7 @@ func (r *Responder) Hold() error { return r.Close() }
 func (r *Responder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.ended = true
 	var err error
 	if r.fast != nil {
 		err = r.fast.close(r.counters)
