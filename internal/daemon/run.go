@@ -33,6 +33,7 @@ import (
 // daemon is one running instance: its parts, and what they share.
 type daemon struct {
 	options  Options
+	pins     string // the folder of bpffs that programs are pinned in
 	log      *slog.Logger
 	started  time.Time
 	origin   atomic.Pointer[string] // of the configuration in force
@@ -113,7 +114,7 @@ func Run(ctx context.Context, o Options) error {
 // of bpffs that programs are pinned in.
 func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins string) *daemon {
 	d := &daemon{
-		options: o, log: o.Log, started: time.Now(), trouble: task.NewTrouble(o.Log), pulse: make(chan chan struct{}),
+		options: o, pins: pins, log: o.Log, started: time.Now(), trouble: task.NewTrouble(o.Log), pulse: make(chan chan struct{}),
 		store: new(rules.Store), routes: watcher.Routes,
 		manager: process.NewNotifier(o.Manager, o.Log), figures: web.NewFigures(),
 	}
@@ -147,6 +148,6 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins str
 		control.New(control.Options{Address: o.Control, Daemon: d, Log: o.Log}),
 	}
 	tasks = append(tasks, d.web.Tasks()...)
-	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, volume, d.manager.NewWatchdog(d.Alive))...)
+	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, newSettler(d), volume, d.manager.NewWatchdog(d.Alive))...)
 	return d
 }

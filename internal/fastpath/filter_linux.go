@@ -35,3 +35,9 @@ func removeFilters(link netlink.Link) (removed bool, err error) {
 	}
 	return removed, nil
 }
+
+// removeFiltersAt removes our filters at tc ingress of the device with that index.
+func removeFiltersAt(index int) error {
+	_, err := removeFilters(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}})
+	return err
+}

@@ -96,6 +96,10 @@ func (h *clsact) filters(parent uint32) ([]netlink.Filter, error) {
 func (*clsact) Way() ndp.Way { return ndp.WayTC }
 func (*clsact) Name() string { return "clsact" }
 
+func (h *clsact) Update(p *ebpf.Program) error { return h.add(p) }
+func (*clsact) Pin(*folder) error              { return nil }
+func (*clsact) Release() error                 { return nil }
+
 // Attached implements [hook].
 func (h *clsact) Attached() error {
 	filters, err := h.filters(netlink.HANDLE_MIN_INGRESS)

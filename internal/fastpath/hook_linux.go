@@ -19,8 +19,47 @@ type hook interface {
 	Name() string
 	// Attached returns an error that says so where the program is not attached any more.
 	Attached() error
-	// Close detaches the program.
+	// Update puts another program in the place of the one that is attached, so that no
+	// frame is seen by none.
+	Update(p *ebpf.Program) error
+	// Pin has the program stay when the process ends, by a file in a folder of bpffs
+	// where the way needs one.
+	Pin(f *folder) error
+	// Release lets go of a program that stays.
+	Release() error
+	// Close detaches the program. Nothing is pinned any more.
 	Close() error
+}
+
+// adopt returns the hook of a link that an earlier daemon has left, nil where the program
+// is wanted another way.
+func adopt(l link.Link, is, wanted ndp.Way) hook {
+	info, err := l.Info()
+	switch {
+	case err != nil:
+		return nil
+	case info.Type == link.TCXType && wanted == ndp.WayTC:
+		return &tcx{link: l}
+	case info.Type == link.XDPType && wanted == is && wanted != ndp.WayTC:
+		return &xdp{link: l, way: wanted}
+	}
+	return nil
+}
+
+// deviceOfLink returns the index of the device that a link is attached to, 0 where that is
+// gone.
+func deviceOfLink(l link.Link) int {
+	info, err := l.Info()
+	if err != nil {
+		return 0
+	}
+	switch info.Type {
+	case link.TCXType:
+		return int(info.TCX().Ifindex)
+	case link.XDPType:
+		return int(info.XDP().Ifindex)
+	}
+	return 0
 }
 
 // attachTC attaches the program at tc ingress: by tcx, which is there since Linux 6.6,
@@ -49,6 +88,10 @@ func attachTCX(index int, p *ebpf.Program) (hook, error) {
 func (*tcx) Way() ndp.Way   { return ndp.WayTC }
 func (*tcx) Name() string   { return "tcx" }
 func (t *tcx) Close() error { return t.link.Close() }
+
+func (t *tcx) Update(p *ebpf.Program) error { return t.link.Update(p) }
+func (t *tcx) Pin(f *folder) error          { return f.pinLink(t.link) }
+func (t *tcx) Release() error               { return t.link.Close() }
 
 // Attached implements [hook].
 func (t *tcx) Attached() error {

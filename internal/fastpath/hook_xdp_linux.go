@@ -40,6 +40,10 @@ func attachXDP(d *device, p *ebpf.Program, way ndp.Way) (hook, error) {
 func (x *xdp) Way() ndp.Way { return x.way }
 func (x *xdp) Close() error { return x.link.Close() }
 
+func (x *xdp) Update(p *ebpf.Program) error { return x.link.Update(p) }
+func (x *xdp) Pin(f *folder) error          { return f.pinLink(x.link) }
+func (x *xdp) Release() error               { return x.link.Close() }
+
 // Name implements [hook].
 func (x *xdp) Name() string {
 	if x.way == ndp.WayXDPGeneric {

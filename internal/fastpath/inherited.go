@@ -25,11 +25,22 @@ func inherit(lines map[netip.Prefix]line, view *rules.View) *inherited {
 		if l&lineAnswer == 0 || l&lineShared != 0 || view == nil {
 			continue
 		}
-		if d, ok := view.Lookup(p.Addr()); ok && lacksEvidence(d.Verdict) {
+		if v, ok := around(view, p); ok && lacksEvidence(v) {
 			i.lines[p] = l
 		}
 	}
 	return i
+}
+
+// around returns the verdict that decides for what of a prefix has no line of its own.
+func around(view *rules.View, p netip.Prefix) (rules.Verdict, bool) {
+	d, ok := view.Lookup(p.Addr())
+	for bits := p.Bits(); ok && d.Prefix.Bits() > p.Bits() && bits >= 0; bits-- { // rare: the first address has its own
+		if v, is := view.Line(netip.PrefixFrom(p.Addr(), bits).Masked()); is {
+			return v, true
+		}
+	}
+	return d.Verdict, ok && d.Prefix.Bits() <= p.Bits()
 }
 
 // lacksEvidence reports whether a verdict is silent for a reason that evidence may end
@@ -90,7 +101,7 @@ func (i *inherited) keepCovered(view *rules.View) {
 		return
 	}
 	maps.DeleteFunc(i.lines, func(p netip.Prefix, _ line) bool {
-		d, ok := view.Lookup(p.Addr())
-		return !ok || !lacksEvidence(d.Verdict)
+		v, ok := around(view, p)
+		return !ok || !lacksEvidence(v)
 	})
 }

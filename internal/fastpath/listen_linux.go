@@ -28,6 +28,15 @@ type Options struct {
 	withoutTCX bool
 	// blind is for tests: nothing is looked at before the program is attached.
 	blind bool
+	// pinWith is for tests: it pins in place of pinObject.
+	pinWith func(fd int, path string) error
+}
+
+func (o Options) pin() func(int, string) error {
+	if o.pinWith != nil {
+		return o.pinWith
+	}
+	return pinObject
 }
 
 func (o Options) directory() string {

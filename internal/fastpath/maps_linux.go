@@ -17,6 +17,12 @@ type mapStore struct {
 	lines, tries, facts *ebpf.MapSpec
 	// slots are the inner maps that this process has made: by slot, the hash and the trie.
 	slots [2][2]*ebpf.Map
+	// current are the facts that the program reads.
+	current *ebpf.Map
+	// folder is where the maps are pinned, nil where they are not; unpinned says why they
+	// are not any more.
+	folder   *folder
+	unpinned error
 }
 
 // innerSpecs takes the forms of the inner maps from the program's object.
@@ -41,8 +47,21 @@ func (s *mapStore) Make(slot uint32, lines, tries int) error {
 			return errors.Join(fmt.Errorf("put table in its slot: %w", err), m.Close())
 		}
 		s.replace(slot, i, m)
+		// Before the facts name the slot, so that the one that is read is always pinned.
+		if s.folder != nil {
+			s.keep(s.folder.replaceMap(slotName(slot, i), m))
+		}
 	}
 	return nil
+}
+
+// keep gives the pins up when one could not be made: they would be those of another table.
+func (s *mapStore) keep(err error) {
+	if err == nil || s.folder == nil {
+		return
+	}
+	s.unpinned = errors.Join(err, s.folder.remove())
+	s.folder = nil
 }
 
 // replace takes an inner map over.
@@ -87,18 +106,29 @@ func (s *mapStore) Delete(slot uint32, trie bool, k key) error {
 }
 
 // SetFacts implements [store]: the kernel waits for programs that run before it returns.
+// They are pinned before they are read, and have their name afterwards: who looks for the
+// facts that are read finds them under one of both names.
 func (s *mapStore) SetFacts(f *programFacts) error {
 	m, err := ebpf.NewMap(s.facts)
 	if err != nil {
 		return fmt.Errorf("make facts: %w", err)
 	}
-	defer func() { _ = m.Close() }() // the outer map keeps it
 	if err := m.Put(uint32(0), f); err != nil {
-		return fmt.Errorf("put facts: %w", err)
+		return errors.Join(fmt.Errorf("put facts: %w", err), m.Close())
+	}
+	if s.folder != nil {
+		s.keep(s.folder.aside(pinnedFacts, m.FD()))
 	}
 	if err := s.objects.Config.Put(uint32(0), m); err != nil {
-		return fmt.Errorf("replace facts: %w", err)
+		return errors.Join(fmt.Errorf("replace facts: %w", err), m.Close())
 	}
+	if s.folder != nil {
+		s.keep(s.folder.renew(pinnedFacts))
+	}
+	if s.current != nil {
+		_ = s.current.Close() // only the descriptor
+	}
+	s.current = m
 	return nil
 }
 
@@ -108,6 +138,10 @@ func (s *mapStore) close() error {
 		for i := range s.slots[slot] {
 			s.replace(slot, i, nil)
 		}
+	}
+	if s.current != nil {
+		_ = s.current.Close()
+		s.current = nil
 	}
 	return s.objects.Close()
 }

@@ -20,10 +20,12 @@ import (
 type Program struct {
 	objects programObjects
 	maps    mapStore
-	consume bool // it keeps unicast solicitations from the kernel's IPv6
+	consume bool      // it keeps unicast solicitations from the kernel's IPv6
+	about   *ebpf.Map // what the folder of pins tells of itself
 
 	mu    sync.Mutex // guards what follows, and orders the changes of the maps
 	table table
+	told  about         // what the folder tells of itself
 	read  programCounts // what was read of the counters last, the sum over processors
 	// changes counts what the daemon has changed of the maps, and seen is what they
 	// looked like last.
@@ -35,19 +37,48 @@ type Program struct {
 // Load loads the program into the kernel, with a table that answers for nothing. consume
 // is true where it keeps unicast solicitations from the kernel's IPv6 that it does not
 // answer, if the uplink asks for that.
-func Load(consume bool) (*Program, error) {
+func Load(consume bool) (*Program, error) { return load(consume, nil) }
+
+// load loads the program, with those maps of an earlier one that there are, by their names.
+func load(consume bool, maps map[string]*ebpf.Map) (*Program, error) {
 	spec, err := loadProgram()
 	if err != nil {
 		return nil, fmt.Errorf("read program: %w", err)
 	}
 	p := &Program{consume: consume}
-	if err := spec.LoadAndAssign(&p.objects, nil); err != nil {
+	if err := spec.LoadAndAssign(&p.objects, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
 		return nil, fmt.Errorf("load program: %w", err)
 	}
 	p.maps.objects = &p.objects
 	p.maps.innerSpecs(spec)
 	p.table.store = &p.maps
+	if p.about, err = ebpf.NewMap(aboutSpec()); err != nil {
+		return nil, errors.Join(fmt.Errorf("make map: %w", err), p.maps.close())
+	}
 	return p, nil
+}
+
+// begin fills the table of a program that was just loaded with the lines of a view, and of
+// extra what the view does not decide on. The program sees all at once.
+func (p *Program) begin(i *ndp.Interface, view *rules.View, extra *inherited) error {
+	f, err := factsOf(i, p.consume)
+	if err != nil {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.changes++
+	f.Slot = p.table.facts.Slot
+	p.table.facts, p.table.extra = f, extra
+	return p.table.rebuild(view)
+}
+
+// of returns the program for a way to attach it.
+func (p *Program) of(w ndp.Way) *ebpf.Program {
+	if w == ndp.WayTC {
+		return p.objects.NdproxydTc
+	}
+	return p.objects.NdproxydXdp
 }
 
 // SetInterface replaces the facts of the interface. It fails where the program cannot
@@ -109,43 +140,6 @@ func monotonic() (uint64, error) {
 	return uint64(ts.Nano()), nil //nolint:gosec // since the host has started
 }
 
-// count adds what the program has counted since the last call.
-func (p *Program) count(to *ndp.Counters) error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	sum, err := p.sum()
-	if err != nil {
-		return err
-	}
-	for kind, n := range map[ndp.Kind]uint64{
-		ndp.Multicast: sum.AnsweredMulticast - p.read.AnsweredMulticast,
-		ndp.Unicast:   sum.AnsweredUnicast - p.read.AnsweredUnicast,
-	} {
-		to.Received[kind].Add(n)
-		to.Answered[kind].Add(n)
-		to.ByProgram[kind].Add(n)
-	}
-	to.Redirected.Add(sum.Redirected - p.read.Redirected)
-	to.RecordsLost.Add(sum.RecordsLost - p.read.RecordsLost)
-	p.read = sum
-	return nil
-}
-
-// sum reads the counters, over all processors.
-func (p *Program) sum() (sum programCounts, err error) {
-	var each []programCounts
-	if err := p.objects.Counters.Lookup(uint32(0), &each); err != nil {
-		return sum, fmt.Errorf("read the program's counters: %w", err)
-	}
-	for _, c := range each {
-		sum.AnsweredMulticast += c.AnsweredMulticast
-		sum.AnsweredUnicast += c.AnsweredUnicast
-		sum.Redirected += c.Redirected
-		sum.RecordsLost += c.RecordsLost
-	}
-	return sum, nil
-}
-
 // Close releases the descriptors: the program goes on where something else holds it.
 func (p *Program) Close() error {
 	p.mu.Lock()
@@ -154,7 +148,7 @@ func (p *Program) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.maps.close())
+	return errors.Join(p.about.Close(), p.maps.close())
 }
 
 // Run puts a frame to the program as the tc hook of the device with that index would, or

@@ -23,10 +23,11 @@ const batch = 4096
 // lets the program read that one: it sees all of the view or nothing of it.
 func (t *table) rebuild(view *rules.View) error {
 	next := *t
-	next.view, next.counts = view, [129]int{}
+	next.view, next.counts, next.shared = view, [129]int{}, 0
 	next.facts.Slot = 1 - t.facts.Slot
 	for p, v := range view.Decisions() {
 		next.counts[p.Bits()]++
+		next.shared += one(v.Service)
 		next.extra.take(p, v)
 	}
 	next.extra.keepCovered(view)

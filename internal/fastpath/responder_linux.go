@@ -4,13 +4,9 @@ package fastpath
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -26,6 +22,9 @@ type Responder struct {
 	path     atomic.Pointer[ndp.Path]
 	changed  func()    // another way answers
 	found    chan loss // what the guard of a program tells
+	// namespace is the cookie of the network namespace that the socket is in.
+	namespace    uint64
+	namespaceErr error
 
 	mu    sync.Mutex // guards what follows; nobody waits for it but who changes what is answered
 	iface *ndp.Interface
@@ -37,95 +36,16 @@ type Responder struct {
 	said    string // why the log says that another way answers
 }
 
-// running is a program that answers.
-type running struct {
-	program *Program
-	device  *device
-	hook    hook
-	reader  *ringbuf.Reader
-	stop    chan struct{}
-	tasks   sync.WaitGroup
-}
-
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
 		changed: cfg.PathChanged, found: make(chan loss, 1),
 		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error),
 	}
+	r.namespace, r.namespaceErr = namespaceCookie()
 	path := l.Path()
 	r.path.Store(&path)
 	return r
-}
-
-// start puts the program before the socket, or says why not.
-func (r *Responder) start() {
-	err := usable(&r.config, r.options)
-	if err == nil {
-		err = r.run()
-	}
-	if err == nil {
-		return
-	}
-	r.fallBack(err)
-}
-
-// run loads the program, fills its table, and attaches it: from then on it answers.
-func (r *Responder) run() (err error) {
-	p, err := Load(true) // at XDP it makes no difference
-	if err != nil {
-		return err
-	}
-	fast := &running{program: p, stop: make(chan struct{})}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, fast.close(r.counters))
-		}
-	}()
-	if err := p.SetInterface(r.iface); err != nil {
-		return err
-	}
-	if err := p.SetView(r.view, nil); err != nil {
-		return err
-	}
-	if err := p.Believe(r.config.Hold(), sharedHold); err != nil {
-		return err
-	}
-	if fast.reader, err = ringbuf.NewReader(p.objects.Records); err != nil {
-		return fmt.Errorf("open the program's records: %w", err)
-	}
-	if fast.device, err = openDevice(r.Index()); err != nil {
-		return err
-	}
-	var why string
-	if fast.hook, why, err = r.attach(fast.device, p); err != nil {
-		return err
-	}
-	r.fast = fast
-	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })
-	fast.tasks.Go(func() { r.live(fast) })
-	fast.tasks.Go(func() { r.guard(fast) })
-	all, inherited := p.lines()
-	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Why: why, Lines: all, Inherited: inherited})
-	r.say(fast.hook.Way(), why)
-	return nil
-}
-
-// fallBack leaves everything to the packet socket.
-func (r *Responder) fallBack(why error) {
-	if r.fast != nil {
-		if err := r.fast.close(r.counters); err != nil {
-			r.log().Warn("detaching the program failed", "err", err)
-		}
-		r.fast = nil
-	}
-	path := r.Listener.Path()
-	path.Since = time.Now()
-	if !errors.Is(why, errNotAsked) {
-		path.Why = why.Error()
-	}
-	r.path.Store(&path)
-	r.say(ndp.WaySocket, path.Why)
 }
 
 // say warns once that what was asked for does not answer.
@@ -140,43 +60,6 @@ func (r *Responder) say(way ndp.Way, why string) {
 
 func (r *Responder) log() *slog.Logger {
 	return r.options.Log.With("interface", r.config.Interface)
-}
-
-// sharedHold is how long service addresses are answered for without a sign of life: less
-// than the silence after which other nodes take them over (2.35 s, package ownership).
-const sharedHold = 2 * time.Second
-
-// live shows that the daemon lives, until the program is closed.
-func (r *Responder) live(fast *running) {
-	every := time.NewTicker(min(r.config.Hold()/4, sharedHold/4))
-	defer every.Stop()
-	for {
-		select {
-		case <-fast.stop:
-			return
-		case <-every.C:
-		}
-		if err := fast.program.Believe(r.config.Hold(), sharedHold); err != nil {
-			r.log().Warn("the program in the kernel will stop to answer", "err", err)
-		}
-	}
-}
-
-// close detaches the program, and counts what it has answered.
-func (f *running) close(counters *ndp.Counters) error {
-	var errs []error
-	if f.hook != nil {
-		errs = append(errs, f.hook.Close())
-	}
-	close(f.stop)
-	if f.reader != nil {
-		errs = append(errs, f.reader.Close())
-	}
-	f.tasks.Wait()
-	if f.device != nil {
-		f.device.close()
-	}
-	return errors.Join(append(errs, f.program.count(counters), f.program.Close())...)
 }
 
 // Path implements [ndp.Responder].
@@ -202,7 +85,10 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
 		r.fallBack(err)
+		return
 	}
+	r.fast.setHold(r.config.Hold())
+	r.showLines()
 }
 
 // SetView implements [ndp.Responder].
@@ -214,6 +100,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 		if err := r.fast.program.SetView(view, deltas); err != nil {
 			r.fallBack(err)
 		} else {
+			r.fast.share()
 			r.showLines()
 		}
 	}
@@ -224,6 +111,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 func (r *Responder) showLines() {
 	path := *r.path.Load()
 	path.Lines, path.Inherited = r.fast.program.lines()
+	path.Pinned, path.Unpinned = r.fast.pinned()
 	r.path.Store(&path)
 }
 
@@ -252,8 +140,19 @@ func (r *Responder) CountDrops() error {
 	return err
 }
 
-// Hold implements [ndp.Responder].
-func (r *Responder) Hold() error { return r.Close() }
+// Hold implements [ndp.Responder]. What is pinned is believed for as long as the next
+// daemon may take to start, but for what other nodes take over.
+func (r *Responder) Hold() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.ended = true
+	var err error
+	if r.fast != nil {
+		err = r.fast.leave(r.counters)
+		r.fast = nil
+	}
+	return errors.Join(err, r.Listener.Close())
+}
 
 // Close implements [ndp.Responder].
 func (r *Responder) Close() error {

@@ -40,6 +40,7 @@ type table struct {
 	view    *rules.View
 	classes []int      // the lengths that have a place in the hash, longest first
 	counts  [129]int   // lines by length
+	shared  int        // lines that other nodes take over
 	extra   *inherited // nil when nothing is inherited
 }
 
@@ -100,6 +101,7 @@ func (t *table) apply(deltas []rules.Delta) error {
 	}
 	for _, d := range deltas {
 		t.counts[d.Prefix.Bits()] += one(!isNone(d.After)) - one(!isNone(d.Before))
+		t.shared += one(d.After.Service) - one(d.Before.Service)
 		if !isNone(d.After) || t.extra.keeps(d.Prefix) {
 			continue
 		}

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"math/rand/v2"
+
+	"github.com/cilium/ebpf"
+)
+
+// takeOver goes on with the maps that an earlier daemon has left, which the program was
+// loaded with.
+func (p *Program) takeOver(l *left) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	err := p.about.Close() // the one that it was made with
+	p.about, l.told = l.told, nil
+	p.maps.slots[l.facts.Slot] = l.inner
+	l.inner = [2]*ebpf.Map{}
+	p.maps.folder = l.folder
+	p.table.facts.Slot = l.facts.Slot
+	p.told, p.read = l.about, l.about.counts()
+	p.told.Owner = rand.Uint64() //nolint:gosec // no secret
+	return errors.Join(err, p.told.write(p.about))
+}
+
+// owned reports whether no other program goes on with the maps.
+func (p *Program) owned() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	now, err := readAbout(p.about)
+	return err != nil || now.Owner == p.told.Owner
+}
+
+// lost returns why the maps are not pinned any more.
+func (p *Program) lost() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.maps.unpinned
+}
+
+// forget has the maps not be pinned any more.
+func (p *Program) forget() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.maps.folder = nil
+}
+
+// shares reports whether there are lines that other nodes take over.
+func (p *Program) shares() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.table.shared > 0
+}

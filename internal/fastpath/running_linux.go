@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
+
+// running is a program that answers.
+type running struct {
+	program *Program
+	device  *device
+	hook    hook
+	reader  *ringbuf.Reader
+	folder  *folder // where it is to be pinned; nil where it cannot be
+	why     error   // why it is not pinned; nil where it is
+	stop    chan struct{}
+	tasks   sync.WaitGroup
+	hold    atomic.Int64  // how long it answers without a sign of life
+	shares  atomic.Bool   // there are lines that other nodes take over
+	renew   chan struct{} // asks for a sign of life at once; has room for one
+	trouble func(error)   // hears that there was none
+	settle  *time.Timer   // when inherited lines go; nil without any
+}
+
+// How long a program answers without a sign of life.
+const (
+	// sharedHold is for service addresses: less than the silence after which other nodes
+	// take them over (2.35 s, package ownership).
+	sharedHold = 2 * time.Second
+	// StopHold is for all others when the daemon has ended as planned: as long as a
+	// service manager or a kubelet takes to start the next one.
+	StopHold = 10 * time.Second
+)
+
+// signs is how many signs of life fit into the time that one is good for.
+const signs = 4
+
+// setHold has the program answer for that long without a sign of life.
+func (f *running) setHold(d time.Duration) {
+	if f.hold.Swap(int64(d)) != int64(d) {
+		f.wake()
+	}
+}
+
+// share looks whether there are lines now that other nodes take over.
+func (f *running) share() {
+	if shares := f.program.shares(); f.shares.Swap(shares) != shares {
+		f.wake()
+	}
+}
+
+// wake has the next sign of life be given at once.
+func (f *running) wake() {
+	select {
+	case f.renew <- struct{}{}:
+	default:
+	}
+}
+
+// believe gives a sign of life, and returns when the next one is due.
+func (f *running) believe() (next time.Duration, err error) {
+	hold := time.Duration(f.hold.Load())
+	if !f.shares.Load() {
+		return hold / signs, f.program.Believe(hold, 0)
+	}
+	return min(hold, sharedHold) / signs, f.program.Believe(hold, min(hold, sharedHold))
+}
+
+// live shows that the daemon lives, until the program is closed. Where there are no lines
+// that other nodes take over, that is once in a long time.
+func (f *running) live() {
+	for {
+		next, err := f.believe()
+		if err != nil {
+			f.trouble(err)
+		}
+		timer := time.NewTimer(next)
+		select {
+		case <-f.stop:
+			timer.Stop()
+			return
+		case <-f.renew:
+			timer.Stop()
+		case <-timer.C:
+		}
+	}
+}
+
+// pinned returns where the program is pinned, or why it is not.
+func (f *running) pinned() (path, why string) {
+	if err := errors.Join(f.why, f.program.lost()); err != nil {
+		return "", err.Error()
+	}
+	return f.folder.path, ""
+}
+
+// end ends the tasks.
+func (f *running) end() error {
+	var err error
+	close(f.stop)
+	if f.settle != nil {
+		f.settle.Stop()
+	}
+	if f.reader != nil {
+		err = f.reader.Close()
+	}
+	f.tasks.Wait()
+	return err
+}
+
+// leave lets go of a program that answers until the next daemon takes it over, or detaches
+// one that cannot stay.
+func (f *running) leave(counters *ndp.Counters) error {
+	if path, _ := f.pinned(); path == "" {
+		return f.close(counters)
+	}
+	err := f.end()
+	hold := min(time.Duration(f.hold.Load()), StopHold)
+	err = errors.Join(err, f.program.Believe(hold, 0), f.program.count(counters), f.hook.Release(), f.program.Close())
+	f.device.close()
+	return err
+}
+
+// close detaches the program, and counts what it has answered.
+func (f *running) close(counters *ndp.Counters) error {
+	var errs []error
+	if f.program.owned() {
+		if f.folder != nil {
+			errs = append(errs, f.folder.remove())
+		}
+		if f.hook != nil {
+			errs = append(errs, f.hook.Close())
+		}
+		errs = append(errs, f.end(), f.program.count(counters))
+	} else { // another responder of this process has taken it over
+		errs = append(errs, f.end())
+		if f.hook != nil {
+			errs = append(errs, f.hook.Release())
+		}
+	}
+	if f.device != nil { // after the hook, which uses it
+		f.device.close()
+	}
+	if err := errors.Join(append(errs, f.program.Close())...); err != nil {
+		return fmt.Errorf("detach the program: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"time"
+
+	"github.com/cilium/ebpf/link"
+	"github.com/cilium/ebpf/ringbuf"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
+
+// start puts the program before the socket, or says why not. Whatever an earlier daemon
+// has left is taken over or ends.
+func (r *Responder) start() {
+	f, why := r.pins()
+	err := usable(&r.config, r.options)
+	if err == nil {
+		err = r.run(f, why)
+	}
+	if err == nil {
+		return
+	}
+	if f != nil {
+		if err := r.drop(f); err != nil {
+			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
+		}
+	}
+	r.fallBack(err)
+}
+
+// pins returns the folder of the interface, nil where nothing can be pinned, and why.
+func (r *Responder) pins() (*folder, error) {
+	if err := onBPFFS(r.options.directory()); err != nil {
+		return nil, err
+	}
+	if r.namespaceErr != nil {
+		return nil, r.namespaceErr
+	}
+	path := filepath.Join(namespaceFolder(r.options.directory(), r.namespace), folderOf(r.config.Interface))
+	return &folder{path: path, pin: r.options.pin()}, nil
+}
+
+// drop ends what an earlier daemon has left.
+func (r *Responder) drop(f *folder) error {
+	l, err := open(f)
+	if l == nil {
+		return errors.Join(err, removeFiltersAt(r.Index()))
+	}
+	defer l.close()
+	return errors.Join(r.end(l), l.count(r.counters))
+}
+
+// end detaches what an earlier daemon has left. Its maps can still be read.
+func (r *Responder) end(l *left) error {
+	err := l.folder.remove()
+	if l.link != nil {
+		err = errors.Join(err, l.link.Close())
+		l.link = nil
+	}
+	return errors.Join(err, removeFiltersAt(r.Index()))
+}
+
+// wanted returns the way that is tried first.
+func (r *Responder) wanted() ndp.Way {
+	for _, way := range waysOf(&r.config) {
+		if r.refused[way] == nil {
+			return way
+		}
+	}
+	return ndp.WaySocket
+}
+
+// run loads the program, fills its table, and attaches it: from then on it answers. With
+// what an earlier daemon has left, it goes on to answer meanwhile. f is where to pin it, nil
+// for why it cannot be pinned.
+func (r *Responder) run(f *folder, why error) (err error) {
+	var old *left
+	if f != nil {
+		if old, err = r.inherit(f); err != nil {
+			why = errors.Join(why, err)
+		}
+	}
+	if old != nil {
+		defer old.close()
+	}
+	fast := &running{folder: f, why: why, stop: make(chan struct{}), renew: make(chan struct{}, 1), trouble: func(err error) {
+		r.log().Warn("the program in the kernel will stop to answer", "err", err)
+	}}
+	fast.hold.Store(int64(r.config.Hold()))
+	way := r.wanted()
+	extra, again := r.extra(old), old.fits(way)
+	if fast.program, err = r.load(old, again); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, fast.close(r.counters))
+		}
+	}()
+	p := fast.program
+	if again && old.believed() { // a large table takes time
+		if _, err := fast.believe(); err != nil {
+			return err
+		}
+	}
+	if err := p.begin(r.iface, r.view, extra); err != nil {
+		return err
+	}
+	fast.shares.Store(p.shares())
+	if _, err := fast.believe(); err != nil {
+		return err
+	}
+	if fast.reader, err = ringbuf.NewReader(p.objects.Records); err != nil {
+		return fmt.Errorf("open the program's records: %w", err)
+	}
+	if again {
+		drain(fast.reader, r.counters)
+	}
+	if fast.device, err = openDevice(r.Index()); err != nil {
+		return err
+	}
+	var slower string
+	if again, slower, err = r.hook(fast, old, way, again); err != nil {
+		return err
+	}
+	fast.keep(r.Index(), again)
+	if old != nil && !again {
+		if err := errors.Join(r.endReplaced(fast, old), old.count(r.counters)); err != nil {
+			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
+		}
+	}
+	r.fast = fast
+	if extra.count() > 0 { // they are believed no longer than without this daemon
+		fast.settle = time.AfterFunc(r.config.Hold(), r.Settle)
+	}
+	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })
+	fast.tasks.Go(fast.live)
+	fast.tasks.Go(func() { r.guard(fast) })
+	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Why: slower})
+	r.showLines()
+	r.say(fast.hook.Way(), slower)
+	return nil
+}
+
+// inherit opens what an earlier daemon has left on the device. What it has left on another
+// one of that name, which is gone, ends.
+func (r *Responder) inherit(f *folder) (*left, error) {
+	l, err := open(f)
+	if err != nil || l == nil || l.on(r.Index()) {
+		return l, err
+	}
+	defer l.close()
+	return nil, errors.Join(r.end(l), l.count(r.counters))
+}
+
+// extra returns the lines that stay as an earlier daemon has left them, see inherited.
+func (r *Responder) extra(l *left) *inherited {
+	if l == nil || !l.believed() {
+		return nil
+	}
+	lines, err := l.lines()
+	if err != nil { // the packet socket answers for them as soon as there is evidence
+		r.log().Warn("the lines of the daemon before are lost", "err", err)
+		return nil
+	}
+	return inherit(lines, r.view)
+}
+
+// load loads the program, with the maps that an earlier daemon has left if it goes on with
+// them.
+func (r *Responder) load(l *left, again bool) (*Program, error) {
+	if !again {
+		p, err := Load(true) // at XDP it makes no difference
+		if err != nil {
+			return nil, err
+		}
+		p.told = about{Layout: layout, Owner: rand.Uint64()}
+		return p, p.told.write(p.about)
+	}
+	p, err := load(true, l.outer)
+	if err != nil {
+		return nil, err
+	}
+	return p, p.takeOver(l)
+}
+
+// hook attaches the program, or has it take the place of the one that is attached. It
+// returns whether the pins of that one are still right, which they are at most if again is
+// true, and why no faster way answers.
+func (r *Responder) hook(fast *running, l *left, way ndp.Way, again bool) (_ bool, why string, err error) {
+	p := fast.program
+	if l != nil && l.link != nil {
+		h := adopt(l.link, l.about.way(), way)
+		if h != nil {
+			if err := r.update(h, p, l, again); err == nil {
+				fast.hook, l.link = h, nil // the link is the hook's
+				return again, "", nil
+			}
+		}
+		if h != nil || way != ndp.WayTC && isXDP(l.link) { // XDP takes one program only
+			p.forget()
+			if err := r.end(l); err != nil {
+				return false, "", err
+			}
+			again = false
+		}
+	}
+	fast.hook, why, err = r.attach(fast.device, p)
+	return again && err == nil && fast.hook.Way() == way, why, err
+}
+
+// update has a program take the place of the one that is attached, if that is another.
+func (r *Responder) update(h hook, p *Program, l *left, again bool) error {
+	program := p.of(h.Way())
+	if !again {
+		return h.Update(program)
+	}
+	tag, err := tagOf(program)
+	if err != nil || tag == l.tag {
+		return err
+	}
+	if err := l.folder.aside(pinnedProgram, program.FD()); err != nil {
+		return err
+	}
+	if err := h.Update(program); err != nil {
+		return err
+	}
+	return l.folder.renew(pinnedProgram)
+}
+
+func isXDP(l link.Link) bool {
+	info, err := l.Info()
+	return err == nil && info.Type == link.XDPType
+}
+
+// keep pins what is not pinned yet.
+func (f *running) keep(index int, again bool) {
+	f.program.mu.Lock()
+	defer f.program.mu.Unlock()
+	p := f.program
+	p.told.Index, p.told.Way = uint32(index), uint32(f.hook.Way()) //nolint:gosec // an index
+	if f.why == nil {
+		f.why = p.told.write(p.about)
+	}
+	if f.why != nil || again {
+		return
+	}
+	f.why = f.folder.make(func(next *folder) error { return p.pinAll(next, f.hook) })
+	if f.why == nil {
+		p.maps.folder = f.folder
+	}
+}
+
+// endReplaced detaches what another program has taken the place of.
+func (r *Responder) endReplaced(fast *running, l *left) error {
+	var err error
+	if fast.why != nil { // the folder is still the old one
+		err = l.folder.remove()
+	}
+	switch {
+	case l.link != nil:
+		err = errors.Join(err, l.link.Close())
+		l.link = nil
+	case l.about.way() == ndp.WayTC && fast.hook.Way() != ndp.WayTC:
+		err = errors.Join(err, removeFiltersAt(r.Index()))
+	}
+	return err
+}
+
+// fallBack leaves everything to the packet socket.
+func (r *Responder) fallBack(why error) {
+	if r.fast != nil {
+		if err := r.fast.close(r.counters); err != nil {
+			r.log().Warn("detaching the program failed", "err", err)
+		}
+		r.fast = nil
+	}
+	path := r.Listener.Path()
+	path.Since = time.Now()
+	if !errors.Is(why, errNotAsked) {
+		path.Why = why.Error()
+	}
+	r.path.Store(&path)
+	r.say(ndp.WaySocket, path.Why)
+}
