@@ -281,13 +281,19 @@ INLINE int is_group_of(const struct address *to, const struct address *target)
 	return to->high == HTONLL(0xff02000000000000) && (to->low == solicited_node || to->low == HTONLL(1));
 }
 
-/* The line that decides for an address, or 0. */
-static __attribute__((noinline)) __u32 find(const struct facts *f, const struct address *a)
+/*
+ * The line that decides for an address, or 0. The function is global, so that the verifier
+ * walks it once, and not in each state of its callers: that was most of the time of loading.
+ */
+__attribute__((noinline)) __u32 find(const struct facts *f, const struct address *a)
 {
 	struct key key;
-	__u32 slot = f->slot, found = 0, *line;
+	__u32 slot, found = 0, *line;
 	void *map;
 
+	if (!f || !a) /* the verifier takes both for doubtful here */
+		return 0;
+	slot = f->slot;
 	if (f->has_trie && (map = map_lookup(&tries, &slot))) {
 		key.bits = 128;
 		__builtin_memcpy(key.address, a, sizeof(*a));
