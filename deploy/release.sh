@@ -101,7 +101,7 @@ if wants archives; then
 		name=ndproxyd_${version}_linux_$arch
 		mkdir "$dist/$name"
 		cp -r "$dist/linux-$arch/ndproxyd" "$dist/man" "$dist/completion" README.md LICENSE CHANGELOG.md "$dist/$name"
-		cp deploy/systemd/ndproxyd.service deploy/package/config.yaml "$dist/$name"
+		cp deploy/systemd/ndproxyd.service deploy/systemd/fast-path.conf deploy/package/config.yaml "$dist/$name"
 		tar --sort=name --mode=u=rwX,go=rX --mtime="@$date" --owner=0 --group=0 --numeric-owner -C "$dist" -c "$name" | gzip -9n >"$dist/$name.tar.gz"
 		rm -r "${dist:?}/$name"
 	done

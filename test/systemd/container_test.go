@@ -31,6 +31,7 @@ type container struct {
 	nspawn *exec.Cmd
 	leader int
 	groups []string // the control groups of this container
+	bpffs  string   // the container's BPF file system, "" for none
 }
 
 // newContainer prepares a root over that of a release of Debian, in which nothing
@@ -64,12 +65,25 @@ func newContainer(t *testing.T, release string, ns *lab.Namespace) *container {
 	return c
 }
 
+// mountBPFFS gives the container a BPF file system, as systemd mounts one on a host.
+func (c *container) mountBPFFS() {
+	c.t.Helper()
+	c.bpffs = filepath.Join(filepath.Dir(c.root), "bpffs")
+	harness.Must(c.t, os.Mkdir(c.bpffs, 0o755))
+	harness.Must(c.t, unix.Mount("bpf", c.bpffs, "bpf", 0, "mode=700"))
+	c.t.Cleanup(func() { harness.Must(c.t, unix.Unmount(c.bpffs, unix.MNT_DETACH)) })
+}
+
 // boot starts systemd and waits until it takes commands.
 func (c *container) boot() {
 	c.t.Helper()
-	args := inCgroups(c.groups, "systemd-nspawn", "-D", c.root, "--machine=ndproxyd-"+strings.ReplaceAll(strings.Trim(c.ns.Path(), "/"), "/", "-"), // no other has it
-		"--register=no", "--keep-unit", "--network-namespace-path="+c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
-		"-b", "--console=pipe")
+	args := []string{"systemd-nspawn", "-D", c.root, "--machine=ndproxyd-" + strings.ReplaceAll(strings.Trim(c.ns.Path(), "/"), "/", "-"), // no other has it
+		"--register=no", "--keep-unit", "--network-namespace-path=" + c.ns.Path(), "--capability=CAP_NET_ADMIN,CAP_NET_RAW,CAP_SYS_ADMIN",
+		"-b", "--console=pipe"}
+	if c.bpffs != "" {
+		args = append(args, "--capability=CAP_BPF", "--system-call-filter=bpf", "--bind="+c.bpffs+":/sys/fs/bpf")
+	}
+	args = inCgroups(c.groups, args...)
 	c.nspawn = exec.Command(args[0], args[1:]...)
 	c.nspawn.Stdout, c.nspawn.Stderr = c.log, c.log
 	c.nspawn.Env = append(os.Environ(), "SYSTEMD_NSPAWN_API_VFS_WRITABLE=network")
