@@ -41,7 +41,7 @@ func namespaces() map[uint64]string {
 			if unix.Stat(path, &stat) != nil { // the process has ended
 				continue
 			}
-			key := file{uint64(stat.Dev), stat.Ino} //nolint:unconvert // some platforms have another type
+			key := file{uint64(stat.Dev), stat.Ino}
 			if seen[key] {
 				continue
 			}
@@ -60,7 +60,7 @@ func namespaces() map[uint64]string {
 
 // inNamespace calls f in the network namespace at a path, on a thread that ends with it.
 func inNamespace(path string, f func() error) error {
-	ns, err := os.Open(path)
+	ns, err := os.Open(path) //nolint:gosec // one that namespaces has found
 	if err != nil {
 		return fmt.Errorf("open network namespace: %w", err)
 	}
