@@ -54,7 +54,8 @@ func TestWays(t *testing.T) {
 				letAnswersIn(t, n)
 			}
 			var counters ndp.Counters
-			r, iface, view := listen(t, n, c.mode, &counters)
+			r, iface, view := listen(t, n, bpffs(t), c.mode, &counters)
+			defer func() { harness.Must(t, r.Close()) }()
 			path := r.Path()
 			fmt.Printf("%sfast_path: %s is %s\n", fact, c.mode, cmp.Or(path.Hook, path.Way.String()))
 			if path.Way != want {
@@ -101,8 +102,57 @@ func checkAnswers(t *testing.T, port *harness.Port, iface *ndp.Interface, view *
 	}
 }
 
+// TestOutlives ends the daemon's part of each way, as a restart does: the program goes on to
+// answer, the next daemon takes it over, and none answers once that has given the uplink up.
+func TestOutlives(t *testing.T) {
+	if describeKernel(t) {
+		return // no program, which TestWays shows
+	}
+	for _, mode := range []rules.FastPathMode{rules.FastPathTC, rules.FastPathXDP, rules.FastPathXDPGeneric} {
+		t.Run(mode.String(), func(t *testing.T) {
+			n := harness.NewNetwork(t)
+			letAnswersIn(t, n)
+			port, directory := harness.OpenPort(t, n.Router, harness.RouterPort), bpffs(t)
+			var counters ndp.Counters
+			first, iface, view := listen(t, n, directory, mode, &counters)
+			before := first.Path()
+			if before.Pinned == "" {
+				t.Fatalf("%s is not pinned: %s", before.Hook, before.Unpinned)
+			}
+			harness.Must(t, first.Hold())
+			checkAnswers(t, port, iface, view)
+
+			next, iface, view := listen(t, n, directory, mode, &counters)
+			if after := next.Path(); after.Pinned != before.Pinned || after.Hook != before.Hook {
+				t.Errorf("the next daemon has %s in %q (%s), after %s in %q", after.Hook, after.Pinned, after.Why, before.Hook, before.Pinned)
+			}
+			next.Settle()
+			checkAnswers(t, port, iface, view)
+			harness.Must(t, next.Close())
+			checkSilence(t, port, target(5))
+		})
+	}
+}
+
+// checkSilence asks for a target and then for the node's own address: whoever answers for the
+// former has done so when the kernel answers for the latter.
+func checkSilence(t *testing.T, port *harness.Port, target netip.Addr) {
+	t.Helper()
+	port.Send(conformance.Solicitation(target).Bytes())
+	port.Send(conformance.Solicitation(conformance.NodeAddr).Bytes())
+	frames := port.Advertisements(time.Minute, func(got []byte) bool { return [16]byte(got[62:78]) == conformance.NodeAddr.As16() })
+	if len(frames) == 0 {
+		t.Fatal("the node's kernel does not answer for its own address")
+	}
+	for _, f := range frames {
+		if [16]byte(f[62:78]) == target.As16() {
+			t.Errorf("answer for %s: % x", target, f)
+		}
+	}
+}
+
 // listen answers on the network's node.
-func listen(t *testing.T, n *harness.Network, mode rules.FastPathMode, counters *ndp.Counters) (ndp.Responder, *ndp.Interface, *rules.View) {
+func listen(t *testing.T, n *harness.Network, directory string, mode rules.FastPathMode, counters *ndp.Counters) (ndp.Responder, *ndp.Interface, *rules.View) {
 	t.Helper()
 	device, err := n.Node.Link.LinkByName(harness.Uplink)
 	harness.Must(t, err)
@@ -113,10 +163,9 @@ func listen(t *testing.T, n *harness.Network, mode rules.FastPathMode, counters 
 	harness.Must(t, n.Node.Do(func() (err error) {
 		r, err = fastpath.Listen(ndp.ListenConfig{
 			Interface: iface, View: table.View(harness.Uplink), Counters: counters, Recent: new(ndp.Recent),
-		}, fastpath.Options{Directory: bpffs(t), Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
+		}, fastpath.Options{Directory: directory, Log: slog.New(slog.NewTextHandler(t.Output(), nil))})
 		return err
 	}))
-	t.Cleanup(func() { harness.Must(t, r.Close()) })
 	return r, iface, table.View(harness.Uplink)
 }
 
