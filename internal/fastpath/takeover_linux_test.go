@@ -114,14 +114,17 @@ func crash(t *testing.T, r *Responder) {
 	check(t, r.Listener.Close())
 }
 
+// How long an answer is waited for: one that has to come, and one that must not.
+const patience, silence = 5 * time.Second, 50 * time.Millisecond
+
 // answered reports whether a target is answered for, and from which address.
-func (s *stage) answered(target string) (mac [6]byte, ok bool) {
+func (s *stage) answered(target string, within time.Duration) (mac [6]byte, ok bool) {
 	s.t.Helper()
 	a := netip.MustParseAddr(target)
 	frame := conformance.Solicitation(a).Bytes()
 	_, err := s.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
 	check(s.t, err)
-	check(s.t, s.conn.SetReadDeadline(time.Now().Add(200*time.Millisecond)))
+	check(s.t, s.conn.SetReadDeadline(time.Now().Add(within)))
 	buf := make([]byte, 256)
 	for {
 		n, _, err := s.conn.ReadFrom(buf)
@@ -137,7 +140,11 @@ func (s *stage) answered(target string) (mac [6]byte, ok bool) {
 
 func (s *stage) want(what, target string, answered bool) {
 	s.t.Helper()
-	if _, ok := s.answered(target); ok != answered {
+	within := silence
+	if answered {
+		within = patience
+	}
+	if _, ok := s.answered(target, within); ok != answered {
 		s.t.Errorf("%s: %s is answered: %v", what, target, ok)
 	}
 }
