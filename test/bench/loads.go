@@ -38,6 +38,7 @@ var sweep = []int{10_000, 50_000, 100_000, 200_000, 400_000, 800_000}
 type speed struct {
 	answers float64 // a second
 	cpu     float64 // µs an answer, of the node as a whole
+	daemon  float64 // µs an answer, of the daemon alone
 }
 
 // flood is what becomes of solicitations that come as fast as they can be made.
@@ -65,7 +66,7 @@ type runner struct {
 	frames *frames
 	bed    *testbed
 	seq    uint64
-	pids   []int // whose processor time is an answer's
+	daemon int // its process, 0 for none
 }
 
 func now() uint64 {
@@ -122,7 +123,7 @@ func (r *runner) speed(loop func(time.Duration) error) (speed, error) {
 		return speed{}, err
 	}
 	first, start := r.judge.count(), time.Now()
-	before, err := cpuTime(r.pids...)
+	kernel, daemon, err := r.cpuTimes()
 	if err != nil {
 		return speed{}, err
 	}
@@ -130,14 +131,21 @@ func (r *runner) speed(loop func(time.Duration) error) (speed, error) {
 		return speed{}, err
 	}
 	took, answers := time.Since(start), float64(r.judge.count()-first)
-	after, err := cpuTime(r.pids...)
-	if err != nil {
-		return speed{}, err
-	}
 	if answers == 0 {
 		return speed{}, errors.New("the system answers nothing")
 	}
-	return speed{answers: answers / took.Seconds(), cpu: float64(after-before) / 1e3 / answers}, nil
+	kernelThen, daemonThen, err := r.cpuTimes()
+	own := float64(daemonThen-daemon) / 1e3 / answers
+	return speed{answers: answers / took.Seconds(), cpu: float64(kernelThen-kernel)/1e3/answers + own, daemon: own}, err
+}
+
+// cpuTimes returns what the node's receive threads and the daemon ran for so far.
+func (r *runner) cpuTimes() (kernel, daemon time.Duration, err error) {
+	kernel, err = cpuTime(r.bed.nodeNAPI...)
+	if err == nil && r.daemon > 0 {
+		daemon, err = cpuTime(r.daemon)
+	}
+	return kernel, daemon, err
 }
 
 // open sends at a rate for a while.
@@ -208,8 +216,8 @@ func (r *runner) close() error {
 }
 
 func (r result) String() string {
-	s := fmt.Sprintf("%8.0f answers/s %6.2f µs | XDP frames %8.0f/s %6.3f µs",
-		r.closed.answers, r.closed.cpu, r.frames.answers, r.frames.cpu)
+	s := fmt.Sprintf("%8.0f answers/s %6.2f µs (daemon %.2f) | XDP frames %8.0f/s %6.3f µs (daemon %.3f)",
+		r.closed.answers, r.closed.cpu, r.closed.daemon, r.frames.answers, r.frames.cpu, r.frames.daemon)
 	if r.loss == nil {
 		return s
 	}

@@ -20,7 +20,7 @@ func rounds(i, n int) []result {
 	var out []result
 	for round := range n {
 		f := float64(i+1) * (1 + float64(round)/10)
-		r := result{closed: speed{1e5 * f, 20 / f}, frames: speed{2e5 * f, 2 / f}, median: time.Duration(f * 1e4), memory: 20_000}
+		r := result{closed: speed{1e5 * f, 20 / f, 10 / f}, frames: speed{2e5 * f, 2 / f, 1 / f}, median: time.Duration(f * 1e4), memory: 20_000}
 		r.flood = flood{offered: 8e5, answers: 1e5 * f, loss: 0.9 / f, median: time.Duration(f * 1e5)}
 		for _, rate := range sweep {
 			r.offered, r.loss = append(r.offered, float64(rate)), append(r.loss, min(1, float64(rate)/8e5/f))

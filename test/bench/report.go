@@ -11,13 +11,14 @@ import (
 // report writes the tables of all systems in Markdown.
 func report(w io.Writer, all []system, t table) {
 	fmt.Fprintf(w, "\nMedian (minimum–maximum) of %d rounds; µs are the node's processor time an answer:\n\n", len(t[all[0].name]))
-	row(w, "system", "answers/s", "to the socket", "to ndppd", "µs", "XDP frames: answers/s", "µs", "MiB")
-	rule(w, 8)
+	row(w, "system", "answers/s", "to the socket", "to ndppd", "µs", "of it the daemon", "XDP frames: answers/s", "µs", "MiB")
+	rule(w, 9)
 	for _, s := range all {
 		row(w, s.name,
 			spreadOf(t[s.name], answers).thousands(),
 			t.ratioTo(s.name, socketName), t.ratioTo(s.name, ndppdName),
 			spreadOf(t[s.name], cpu).format("%.2f"),
+			s.daemons(spreadOf(t[s.name], func(r result) float64 { return r.closed.daemon }).format("%.2f")),
 			spreadOf(t[s.name], frameAnswers).thousands(),
 			spreadOf(t[s.name], frameCPU).format("%.3f"),
 			s.daemons(spreadOf(t[s.name], memory).format("%.0f")))

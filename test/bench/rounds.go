@@ -53,11 +53,8 @@ func (s *system) round() (res result, err error) {
 	if err := t.pinThreads(); err != nil {
 		return res, err
 	}
-	r.pids = t.nodeNAPI
-	if daemon > 0 {
-		r.pids = append(r.pids, daemon)
-	}
-	if err := settle(r.pids...); err != nil {
+	r.daemon = daemon
+	if err := r.settle(); err != nil {
 		return res, err
 	}
 	res, err = r.measure(s.sized)
@@ -171,17 +168,17 @@ func (t *testbed) attached() (string, error) {
 	return found, err
 }
 
-// settle waits until processes rest: a daemon with a large table answers before its
-// start is over.
-func settle(pids ...int) error {
+// settle waits until the daemon rests: with a large table it answers before its start is
+// over.
+func (r *runner) settle() error {
 	const look, rest = 250 * time.Millisecond, 10 * time.Millisecond
 	for range 200 {
-		before, err := cpuTime(pids...)
+		_, before, err := r.cpuTimes()
 		if err != nil {
 			return err
 		}
 		time.Sleep(look)
-		after, err := cpuTime(pids...)
+		_, after, err := r.cpuTimes()
 		if err != nil {
 			return err
 		}
@@ -189,7 +186,7 @@ func settle(pids ...int) error {
 			return nil
 		}
 	}
-	return errors.New("the system does not come to rest")
+	return errors.New("the daemon does not come to rest")
 }
 
 // waitForAnswer asks until the system answers.
