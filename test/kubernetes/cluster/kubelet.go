@@ -73,6 +73,7 @@ mount --bind %[1]s/shared /var/lib/kubelet
 mkdir -p /var/log/pods %[1]s/pods /var/lib/ndproxyd-daemonset # each host has its own
 mount --bind %[1]s/pods /var/log/pods
 mount --bind %[7]s /var/lib/ndproxyd-daemonset
+mount -t bpf bpf /sys/fs/bpf
 containerd -c %[1]s/containerd.toml >%[1]s/containerd.log 2>&1 &
 until ctr -a %[1]s/containerd.sock plugins ls 2>/dev/null | grep -qE 'grpc.v1 +cri .* ok'; do sleep 0.1; done
 for image in %[3]s; do ctr -a %[1]s/containerd.sock -n k8s.io images import --local "$image"; done
