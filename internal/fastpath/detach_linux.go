@@ -5,14 +5,12 @@ package fastpath
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 
-	"github.com/cilium/ebpf/link"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -48,27 +46,24 @@ func Detach(o DetachOptions) (removed []string, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	switch _, err := os.Stat(o.Directory); {
-	case errors.Is(err, fs.ErrNotExist): // nothing is pinned, but there may be filters
-	case err != nil:
-		return nil, fmt.Errorf("look at what is pinned: %w", err)
-	default: // nothing but pins may be removed
-		if err := onBPFFS(o.Directory); err != nil {
-			return nil, err
-		}
+	pins, err := openRemains(o.Directory)
+	if err != nil {
+		return nil, err
 	}
-	d := &detacher{DetachOptions: o}
+	d := &detacher{DetachOptions: o, pins: pins}
 	d.free(own)
 	if o.AllNamespaces {
 		d.others(own)
-		d.keep(removeEmpty(o.Directory))
+		d.keep(ifEmpty(os.Remove(o.Directory)))
 	}
+	d.keep(pins.close())
 	return d.removed, errors.Join(d.errs...)
 }
 
 // detacher collects what a call of Detach does.
 type detacher struct {
 	DetachOptions
+	pins    *remains
 	removed []string
 	errs    []error
 }
@@ -82,7 +77,7 @@ func (d *detacher) keep(err error) {
 // others frees the other network namespaces that have a folder. A namespace that no process
 // is in and that has no name has ended, or is out of reach: then the pins alone can go.
 func (d *detacher) others(own uint64) {
-	folders := d.folders(d.Directory)
+	folders := d.folders(".")
 	if len(folders) == 0 {
 		return
 	}
@@ -95,11 +90,10 @@ func (d *detacher) others(own uint64) {
 		}
 		path, ok := reachable[cookie]
 		if !ok {
-			folder := namespaceFolder(d.Directory, cookie)
-			for _, name := range d.folders(folder) {
-				d.unpin(folder, name)
+			for _, device := range d.folders(name) {
+				d.unpin(name, device)
 			}
-			d.keep(removeEmpty(folder))
+			d.keep(d.pins.removeEmpty(name))
 			continue
 		}
 		d.keep(inNamespace(path, func() error { d.free(cookie); return nil }))
@@ -108,7 +102,7 @@ func (d *detacher) others(own uint64) {
 
 // free frees the calling thread's network namespace.
 func (d *detacher) free(cookie uint64) {
-	folder := namespaceFolder(d.Directory, cookie)
+	folder := namespaceFolder("", cookie)
 	names := d.folders(folder)
 	all, err := netlink.LinkList()
 	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no filter of ours
@@ -149,53 +143,22 @@ func (d *detacher) free(cookie uint64) {
 			d.unpin(folder, name)
 		}
 	}
-	d.keep(removeEmpty(folder))
+	d.keep(d.pins.removeEmpty(folder))
 }
 
-// folders returns the names in a namespace's folder.
-func (d *detacher) folders(folder string) (names []string) {
-	entries, err := os.ReadDir(folder)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+// folders returns the names in a folder.
+func (d *detacher) folders(folder string) []string {
+	names, err := d.pins.names(folder)
 	d.keep(err)
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
 	return names
 }
 
-// unpin removes an interface's folder, which ends what is pinned there.
+// unpin removes an interface's folder.
 func (d *detacher) unpin(folder, name string) {
 	path := filepath.Join(folder, name)
-	detachLinks(path)
-	if err := os.RemoveAll(path); err != nil {
+	if err := d.pins.remove(path); err != nil {
 		d.keep(fmt.Errorf("detach %s: %w", deviceOf(name), err))
 		return
 	}
-	d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), path))
-}
-
-// detachLinks ends the links in a folder. The kernel does that as well when a link's last
-// file has gone, but some time later. So an error changes no more than the time.
-func detachLinks(folder string) {
-	entries, _ := os.ReadDir(folder)
-	for _, e := range entries {
-		l, err := link.LoadPinnedLink(filepath.Join(folder, e.Name()), nil)
-		if err != nil { // a map or a program
-			continue
-		}
-		_ = l.Detach()
-		_ = l.Close()
-	}
-}
-
-// removeEmpty removes a folder if it is there, nothing is in it, and it is mounted nowhere.
-func removeEmpty(folder string) error {
-	switch err := os.Remove(folder); {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, unix.ENOTEMPTY), errors.Is(err, unix.EBUSY):
-		return nil
-	default:
-		return err
-	}
+	d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), filepath.Join(d.Directory, path)))
 }

@@ -150,3 +150,24 @@ func TestDetach(t *testing.T) {
 		})
 	}
 }
+
+// TestDetachFollowsNoLinks has a daemon that was taken over leave symbolic links to what
+// others have pinned, which root must not remove for it.
+func TestDetachFollowsNoLinks(t *testing.T) {
+	t.Parallel()
+	ns, cookie := namespace(t)
+	directory := bpffs(t, cookie+"/eth0", "../another/program")
+	must(t, os.Symlink("../../another", filepath.Join(directory, cookie, "eth1")))
+	must(t, os.Symlink("../../../another", filepath.Join(directory, cookie, "eth0", "link")))
+	must(t, os.Symlink("../another", filepath.Join(directory, "1")))
+	must(t, ns.Do(func() error {
+		_, err := fastpath.Detach(fastpath.DetachOptions{Directory: directory, AllNamespaces: true, Daemon: func() (string, func(string) bool) { return "", nil }})
+		if err == nil || !strings.Contains(err.Error(), "escapes") {
+			t.Errorf("the error is %v", err)
+		}
+		return nil
+	}))
+	if got := left(t, filepath.Dir(directory)); !slices.Equal(got, []string{"another", "another/program"}) {
+		t.Errorf("%v are left", got)
+	}
+}
