@@ -81,7 +81,7 @@ FULL = ^(TestCut|TestRivalOnNode)$$
 
 # Kernels that qemu starts, each on one processor: what Debian has of the years since 2022, and
 # of other processors. Debian has no 5.15 and no 6.6.
-KERNELS = bullseye/5.10/amd64 bookworm/6.1/amd64 trixie/6.12/amd64 trixie-backports/7/amd64 trixie/6.12/arm64 trixie/6.12/s390x
+KERNELS = bullseye/5.10/amd64 bookworm/6.1/amd64 trixie/6.12/amd64 trixie-backports/7/amd64 trixie/6.12/arm64 bookworm/6.1/s390x
 
 test-full: root-is-there go-is-there emulators $(KERNELS:%=$(CACHE)/kernels/%/done) $(ROOTS) $(CACHE)/ndppd/usr/sbin/ndppd $(CACHE)/runc/done $(TOOLS)/prometheus $(TOOLS)/containerd $(PLUGINS)/cnitool $(PLUGINS)/flanneld $(PLUGINS)/kube-router $(PLUGINS)/cilium-agent $(CACHE)/plugins/debian/done
 	@$(MAKE) -s release control-plane

@@ -30,6 +30,8 @@ type machine struct {
 var machines = map[string]machine{
 	"amd64": {"qemu-system-x86_64", []string{"-M", "q35", "-cpu", "max"}, "ttyS0"},
 	"arm64": {"qemu-system-aarch64", []string{"-M", "virt", "-cpu", "cortex-a72"}, "ttyAMA0"},
+	// Not with Linux 6.12: under qemu 7.2 it refuses every ICMPv6 message, those of another
+	// namespace of its own as well, for its checksum, and 6.1 does not.
 	"s390x": {"qemu-system-s390x", []string{"-M", "s390-ccw-virtio", "-cpu", "max"}, "ttysclp0"},
 }
 
@@ -57,7 +59,7 @@ func TestKernels(t *testing.T) {
 		{"with tcx", "trixie/6.12/amd64", tcx},
 		{"the newest that Debian has", "trixie-backports/7/amd64", tcx},
 		{"another processor", "trixie/6.12/arm64", tcx},
-		{"big-endian", "trixie/6.12/s390x", tcx},
+		{"big-endian", "bookworm/6.1/s390x", clsact},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
