@@ -70,7 +70,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.Listener.SetInterface(i)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before := r.config
+	before, unfit := r.config, r.unfit()
 	r.iface, r.config = i, i.Facts().Uplink
 	if r.config.FastPath != before.FastPath {
 		clear(r.refused)
@@ -80,7 +80,11 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		r.start()
 		return
 	}
-	if r.fast == nil {
+	switch {
+	case r.fast == nil && unfit && !r.unfit(): // such as one address less
+		r.start()
+		return
+	case r.fast == nil:
 		return
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
@@ -89,6 +93,12 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	}
 	r.fast.setHold(r.config.Hold())
 	r.showLines()
+}
+
+// unfit reports whether the program cannot decide on the interface as it is.
+func (r *Responder) unfit() bool {
+	facts := r.iface.Facts()
+	return fits(&facts) != nil
 }
 
 // SetView implements [ndp.Responder].
