@@ -21,8 +21,10 @@ type about struct {
 	// Index is the device that the program is attached to, and Way how.
 	Index uint32
 	Way   uint32
-	// AllMulticast is 1 where the daemon has set the device's flag of that name.
-	AllMulticast uint32
+	// AllMulticast is 1 where the daemon has set the device's flag of that name, and
+	// Groups where it has given the device link-layer addresses of groups.
+	AllMulticast, Groups uint32
+	_                    uint32
 	// Owner is of the responder that has the folder, among those of all processes.
 	Owner uint64
 	// What was read of the counters last.
@@ -30,7 +32,7 @@ type about struct {
 }
 
 func aboutSpec() *ebpf.MapSpec {
-	return &ebpf.MapSpec{Name: "about", Type: ebpf.Array, KeySize: 4, ValueSize: 4*4 + 8 + 4*8, MaxEntries: 1}
+	return &ebpf.MapSpec{Name: "about", Type: ebpf.Array, KeySize: 4, ValueSize: 6*4 + 8 + 4*8, MaxEntries: 1}
 }
 
 func (a *about) way() ndp.Way { return ndp.Way(a.Way) } //nolint:gosec // one of few

@@ -31,6 +31,9 @@ type Responder struct {
 	view  *rules.View
 	fast  *running // nil while the packet socket answers alone
 	ended bool     // Close or Hold was called
+	// What the memberships ask of the device.
+	allMulticast bool
+	groups       map[uint32]bool
 	// refused are the ways that have shown that their answers are lost.
 	refused map[ndp.Way]error
 	said    string // why the log says that another way answers
@@ -40,7 +43,7 @@ func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
 		changed: cfg.PathChanged, found: make(chan loss, 1),
-		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error),
+		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
 	}
 	r.namespace, r.namespaceErr = namespaceCookie()
 	path := l.Path()
@@ -135,6 +138,9 @@ func (r *Responder) Settle() {
 	if err := r.fast.program.Settle(); err != nil {
 		r.fallBack(err)
 		return
+	}
+	if err := r.fast.stopHearing(r.allMulticast, r.groups); err != nil {
+		r.log().Warn("the device hears more than it has to", "err", err)
 	}
 	r.showLines()
 }

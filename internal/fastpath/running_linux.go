@@ -103,6 +103,25 @@ func (f *running) pinned() (path, why string) {
 	return f.folder.path, ""
 }
 
+// stays reports whether the program answers without the daemon.
+func (f *running) stays() bool {
+	path, _ := f.pinned()
+	return path != ""
+}
+
+// stopHearing takes back what the program does not have to hear without the daemon.
+func (f *running) stopHearing(allMulticast bool, groups map[uint32]bool) error {
+	p := f.program
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.told
+	err := f.device.stopHearing(&p.told, allMulticast, groups)
+	if p.told != before {
+		err = errors.Join(err, p.told.write(p.about))
+	}
+	return err
+}
+
 // end ends the tasks.
 func (f *running) end() error {
 	var err error
@@ -120,7 +139,7 @@ func (f *running) end() error {
 // leave lets go of a program that answers until the next daemon takes it over, or detaches
 // one that cannot stay.
 func (f *running) leave(counters *ndp.Counters) error {
-	if path, _ := f.pinned(); path == "" {
+	if !f.stays() {
 		return f.close(counters)
 	}
 	err := f.end()
@@ -138,7 +157,7 @@ func (f *running) close(counters *ndp.Counters) error {
 			errs = append(errs, f.folder.remove())
 		}
 		if f.hook != nil {
-			errs = append(errs, f.hook.Close())
+			errs = append(errs, f.hook.Close(), f.stopHearing(false, nil))
 		}
 		errs = append(errs, f.end(), f.program.count(counters))
 	} else { // another responder of this process has taken it over

@@ -58,7 +58,7 @@ func (r *Responder) drop(f *folder) error {
 
 // end detaches what an earlier daemon has left. Its maps can still be read.
 func (r *Responder) end(l *left) error {
-	err := l.folder.remove()
+	err := errors.Join(l.folder.remove(), forgetHearing(&l.about))
 	if l.link != nil {
 		err = errors.Join(err, l.link.Close())
 		l.link = nil
@@ -131,11 +131,16 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	}
 	fast.keep(r.Index(), again)
 	if old != nil && !again {
+		p.mark(func(a *about) bool { // of the device, which stays the same
+			a.AllMulticast, a.Groups = old.about.AllMulticast, old.about.Groups
+			return true
+		})
 		if err := errors.Join(r.endReplaced(fast, old), old.count(r.counters)); err != nil {
 			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
 		}
 	}
 	r.fast = fast
+	r.keepHearing()
 	if extra.count() > 0 { // they are believed no longer than without this daemon
 		fast.settle = time.AfterFunc(r.config.Hold(), r.Settle)
 	}

@@ -16,6 +16,7 @@ type groupSockets struct {
 	index   int
 	sockets []*groupSocket
 	in      map[uint32]*groupSocket // who holds a group
+	keep    func(group uint32, on bool)
 }
 
 type groupSocket struct {
@@ -31,6 +32,7 @@ func (g *groupSockets) join(group uint32) error {
 		err := g.set(unix.IPV6_JOIN_GROUP, s.fd, group)
 		if err == nil {
 			g.in[group] = s
+			g.keep(group, true)
 			return nil
 		}
 		if !errors.Is(err, unix.ENOMEM) && !errors.Is(err, unix.ENOBUFS) {
@@ -51,6 +53,7 @@ func (g *groupSockets) join(group uint32) error {
 	s := &groupSocket{fd: fd}
 	g.sockets = append(g.sockets, s)
 	g.in[group] = s
+	g.keep(group, true)
 	return nil
 }
 
@@ -61,6 +64,7 @@ func (g *groupSockets) leave(group uint32) error {
 	}
 	delete(g.in, group)
 	s.full = false
+	g.keep(group, false)
 	return g.set(unix.IPV6_LEAVE_GROUP, s.fd, group)
 }
 

@@ -67,7 +67,18 @@ type MembershipStatus struct {
 
 // NewMembership returns the membership of the responder's device.
 func NewMembership(mode rules.MembershipMode, r Responder) *Membership {
-	return newMembership(mode, &groupSockets{index: r.Index()}, r.SetAllMulticast)
+	g := &groupSockets{index: r.Index(), keep: func(uint32, bool) {}}
+	if k, ok := r.(groupKeeper); ok {
+		g.keep = k.KeepGroup
+	}
+	return newMembership(mode, g, r.SetAllMulticast)
+}
+
+// groupKeeper is a [Responder] that goes on to hear what is sent to a group when the
+// process has ended, and the membership with it.
+type groupKeeper interface {
+	// KeepGroup hears that a group was joined, or is about to be left.
+	KeepGroup(group uint32, on bool)
 }
 
 func newMembership(mode rules.MembershipMode, j groupJoiner, allMulti func(bool) error) *Membership {
