@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -151,16 +152,19 @@ func (p *Program) Close() error {
 	return errors.Join(p.about.Close(), p.maps.close())
 }
 
-// Run puts a frame to the program as the tc hook of the device with that index would, or
-// as XDP would, and returns the frame that it answers with, nil where it passes the frame
-// up. Nothing is sent.
-func (p *Program) Run(frame []byte, xdp bool) ([]byte, error) {
-	program, answered := p.objects.NdproxydTc, uint32(actRedirect)
-	if xdp {
-		program, answered = p.objects.NdproxydXdp, actTX
-	}
+// Run puts a frame to the program as the tc hook of the device with that index would, in
+// the calling thread's network namespace, or as XDP would. It returns the frame that the
+// program answers with, nil where it passes the frame up. Nothing is sent.
+func (p *Program) Run(frame []byte, xdp bool, index int) ([]byte, error) {
 	out := make([]byte, len(frame)+256) // the kernel writes behind it what programs add
 	o := ebpf.RunOptions{Data: frame, DataOut: out}
+	program, answered := p.objects.NdproxydXdp, uint32(actTX)
+	if !xdp {
+		program, answered = p.objects.NdproxydTc, actRedirect
+		skb := make([]byte, 192)                               // struct __sk_buff, whose field ifindex is the eleventh
+		binary.NativeEndian.PutUint32(skb[40:], uint32(index)) //nolint:gosec // an index
+		o.Context = skb
+	}
 	verdict, err := program.Run(&o)
 	if err != nil {
 		return nil, fmt.Errorf("run program: %w", err)

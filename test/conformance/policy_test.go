@@ -79,10 +79,14 @@ func policyCases() []policyCase {
 
 func ignoring(askers ...rules.Asker) rules.Uplink { return rules.Uplink{IgnoreSources: askers} }
 
+// delayed is a rule whose answers to multicast solicitations are delayed.
+func delayed() rules.Rule {
+	return rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Static, Delay: rules.MaxDelay}
+}
+
 func TestPolicy(t *testing.T) {
 	t.Parallel()
-	anycast := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Static, Delay: rules.MaxDelay}
-	table, err := rules.Compile(append(Rules(), anycast))
+	table, err := rules.Compile(append(Rules(), delayed()))
 	if err != nil {
 		t.Fatal(err)
 	}

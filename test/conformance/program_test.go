@@ -4,59 +4,190 @@ package conformance
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/fastpath"
+	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// TestProgram puts each frame of the table to the program in the kernel: it answers as
-// Respond does, octet for octet, or passes the frame up.
-func TestProgram(t *testing.T) {
-	v := view(t)
-	const loopback = 1 // on which the kernel runs programs for tests
-	iface := ndp.NewInterface(Link(loopback), rules.Uplink{Interface: "uplink"})
-	p, err := fastpath.Load(true)
+// node is a namespace with a device that has the MAC address of the table's node, so that
+// the kernel takes the table's frames for what they are there.
+type node struct {
+	*lab.Namespace
+	index int
+}
+
+func newNode(t *testing.T) *node {
+	t.Helper()
+	n, peer := &node{}, (*lab.Namespace)(nil)
+	for _, ns := range []**lab.Namespace{&n.Namespace, &peer} {
+		var err error
+		if *ns, err = lab.New(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup((*ns).Close)
+	}
+	must(t, n.Veth("uplink", NodeMAC, peer, "link", RouterMAC))
+	must(t, n.Do(func() error {
+		i, err := net.InterfaceByName("uplink")
+		if err == nil {
+			n.index = i.Index
+		}
+		return err
+	}))
+	return n
+}
+
+// program is the program in the kernel with a table and facts.
+type program struct {
+	*fastpath.Program
+	node  *node
+	iface *ndp.Interface
+	view  *rules.View
+}
+
+// newProgram loads a program.
+func newProgram(t *testing.T) *program {
+	t.Helper()
+	loaded, err := fastpath.Load(true)
+	must(t, err)
+	t.Cleanup(func() { _ = loaded.Close() })
+	must(t, loaded.Believe(time.Hour, time.Hour))
+	return &program{Program: loaded, node: newNode(t)}
+}
+
+// set gives the program facts and a table.
+func (p *program) set(t *testing.T, link rules.Link, u rules.Uplink, v *rules.View) {
+	t.Helper()
+	link.Index = p.node.index
+	p.iface, p.view = ndp.NewInterface(link, u), v
+	must(t, p.SetInterface(p.iface))
+	must(t, p.SetView(v, nil))
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = p.Close() }()
-	if err := p.SetInterface(iface); err != nil {
-		t.Fatal(err)
+}
+
+// shortest is the shortest frame that the kernel runs a program on: an IPv6 header.
+const shortest = offICMP
+
+// check puts a frame to Respond and to the program, by tc and by XDP: the program answers
+// with the same octets, or passes the frame up, and does so where it has to.
+func (p *program) check(t *testing.T, frame []byte, meta ndp.Meta) {
+	t.Helper()
+	if len(frame) < shortest || meta.VLAN != 0 { // a tag beside the frame is for TestWire
+		return
 	}
-	if err := p.SetView(v, nil); err != nil {
-		t.Fatal(err)
-	}
-	if err := p.Believe(time.Minute, time.Minute); err != nil {
-		t.Fatal(err)
-	}
-	answered := 0
-	for _, c := range Cases() {
-		for _, xdp := range []bool{false, true} {
-			frame, meta := c.Frame.Received(loopback)
-			if len(frame) < 54 || meta.VLAN != 0 { // which the kernel does not run, or tells beside the frame
-				continue
-			}
-			var reply ndp.Advertisement
-			var s ndp.Solicitation
-			res := ndp.Respond(&reply, &s, frame, meta, iface, v)
-			got, err := p.Run(frame, xdp)
-			if err != nil {
-				t.Errorf("%s %s: %v", c.ID, c.Name, err)
-				continue
-			}
-			if got == nil {
-				continue
-			}
-			answered++
-			if res.Reason != ndp.Answered || !bytes.Equal(got, reply[:]) {
-				t.Errorf("%s %s: xdp %v: program answers, Respond says %s\n% x\n% x", c.ID, c.Name, xdp, res.Reason, got, reply)
-			}
+	meta.Index = p.node.index
+	var reply ndp.Advertisement
+	var s ndp.Solicitation
+	res := ndp.Respond(&reply, &s, frame, meta, p.iface, p.view)
+	for _, xdp := range []bool{false, true} {
+		var got []byte
+		must(t, p.node.Do(func() (err error) {
+			got, err = p.Run(frame, xdp, p.node.index)
+			return err
+		}))
+		switch {
+		case got == nil && inKernel(frame, meta, res):
+			t.Errorf("the program (XDP %t) leaves to the socket what it has to answer", xdp)
+		case got == nil:
+		case res.Reason != ndp.Answered || res.Delay > 0 || res.Hold > 0:
+			t.Errorf("the program (XDP %t) answers, and Respond says %s: % x", xdp, res.Reason, got)
+		case !bytes.Equal(got, reply[:]):
+			t.Errorf("the program (XDP %t) answers\n% x\nwant\n% x", xdp, got, reply)
 		}
 	}
-	if answered == 0 {
-		t.Error("the program has answered nothing")
+}
+
+// offICMP, and where else the test looks at a frame itself.
+const (
+	offPayloadLen = 18
+	offDest       = 38
+	offICMP       = 54
+	offTarget     = 62
+	longest       = 78 + 8*8 // options of 8 units
+)
+
+// inKernel reports whether the program has to answer, as docs/conformance.md says: what is
+// answered at once, to a station with an address, in the form in which stations ask.
+func inKernel(frame []byte, meta ndp.Meta, res ndp.Result) bool {
+	if res.Reason != ndp.Answered || res.Kind == ndp.DAD || res.Kind == ndp.Presence || res.Delay > 0 || meta.ChecksumPartial {
+		return false
+	}
+	whole := len(frame) == offICMP+int(frame[offPayloadLen])<<8+int(frame[offPayloadLen+1])
+	return whole && len(frame) <= longest && (frame[offDest] == 0xff || bytes.Equal(frame[offDest:offDest+16], frame[offTarget:offTarget+16]))
+}
+
+// TestProgram puts each frame of the table to the program.
+func TestProgram(t *testing.T) {
+	p := newProgram(t)
+	p.set(t, Link(index), rules.Uplink{Interface: "uplink"}, view(t))
+	for _, c := range Cases() {
+		t.Run(c.ID+" "+c.Name, func(t *testing.T) {
+			frame, meta := c.Frame.Received(index)
+			p.check(t, frame, meta)
+		})
+	}
+}
+
+// TestProgramPolicy does so with the settings and links of the policy cases.
+func TestProgramPolicy(t *testing.T) {
+	p := newProgram(t)
+	table, err := rules.Compile(append(Rules(), delayed()))
+	must(t, err)
+	for _, c := range policyCases() {
+		t.Run(c.name, func(t *testing.T) {
+			link, v := Link(index), table.View("uplink")
+			if c.link != nil {
+				c.link(&link)
+			}
+			if c.noView {
+				v = nil
+			}
+			frame, meta := c.frame.Received(index)
+			if c.meta != nil {
+				c.meta(&meta)
+			}
+			if meta.Index != index || meta.Type == ndp.PacketOutgoing {
+				return // which never reach the program
+			}
+			p.set(t, link, c.uplink, v)
+			p.check(t, frame, meta)
+		})
+	}
+}
+
+// TestProgramBelief shows that the program answers only while the daemon's sign of life is
+// young.
+func TestProgramBelief(t *testing.T) {
+	p := newProgram(t)
+	p.set(t, Link(index), rules.Uplink{Interface: "uplink"}, view(t))
+	frame, _ := pod().Received(index)
+	for _, c := range []struct {
+		name string
+		hold time.Duration
+		want bool
+	}{{"alive", time.Hour, true}, {"dead", -time.Second, false}, {"alive again", time.Hour, true}} {
+		t.Run(c.name, func(t *testing.T) {
+			must(t, p.Believe(c.hold, c.hold))
+			for _, xdp := range []bool{false, true} {
+				must(t, p.node.Do(func() error {
+					got, err := p.Run(frame, xdp, p.node.index)
+					if (got != nil) != c.want {
+						t.Errorf("answered: %t", got != nil)
+					}
+					return err
+				}))
+			}
+		})
 	}
 }
