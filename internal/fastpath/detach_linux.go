@@ -140,7 +140,7 @@ func (d *detacher) free(cookie uint64) {
 			}
 		}
 		for _, name := range own {
-			if err := forgetHearingOf(filepath.Join(folder, name)); err != nil {
+			if err := forgetHearingOf(filepath.Join(d.Directory, folder, name)); err != nil {
 				d.keep(fmt.Errorf("detach %s: %w", device, err))
 			}
 			d.unpin(folder, name)
