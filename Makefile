@@ -211,6 +211,7 @@ $(CACHE)/netfilter/done:
 fuzz:
 	@fuzz() { $(GO) test -run '^$$' -fuzz "^$$1\$$" -fuzztime $$(($$3 * $(FUZZ)))x -fuzzminimizetime 1000x "$$2"; }; set -e; \
 	fuzz FuzzRespond ./pkg/ndp 50000; \
+	fuzz FuzzProgram ./test/conformance 2000; \
 	fuzz FuzzParse ./internal/config 3000; \
 	fuzz FuzzNDPPD ./internal/config 10000; \
 	fuzz FuzzMessages ./pkg/hostwatch 25000

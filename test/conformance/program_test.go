@@ -4,6 +4,7 @@ package conformance
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"testing"
 	"time"
@@ -21,7 +22,7 @@ type node struct {
 	index int
 }
 
-func newNode(t *testing.T) *node {
+func newNode(t testing.TB) *node {
 	t.Helper()
 	n, peer := &node{}, (*lab.Namespace)(nil)
 	for _, ns := range []**lab.Namespace{&n.Namespace, &peer} {
@@ -51,7 +52,7 @@ type program struct {
 }
 
 // newProgram loads a program.
-func newProgram(t *testing.T) *program {
+func newProgram(t testing.TB) *program {
 	t.Helper()
 	loaded, err := fastpath.Load(true)
 	must(t, err)
@@ -69,7 +70,7 @@ func (p *program) set(t *testing.T, link rules.Link, u rules.Uplink, v *rules.Vi
 	must(t, p.SetView(v, nil))
 }
 
-func must(t *testing.T, err error) {
+func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -83,29 +84,33 @@ const shortest = offICMP
 // with the same octets, or passes the frame up, and does so where it has to.
 func (p *program) check(t *testing.T, frame []byte, meta ndp.Meta) {
 	t.Helper()
+	must(t, p.node.Do(func() error { return p.differs(frame, meta) }))
+}
+
+// differs is check for a thread in the node's namespace: it returns what is wrong.
+func (p *program) differs(frame []byte, meta ndp.Meta) error {
 	if len(frame) < shortest || meta.VLAN != 0 { // a tag beside the frame is for TestWire
-		return
+		return nil
 	}
 	meta.Index = p.node.index
 	var reply ndp.Advertisement
 	var s ndp.Solicitation
 	res := ndp.Respond(&reply, &s, frame, meta, p.iface, p.view)
 	for _, xdp := range []bool{false, true} {
-		var got []byte
-		must(t, p.node.Do(func() (err error) {
-			got, err = p.Run(frame, xdp, p.node.index)
-			return err
-		}))
+		got, err := p.Run(frame, xdp, p.node.index)
 		switch {
+		case err != nil:
+			return err
 		case got == nil && inKernel(frame, meta, res):
-			t.Errorf("the program (XDP %t) leaves to the socket what it has to answer", xdp)
+			return fmt.Errorf("the program (XDP %t) leaves to the socket what it has to answer: % x", xdp, frame)
 		case got == nil:
 		case res.Reason != ndp.Answered || res.Delay > 0 || res.Hold > 0:
-			t.Errorf("the program (XDP %t) answers, and Respond says %s: % x", xdp, res.Reason, got)
+			return fmt.Errorf("the program (XDP %t) answers % x with % x, and Respond says %s", xdp, frame, got, res.Reason)
 		case !bytes.Equal(got, reply[:]):
-			t.Errorf("the program (XDP %t) answers\n% x\nwant\n% x", xdp, got, reply)
+			return fmt.Errorf("the program (XDP %t) answers % x with\n% x\nwant\n% x", xdp, frame, got, reply)
 		}
 	}
+	return nil
 }
 
 // offICMP, and where else the test looks at a frame itself.
