@@ -2,8 +2,37 @@
 
 package fastpath
 
+import (
+	"github.com/cilium/ebpf"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
+
 // WithoutTCX has the kernel used as one before Linux 6.6.
 func (o Options) WithoutTCX() Options { o.withoutTCX = true; return o }
 
 // Blind has nothing looked at before the program is attached.
 func (o Options) Blind() Options { o.blind = true; return o }
+
+// Within has what the responder does by itself done in a network namespace.
+func (o Options) Within(do func(func())) Options { o.within = do; return o }
+
+// DetachLink detaches the program as another process does that has its link.
+func DetachLink(r ndp.Responder) error {
+	fast := r.(*Responder).fast
+	switch h := fast.hook.(type) {
+	case *tcx:
+		return h.link.Detach()
+	case *xdp:
+		return h.link.Detach()
+	}
+	panic("no link")
+}
+
+// Maps returns the maps of the program that answers: the facts, the tables, the sign of
+// life, and the table that is in use.
+func Maps(r ndp.Responder) (config, lines, life, table *ebpf.Map, slot uint32) {
+	p := r.(*Responder).fast.program
+	slot = p.table.facts.Slot
+	return p.objects.Config, p.objects.Lines, p.objects.Life, p.maps.slots[slot][0], slot
+}

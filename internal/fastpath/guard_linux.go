@@ -158,7 +158,7 @@ func (r *Responder) lost(l loss) (again bool) {
 	r.fallBack(l.why)
 	if errors.Is(l.why, errLost) {
 		r.refused[way] = l.why
-		r.start()
+		r.restart()
 	} else {
 		again = true
 	}
@@ -173,9 +173,18 @@ func (r *Responder) again() bool {
 	if r.ended || r.fast != nil || usable(&r.config, r.options) != nil {
 		return false
 	}
-	r.start()
+	r.restart()
 	r.tell()
 	return r.fast == nil
+}
+
+// restart puts the program before the socket in the uplink's network namespace.
+func (r *Responder) restart() {
+	if r.options.within == nil { // all of the daemon is in one
+		r.start()
+		return
+	}
+	r.options.within(r.start)
 }
 
 // tell lets the responder's owner hear that another way answers.

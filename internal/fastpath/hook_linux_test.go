@@ -5,6 +5,7 @@ package fastpath_test
 import (
 	"errors"
 	"testing"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -105,11 +106,28 @@ func peerXDP(t *testing.T, r *rig) {
 	occupy(t, r.Router, harness.RouterPort, link.XDPDriverMode)
 }
 
+// peerGRO has the other end receive by NAPI, as an XDP program does.
 func peerGRO(t *testing.T, r *rig) {
 	t.Helper()
-	l, err := r.Router.Link.LinkByName(harness.RouterPort)
-	must(t, err)
-	must(t, r.Router.Link.LinkSetGROMaxSize(l, 65536))
+	const setGRO = 0x2c // ETHTOOL_SGRO
+	value := [2]uint32{setGRO, 1}
+	request := struct {
+		name [unix.IFNAMSIZ]byte
+		data unsafe.Pointer
+		_    [16]byte
+	}{data: unsafe.Pointer(&value)}
+	copy(request.name[:], harness.RouterPort)
+	must(t, r.Router.Do(func() error {
+		fd, err := unix.Socket(unix.AF_INET6, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
+			return errno
+		}
+		return nil
+	}))
 }
 
 func taken(flags link.XDPAttachFlags) func(*testing.T, *rig) {

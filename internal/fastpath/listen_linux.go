@@ -30,6 +30,9 @@ type Options struct {
 	blind bool
 	// pinWith is for tests: it pins in place of pinObject.
 	pinWith func(fd int, path string) error
+	// within is for tests, whose goroutines are not in one network namespace: it calls a
+	// function in the uplink's.
+	within func(func())
 }
 
 func (o Options) pin() func(int, string) error {
