@@ -110,7 +110,13 @@ func peerXDP(t *testing.T, r *rig) {
 func peerGRO(t *testing.T, r *rig) {
 	t.Helper()
 	const setGRO = 0x2c // ETHTOOL_SGRO
-	value := [2]uint32{setGRO, 1}
+	setAtRouter(t, r, setGRO, 1)
+}
+
+// setAtRouter has the driver of the router's port take a command of ethtool.
+func setAtRouter(t *testing.T, r *rig, command, to uint32) {
+	t.Helper()
+	value := [2]uint32{command, to}
 	request := struct {
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
