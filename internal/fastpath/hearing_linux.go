@@ -71,7 +71,7 @@ func (d *device) setGroup(group uint32, on bool) error {
 
 // groupMAC returns the link-layer address of a solicited-node group, RFC 2464 §7.
 func groupMAC(group uint32) [6]byte {
-	return [6]byte{0x33, 0x33, 0xff, byte(group >> 16), byte(group >> 8), byte(group)}
+	return [6]byte{0x33, 0x33, 0xff, byte(group >> 16), byte(group >> 8), byte(group)} //nolint:gosec // of 24 bits
 }
 
 // keptGroups returns the solicited-node groups of which a device has the link-layer

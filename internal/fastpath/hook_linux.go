@@ -53,11 +53,11 @@ func deviceOfLink(l link.Link) int {
 	if err != nil {
 		return 0
 	}
-	switch info.Type {
-	case link.TCXType:
-		return int(info.TCX().Ifindex)
-	case link.XDPType:
-		return int(info.XDP().Ifindex)
+	if x := info.TCX(); info.Type == link.TCXType && x != nil {
+		return int(x.Ifindex)
+	}
+	if x := info.XDP(); info.Type == link.XDPType && x != nil {
+		return int(x.Ifindex)
 	}
 	return 0
 }

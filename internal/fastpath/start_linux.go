@@ -185,7 +185,7 @@ func (r *Responder) load(l *left, again bool) (*Program, error) {
 		if err != nil {
 			return nil, err
 		}
-		p.told = about{Layout: layout, Owner: rand.Uint64()}
+		p.told = about{Layout: layout, Owner: rand.Uint64()} //nolint:gosec // no secret
 		return p, p.told.write(p.about)
 	}
 	p, err := load(true, l.outer)

@@ -318,3 +318,50 @@ func TestHoldEnds(t *testing.T) {
 		})
 	}
 }
+
+// TestTakeOverFilter goes on with a filter of clsact, which is not pinned and stays.
+func TestTakeOverFilter(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.options.withoutTCX = true
+	r := s.listen(view(t, static("2001:db8:f1::/64")))
+	if p := r.Path(); p.Hook != "clsact" || p.Pinned == "" {
+		t.Fatalf("the path is %+v", p)
+	}
+	s.want("first", "2001:db8:f1::1", true)
+	crash(t, r)
+	s.want("without a daemon", "2001:db8:f1::1", true)
+	r = s.listen(view(t, static("2001:db8:f1::/64"), static("2001:db8:f2::/64")))
+	s.want("again", "2001:db8:f1::1", true)
+	s.want("again", "2001:db8:f2::1", true)
+	check(t, r.CountDrops())
+	if n := s.byProgram(); n != 4 || r.Path().Pinned == "" {
+		t.Errorf("%d answers are counted, the path is %+v", n, r.Path())
+	}
+	check(t, r.Hold())
+	s.want("ended", "2001:db8:f1::1", true)
+	s.config.FastPath = rules.FastPathXDPGeneric
+	r = s.listen(view(t, static("2001:db8:f1::/64")))
+	s.want("by XDP", "2001:db8:f1::1", true)
+	if p := r.Path(); p.Way != ndp.WayXDPGeneric {
+		t.Errorf("the path is %+v", p)
+	}
+	check(t, s.node.Do(r.Close))
+	s.want("closed", "2001:db8:f1::1", false)
+}
+
+// TestAttachTypes holds what no later version may change: a link takes no program of
+// another type, nor of another expected attach type.
+func TestAttachTypes(t *testing.T) {
+	t.Parallel()
+	spec, err := loadProgram()
+	check(t, err)
+	for name, want := range map[string]struct {
+		kind ebpf.ProgramType
+		at   ebpf.AttachType
+	}{programProgNdproxydTc: {ebpf.SchedCLS, ebpf.AttachNone}, programProgNdproxydXdp: {ebpf.XDP, ebpf.AttachXDP}} {
+		if p := spec.Programs[name]; p.Type != want.kind || p.AttachType != want.at {
+			t.Errorf("%s is of %s and %s", name, p.Type, p.AttachType)
+		}
+	}
+}
