@@ -71,7 +71,7 @@ func TestKernels(t *testing.T) {
 			}
 			suites := []suite{{".", "^(TestWays|TestOutlives)$"}}
 			if c.want != socket {
-				suites = append(suites, suite{"../conformance", "^TestProgram$"})
+				suites = append(suites, suite{"../conformance", "^TestProgram$"}, suite{"../../internal/fastpath", "^TestLeastPrivilege$"})
 			}
 			console := boot(t, folder, filepath.Base(c.kernel), suites)
 			t.Log(console)

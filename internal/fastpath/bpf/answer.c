@@ -193,7 +193,7 @@ enum {
 /* What was read from a solicitation. */
 struct solicitation {
 	struct address source, to, target, from; /* from is where the answer comes from */
-	__u16 ether[3], asker[3];
+	__u64 ether, asker;                      /* link-layer addresses, see mac_at */
 	__u32 multicast;
 };
 
@@ -225,16 +225,19 @@ INLINE int within(struct address a, const struct prefix *p)
 	return !(((a.high ^ p->address.high) & p->mask.high) | ((a.low ^ p->address.low) & p->mask.low));
 }
 
-INLINE int same_mac(const __u16 *a, const void *b)
+/* A link-layer address, whose octets are in the order of a 16 bit word. What a solicitation
+ * says is kept in whole words: verifiers as that of Linux 6.1 refuse to write a part of a word of
+ * the stack after another part, as damage to a pointer. */
+INLINE __u64 mac_at(const void *at)
 {
-	const __u16 *m = b;
-	return a[0] == m[0] && a[1] == m[1] && a[2] == m[2];
+	const __u16 *m = at;
+	return m[0] | (__u64)m[1] << 16 | (__u64)m[2] << 32;
 }
 
-INLINE void copy_mac(__u16 *to, const void *from)
+INLINE void put_mac(void *at, __u64 mac)
 {
-	const __u16 *m = from;
-	to[0] = m[0], to[1] = m[1], to[2] = m[2];
+	__u16 *m = at;
+	m[0] = mac, m[1] = mac >> 16, m[2] = mac >> 32;
 }
 
 INLINE __u8 octet(const struct address *a, int i) { return ((const __u8 *)a)[i]; }
@@ -287,7 +290,11 @@ INLINE int is_group_of(const struct address *to, const struct address *target)
  */
 __attribute__((noinline)) __u32 find(const struct facts *f, const struct address *a)
 {
-	struct key key;
+	/* So that the address fills words of 64 bits, see mac_at. */
+	struct {
+		__u32 pad;
+		struct key key;
+	} __attribute__((aligned(8))) at;
 	__u32 slot, found = 0, *line;
 	void *map;
 
@@ -295,9 +302,9 @@ __attribute__((noinline)) __u32 find(const struct facts *f, const struct address
 		return 0;
 	slot = f->slot;
 	if (f->has_trie && (map = map_lookup(&tries, &slot))) {
-		key.bits = 128;
-		__builtin_memcpy(key.address, a, sizeof(*a));
-		if ((line = map_lookup(map, &key)))
+		at.key.bits = 128;
+		__builtin_memcpy(at.key.address, a, sizeof(*a));
+		if ((line = map_lookup(map, &at.key)))
 			found = *line;
 	}
 	map = map_lookup(&lines, &slot);
@@ -310,9 +317,9 @@ __attribute__((noinline)) __u32 find(const struct facts *f, const struct address
 
 		if (found && class->bits <= found >> LENGTH_SHIFT)
 			break; /* the longest prefix decides */
-		key.bits = class->bits;
-		__builtin_memcpy(key.address, &masked, sizeof(masked));
-		if ((line = map_lookup(map, &key)))
+		at.key.bits = class->bits;
+		__builtin_memcpy(at.key.address, &masked, sizeof(masked));
+		if ((line = map_lookup(map, &at.key)))
 			return *line;
 	}
 	return found;
@@ -341,7 +348,7 @@ INLINE int is_left_out(const struct facts *f, const struct solicitation *s)
 			return 1;
 	UNROLL
 	for (__u32 i = 0; i < MAX_IGNORED && i < f->ignored_macs; i++)
-		if (same_mac(s->ether, f->ignore_mac[i]) || same_mac(s->asker, f->ignore_mac[i]))
+		if (s->ether == mac_at(f->ignore_mac[i]) || s->asker == mac_at(f->ignore_mac[i]))
 			return 1;
 	if (!(f->flags & ONLINK_ONLY) || is_link_local(&s->source))
 		return 0;
@@ -404,8 +411,7 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 
 	sum = add(HTONS(len - HEADERS) + HTONS(ICMPV6), *(__u64 *)&in->type);
 	sum = add_address(add_address(add_address(sum, s->source), s->to), s->target);
-	copy_mac(s->ether, in->ether_from);
-	copy_mac(s->asker, in->ether_from);
+	s->ether = s->asker = mac_at(in->ether_from);
 	UNROLL
 	for (__u32 i = 0; i <= MAX_UNITS; i++) {
 		const __u64 *unit = (const __u64 *)in->option + i;
@@ -428,7 +434,7 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 				found = 1;
 				if (option[1] != 1) /* RFC 2464 6 */
 					return 0;
-				copy_mac(s->asker, option + 2);
+				s->asker = mac_at(option + 2);
 			}
 			left = option[1] - 1;
 		}
@@ -440,15 +446,14 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
  * pkg/ndp do. */
 INLINE int decide(const struct facts *f, struct solicitation *s, __u64 now)
 {
-	const __u8 *asker = (const __u8 *)s->asker;
 	__u32 zero = 0, line;
 	struct deadlines *l = map_lookup(&life, &zero);
 
 	if (!l || now >= l->until)
 		return 0;
-	if ((asker[0] & 1) || !(s->asker[0] | s->asker[1] | s->asker[2]))
+	if ((s->asker & HTONS(0x0100)) || !s->asker) /* a group, or none */
 		return 0;
-	if (same_mac(s->ether, f->mac) || same_mac(s->asker, f->mac))
+	if (s->ether == mac_at(f->mac) || s->asker == mac_at(f->mac))
 		return 0;
 	if (owns_any(f, s) || is_left_out(f, s))
 		return 0;
@@ -465,8 +470,8 @@ INLINE void answer(struct frame *out, const struct facts *f, const struct solici
 {
 	__u64 sum;
 
-	copy_mac(out->ether_to, s->asker);
-	copy_mac(out->ether_from, f->mac);
+	put_mac(out->ether_to, s->asker);
+	put_mac(out->ether_from, mac_at(f->mac));
 	out->version[0] = HTONS(0x6000);
 	out->version[1] = 0;
 	out->length = HTONS(ADVERTISEMENT - HEADERS);
@@ -481,7 +486,7 @@ INLINE void answer(struct frame *out, const struct facts *f, const struct solici
 	out->reserved[0] = out->reserved[1] = out->reserved[2] = 0;
 	put_address(out->target, s->target);
 	out->option[0] = HTONS(TARGET_LINK_ADDRESS << 8 | 1);
-	copy_mac(out->option + 1, f->mac);
+	put_mac(out->option + 1, mac_at(f->mac));
 
 	sum = add(HTONS(ADVERTISEMENT - HEADERS) + HTONS(ICMPV6), *(__u64 *)&out->type);
 	sum = add_address(add_address(add_address(sum, s->from), s->source), s->target);
@@ -500,7 +505,7 @@ INLINE void count(const struct solicitation *s, __u64 now)
 		return;
 	c->answered_multicast += !!s->multicast; /* a branch would become a pointer that moves */
 	c->answered_unicast += !s->multicast;
-	c->redirected += !same_mac(s->asker, s->ether);
+	c->redirected += s->asker != s->ether;
 	if (now - c->window >= RECORD_WINDOW) {
 		c->window = now;
 		c->records = 0;
@@ -513,8 +518,8 @@ INLINE void count(const struct solicitation *s, __u64 now)
 	}
 	r->target = s->target;
 	r->source = s->source;
-	copy_mac((__u16 *)r->ether, s->ether);
-	copy_mac((__u16 *)r->asker, s->asker);
+	put_mac(r->ether, s->ether);
+	put_mac(r->asker, s->asker);
 	r->multicast = s->multicast;
 	ringbuf_submit(r, wake);
 }
@@ -615,7 +620,7 @@ int ndproxyd_xdp(struct xdp_md *ctx)
 	if (in->ether_type != HTONS(ETHER_IPV6) || in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
 		return XDP_PASS;
 	f = uplink_facts();
-	if (!f || (!(*(__u8 *)in->ether_to & 1) && !same_mac(in->ether_to, f->mac)))
+	if (!f || (!(*(__u8 *)in->ether_to & 1) && mac_at(in->ether_to) != mac_at(f->mac)))
 		return XDP_PASS;
 	now = ktime_get_coarse_ns();
 	if (!parse(in, end, len, &s) || !decide(f, &s, now))
