@@ -187,19 +187,25 @@ func (r *runner) measure(sized bool) (res result, err error) {
 	if sized {
 		return res, nil
 	}
+	err = r.bed.losesNothing(func() error { return r.measureLoss(&res) })
+	return res, err
+}
+
+// measureLoss puts the loads with a rate on a system.
+func (r *runner) measureLoss(res *result) (err error) {
 	for _, rate := range sweep {
 		got, err := r.open(rate, sweepTime)
 		if err != nil {
-			return res, err
+			return err
 		}
 		res.offered, res.loss = append(res.offered, got.offered), append(res.loss, got.loss)
 	}
 	if res.flood, err = r.open(endless, floodTime); err != nil {
-		return res, err
+		return err
 	}
 	light, err := r.open(lightPPS, lightTime)
 	res.median = light.median
-	return res, err
+	return err
 }
 
 // median returns that of durations, 0 for none.

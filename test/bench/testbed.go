@@ -31,8 +31,9 @@ const (
 // be read from the scheduler.
 type testbed struct {
 	router, node *lab.Namespace
-	port         int   // index of the router's device
-	nodeNAPI     []int // the node's receive threads, one a queue
+	port         int // index of the router's device
+	// The receive threads, one a queue.
+	routerNAPI, nodeNAPI []int
 }
 
 func newTestbed() (*testbed, error) {
@@ -87,26 +88,48 @@ func (t *testbed) receiveInThreads() error {
 // pinThreads binds the receive threads to their processors, as often as the kernel
 // makes new ones.
 func (t *testbed) pinThreads() error {
-	for _, end := range []struct {
-		name string
-		cpu  int
-	}{{"bench0", routerCPU}, {"bench1", nodeCPU}} {
-		pids, err := napiThreads(end.name)
-		if err != nil {
-			return err
+	var err error
+	if t.routerNAPI, err = pinThreadsOf("bench0", routerCPU); err != nil {
+		return err
+	}
+	t.nodeNAPI, err = pinThreadsOf("bench1", nodeCPU)
+	return err
+}
+
+// pinThreadsOf binds the receive threads of a device, and gives them priority over all
+// programs, as a network card's interrupts have.
+func pinThreadsOf(device string, cpu int) ([]int, error) {
+	pids, err := napiThreads(device)
+	if err != nil {
+		return nil, err
+	}
+	for _, pid := range pids {
+		if err := pin(pid, cpu); err != nil {
+			return nil, err
 		}
-		for _, pid := range pids {
-			if err := pin(pid, end.cpu); err != nil {
-				return err
-			}
-			// Before all programs, as a network card's interrupts are.
-			if err := unix.Setpriority(unix.PRIO_PROCESS, pid, -20); err != nil {
-				return fmt.Errorf("prefer receive thread: %w", err)
-			}
+	}
+	return pids, prefer(pids, unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: -20})
+}
+
+// prefer gives tasks a priority.
+func prefer(pids []int, attr unix.SchedAttr) error {
+	attr.Size = unix.SizeofSchedAttr
+	for _, pid := range pids {
+		if err := unix.SchedSetAttr(pid, &attr, 0); err != nil {
+			return fmt.Errorf("prefer receive thread: %w", err)
 		}
-		t.nodeNAPI = pids // the last end's
 	}
 	return nil
+}
+
+// losesNothing lets the router's receive threads run at once while f does, even when the
+// generator is within a system call: what the router loses is no system's loss. It
+// costs the generator speed, as each answer interrupts it.
+func (t *testbed) losesNothing(f func() error) error {
+	if err := prefer(t.routerNAPI, unix.SchedAttr{Policy: unix.SCHED_FIFO, Priority: 1}); err != nil {
+		return err
+	}
+	return errors.Join(f(), prefer(t.routerNAPI, unix.SchedAttr{Policy: unix.SCHED_NORMAL, Nice: -20}))
 }
 
 func (t *testbed) close() {
