@@ -223,7 +223,7 @@ bench: build $(CACHE)/ndppd/usr/sbin/ndppd
 	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/measure
 	@echo '== every way to answer, side by side with ndppd, the kernel and a bare reflector'
 	@cd test/bench && $(GO) build -o ../../bin/bench .
-	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd -plots docs/plots
+	@bin/bench -ndproxyd bin/ndproxyd -ndppd $(CACHE)/ndppd/usr/sbin/ndppd -plots docs/plots -page docs/performance.md
 
 bench-kubernetes: control-plane
 	@echo '== pods, services, failover, a large cluster, many links, nodes that are called in, memory, an outage of ten minutes'

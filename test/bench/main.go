@@ -7,6 +7,7 @@
 package main
 
 import (
+	"bytes"
 	"flag"
 	"fmt"
 	"os"
@@ -18,9 +19,9 @@ import (
 
 // options are the flags.
 type options struct {
-	ndproxyd, ndppd, plots string
-	rounds                 int
-	only                   *regexp.Regexp
+	ndproxyd, ndppd, plots, page string
+	rounds                       int
+	only                         *regexp.Regexp
 }
 
 func main() {
@@ -28,6 +29,7 @@ func main() {
 	flag.StringVar(&o.ndproxyd, "ndproxyd", "bin/ndproxyd", "the daemon to measure")
 	flag.StringVar(&o.ndppd, "ndppd", "ndppd", "Debian's ndppd")
 	flag.StringVar(&o.plots, "plots", "", "the folder to write plots to")
+	flag.StringVar(&o.page, "page", "", "the page whose tables to replace")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each system is measured")
 	only := flag.String("only", "", "measure only the systems whose name matches this regular expression, and compare nothing")
 	flag.Parse()
@@ -73,13 +75,23 @@ func run(o options) error {
 			t[s.name] = append(t[s.name], res)
 		}
 	}
-	report(os.Stdout, all, t)
-	if o.only.String() != "" {
+	var tables bytes.Buffer
+	report(&tables, all, t)
+	whole := o.only.String() == ""
+	if whole {
+		compare(&tables, t)
+	}
+	fmt.Print(tables.String())
+	if !whole {
 		return nil
 	}
-	compare(os.Stdout, t)
-	if o.plots == "" {
-		return nil
+	if o.page != "" {
+		if err := write(o.page, tables.Bytes()); err != nil {
+			return err
+		}
 	}
-	return plot(o.plots, all, t)
+	if o.plots != "" {
+		return plot(o.plots, all, t)
+	}
+	return nil
 }
