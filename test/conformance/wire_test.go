@@ -22,10 +22,13 @@ import (
 // answerTime bounds the wait for an answer that has to come.
 const answerTime = 5 * time.Second
 
-// config is the table's rules as a file.
-func config() string {
+// config is the table's rules as a file, for a daemon whose packet socket answers alone.
+func config() string { return configOf(rules.FastPathOff) }
+
+// configOf is that for a daemon with a program in the kernel.
+func configOf(mode rules.FastPathMode) string {
 	var b strings.Builder
-	b.WriteString("version: 1\nuplinks: [{interface: uplink}]\nrules:\n")
+	fmt.Fprintf(&b, "version: 1\nuplinks: [{interface: uplink, fast_path: %s}]\nrules:\n", mode)
 	for _, r := range conformance.Rules() {
 		fmt.Fprintf(&b, "  - {prefix: %q, method: %s", r.Prefix, r.Method)
 		if r.Targets != "" {
@@ -89,15 +92,31 @@ func settled(d *harness.Daemon) status.Uplink {
 	return u
 }
 
-// TestWire sends the table to the running daemon.
+// TestWire sends the table to the running daemon, with each way to answer.
 func TestWire(t *testing.T) {
+	for _, mode := range []rules.FastPathMode{rules.FastPathOff, rules.FastPathTC, rules.FastPathXDP, rules.FastPathXDPGeneric} {
+		t.Run(mode.String(), func(t *testing.T) { testWire(t, mode) })
+	}
+}
+
+func testWire(t *testing.T, mode rules.FastPathMode) {
 	net := harness.NewNetwork(t)
-	d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, config()))
+	if mode == rules.FastPathXDP { // without which nothing leaves a veth by XDP
+		passXDP(t, net.Router, harness.RouterPort)
+	}
+	d := harness.Run(t, net.Node, "--config", harness.WriteConfig(t, configOf(mode)))
 	e := &exchange{port: harness.OpenPort(t, net.Router, harness.RouterPort)}
+	last := conformance.Solicitation
+	if mode != rules.FastPathOff { // The program answers before the socket does, which has to answer last.
+		last = conformance.Long
+	}
 	before := d.Status().Uplinks[0]
+	if way := before.FastPath.Way; mode != rules.FastPathOff && way != mode.String() {
+		t.Fatalf("%s answers: %s", way, before.FastPath.Why)
+	}
 	for _, c := range conformance.Cases() {
 		t.Run(c.ID+" "+c.Name, func(t *testing.T) {
-			got := e.do(t, c, conformance.Solicitation(e.sentinel()))
+			got := e.do(t, c, last(e.sentinel()))
 			if c.KernelAnswers {
 				if len(got) != 1 || !override(got[0]) {
 					t.Fatalf("want the kernel's own answer alone, got % x", got)
@@ -131,6 +150,9 @@ func TestWire(t *testing.T) {
 				t.Errorf("counted %d received and %d ignored as %s, want 2 and 1", received, ignored, c.Want)
 			}
 		})
+	}
+	if n := byProgram(d); (n > 10) != (mode != rules.FastPathOff) {
+		t.Errorf("the program has answered %d solicitations", n)
 	}
 }
 
