@@ -84,7 +84,7 @@ func (t *table) setView(view *rules.View, deltas []rules.Delta) error {
 // and one of which the program does not know for a moment is passed up.
 func (t *table) apply(deltas []rules.Delta) error {
 	for _, d := range deltas {
-		if d.After.Answer || isNone(d.After) && !d.Before.Answer {
+		if d.After.Answer || isNone(d.After) {
 			continue
 		}
 		if err := t.put(d.Prefix, d.After); err != nil {
