@@ -33,7 +33,6 @@ func (d *device) ask(name string, data []byte) error {
 		_    [16]byte // struct ifreq has a union
 	}{data: unsafe.Pointer(&data[0])}
 	copy(request.name[:unix.IFNAMSIZ-1], name)
-	//nolint:gosec // the structure is the kernel's
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(d.ethtool), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request))); errno != 0 {
 		return fmt.Errorf("ask driver of %s: %w", name, errno)
 	}
