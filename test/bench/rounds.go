@@ -171,8 +171,8 @@ func (t *testbed) attached() (string, error) {
 // settle waits until the daemon rests: with a large table it answers before its start is
 // over.
 func (r *runner) settle() error {
-	const look, rest = 250 * time.Millisecond, 10 * time.Millisecond
-	for range 200 {
+	const look, rest = time.Second, 30 * time.Millisecond
+	for range 60 {
 		_, before, err := r.cpuTimes()
 		if err != nil {
 			return err
