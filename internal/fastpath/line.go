@@ -18,10 +18,10 @@ const (
 	lineDelayed line = 2 // but multicast ones after a delay, by the packet socket
 	lineShared  line = 4 // another node takes the address over when this one is silent
 	lineCovered line = 8 // by a rule that is no deny rule
-
-	lineFlags  line = 0xff
-	lengthFrom      = 8 // the first bit of the prefix's length
 )
+
+// lengthFrom is the first bit of the prefix's length.
+const lengthFrom = 8
 
 // lineOf returns the line of a verdict. Whatever keeps the program from answering at once
 // leaves the decision to the packet socket.

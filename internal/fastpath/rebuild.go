@@ -128,4 +128,4 @@ func (w *writer) flush(i int) error {
 
 // room returns for how many lines a map is made that has n: twice as many, so that it is
 // rarely made anew. The memory of a line is taken when it is there.
-func room(n int) int { return max(leastRoom, 1<<bits.Len(uint(n*2))) } //nolint:gosec // not negative
+func room(n int) int { return max(leastRoom, 1<<bits.Len(uint(n*2))) }

@@ -220,7 +220,7 @@ const bpffs = "/sys/fs/bpf"
 // is tried out pins nothing there that would outlive it.
 func hideBPFFS() error {
 	var s unix.Statfs_t
-	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC { //nolint:gosec // of 32 bits
+	if err := unix.Statfs(bpffs, &s); err != nil || uint32(s.Type) != unix.BPF_FS_MAGIC {
 		return nil //nolint:nilerr // there is none to hide
 	}
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
