@@ -121,9 +121,17 @@ func answered(v *rules.View, a netip.Addr) bool {
 	return verdict != nil && verdict.Answer
 }
 
+// sameLine reports whether the line that decides for an address is in both views.
+func sameLine(before, after *rules.View, a netip.Addr) bool {
+	b, _ := before.Lookup(a)
+	d, _ := after.Lookup(a)
+	return b.Prefix == d.Prefix && b.Verdict.Answer == d.Verdict.Answer
+}
+
 // TestSteps changes routes and rules at random, and looks at what the program reads after
 // each single write: never is a target answered that neither the view before nor the one
-// after answers, and in the end the table is the view.
+// after answers, or lost that both answer by the same line, and in the end the table is the
+// view.
 func TestSteps(t *testing.T) {
 	t.Parallel()
 	for range 4 {
@@ -165,6 +173,9 @@ func TestSteps(t *testing.T) {
 					for _, a := range targets {
 						if m.answers(a) && !answered(before, a) && !answered(after, a) {
 							t.Errorf("%s is answered on the way between two views that do not", a)
+						}
+						if !m.answers(a) && sameLine(before, after, a) && answered(after, a) {
+							t.Errorf("%s is not answered on the way between two views that answer by the same line", a)
 						}
 					}
 				}

@@ -59,7 +59,7 @@ func (w *world) rules() []rules.Rule {
 	seen := map[netip.Prefix]bool{}
 	w.prefixes = nil
 	for range 1 + w.IntN(40) {
-		bits := pick(w, 128, 128, 64, 80, 96, 112, 120, 48, 56, 1+w.IntN(128))
+		bits := pick(w, 128, 128, 64, 80, 96, 112, 120, 48, 56, w.IntN(129))
 		p := netip.PrefixFrom(w.address(), bits).Masked()
 		r := rules.Rule{Prefix: p, Method: pick(w, rules.Static, rules.Static, rules.Static, rules.Deny, rules.Route)}
 		if r.Method == rules.Static && w.chance(6) {
@@ -81,13 +81,14 @@ func (w *world) link() rules.Link {
 	if w.chance(8) {
 		l.Addresses = nil
 	}
-	for range pick(w, 0, 0, 1, 2, 6) {
+	for range pick(w, 0, 0, 1, 2, 6, 14) {
 		a := w.address()
 		if a.IsMulticast() || a.IsUnspecified() {
 			continue
 		}
 		l.Addresses = append(l.Addresses, rules.LinkAddress{
-			Prefix: netip.PrefixFrom(a, pick(w, 64, 128, 48, 120)), Usable: !w.chance(4), Deprecated: w.chance(4),
+			Prefix: netip.PrefixFrom(a, pick(w, 64, 128, 48, 120)),
+			Usable: len(l.Addresses) < 8 && !w.chance(4), Deprecated: w.chance(4), // to answer from, the program takes 8
 		})
 	}
 	return l
@@ -99,7 +100,7 @@ func (w *world) uplink() rules.Uplink {
 		Interface: "uplink", Source: pick(w, rules.SourceAuto, rules.SourceAuto, rules.SourceLinkLocal, rules.SourceTarget),
 		Router: pick(w, rules.RouterAuto, rules.RouterTrue, rules.RouterFalse), RequireOnLinkSource: w.chance(4), ConsumeUnicast: w.chance(2),
 	}
-	for range pick(w, 0, 0, 0, 1, 3) {
+	for range pick(w, 0, 0, 0, 1, 3, 16) {
 		asker := rules.Asker{MAC: pick(w, RouterMAC, OtherMAC)}
 		if w.chance(2) {
 			asker = rules.Asker{Prefix: netip.PrefixFrom(w.address(), pick(w, 64, 128, 112)).Masked()}
