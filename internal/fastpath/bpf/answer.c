@@ -145,6 +145,11 @@ INLINE int choose_source(const struct facts *f, struct solicitation *s)
 	return f->flags & HAS_FALLBACK;
 }
 
+INLINE int is_solicitation(const struct frame *in)
+{
+	return in->ether_type == HTONS(ETHER_IPV6) && in->next_header == ICMPV6 && in->type == TYPE_SOLICITATION;
+}
+
 /* Reads a solicitation of len octets, all of which are there. Returns 0 for a frame that
  * is not to be answered here: the rules of RFC 4861 7.1.1, and of what Respond is strict
  * about, with doubtful forms left to it. */
@@ -153,15 +158,11 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 	__u32 units = (len - SOLICITATION) / 8, left = 0, found = 0;
 	__u64 sum;
 
-	if (in->ether_type != HTONS(ETHER_IPV6) || (*(__u8 *)in->version >> 4) != 6)
-		return 0;
-	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
-		return 0;
 	s->source = address_at(in->source);
 	s->to = address_at(in->to);
 	s->target = address_at(in->target);
 	s->multicast = octet(&s->to, 0) == 0xff;
-	if (in->hop_limit != 255 || in->code != 0) /* RFC 4861 7.1.1 */
+	if (*(__u8 *)in->version >> 4 != 6 || in->hop_limit != 255 || in->code != 0) /* RFC 4861 7.1.1 */
 		return 0;
 	if (in->length != HTONS(len - HEADERS) || (len - SOLICITATION) % 8 != 0)
 		return 0;
@@ -308,11 +309,9 @@ INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, __u64 now)
 	struct deadlines *l;
 	struct solicitation s;
 
-	if (!(f->flags & CONSUME) || skb->pkt_type != PACKET_HOST || (void *)in + SOLICITATION > end)
+	if (!(f->flags & CONSUME) || skb->pkt_type != PACKET_HOST || (void *)in + SOLICITATION > end ||
+	    *(__u8 *)in->to == 0xff)
 		return TC_ACT_UNSPEC;
-	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || *(__u8 *)in->to == 0xff)
-		return TC_ACT_UNSPEC;
-	s.multicast = 1;
 	s.source = s.target = address_at(in->to);
 	l = map_lookup(&life, &zero);
 	if (!l || now >= l->until || owns_any(f, &s) || !(find(f, &s.target) & COVERED))
@@ -332,22 +331,20 @@ int ndproxyd_tc(struct __sk_buff *skb)
 	void *end;
 	__u64 now;
 
-	if (skb->protocol != HTONS(ETHER_IPV6) || len < SOLICITATION)
-		return TC_ACT_UNSPEC;
-	if (skb->pkt_type > PACKET_MULTICAST || skb->vlan_present)
+	if (skb->protocol != HTONS(ETHER_IPV6) || len < SOLICITATION || skb->pkt_type > PACKET_MULTICAST || skb->vlan_present)
 		return TC_ACT_UNSPEC;
 	in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
 	if ((void *)in + SOLICITATION > end) {
-		if (len > SOLICITATION + 8 * MAX_UNITS || skb_pull_data(skb, len))
+		if (len > LONGEST || skb_pull_data(skb, len))
 			return TC_ACT_UNSPEC;
 		in = (void *)(long)skb->data, end = (void *)(long)skb->data_end;
 		if ((void *)in + SOLICITATION > end)
 			return TC_ACT_UNSPEC;
 	}
-	if (in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION || !(f = uplink_facts()))
+	if (!is_solicitation(in) || !(f = uplink_facts()))
 		return TC_ACT_UNSPEC;
 	now = ktime_get_coarse_ns();
-	if (len > SOLICITATION + 8 * MAX_UNITS)
+	if (len > LONGEST)
 		return pass_tc(skb, f, now);
 	if (len != ADVERTISEMENT || (void *)in + ADVERTISEMENT > end) { /* all of it, before it is read */
 		if (skb_pull_data(skb, len))
@@ -381,9 +378,7 @@ int ndproxyd_xdp(struct xdp_md *ctx)
 	if ((void *)in + SOLICITATION > end)
 		return XDP_PASS;
 	len = HEADERS + HTONS(in->length);
-	if (len < SOLICITATION || len > SOLICITATION + 8 * MAX_UNITS)
-		return XDP_PASS;
-	if (in->ether_type != HTONS(ETHER_IPV6) || in->next_header != ICMPV6 || in->type != TYPE_SOLICITATION)
+	if (!is_solicitation(in) || len < SOLICITATION || len > LONGEST)
 		return XDP_PASS;
 	f = uplink_facts();
 	if (!f || (!(*(__u8 *)in->ether_to & 1) && mac_at(in->ether_to) != mac_at(f->mac)))

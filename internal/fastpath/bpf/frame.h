@@ -18,6 +18,7 @@ struct frame {
 enum {
 	HEADERS = 54,      /* Ethernet and IPv6 */
 	SOLICITATION = 78, /* without options, RFC 4861 7.1.1 */
+	LONGEST = SOLICITATION + 8 * MAX_UNITS, /* that is looked at */
 	ADVERTISEMENT = 86,
 
 	ETHER_IPV6 = 0x86dd,
