@@ -209,9 +209,9 @@ func (d *daemon) discoverable() []discover.Uplink {
 	var ups []discover.Uplink
 	for _, f := range d.uplinks.Facts() {
 		u := discover.Uplink{
-			Interface: f.Config.Interface, Link: f.Link, Forwards: hostwatch.Forwards(f.Link.Name),
-			OnLinkRoutes: d.routes.HopsOf(f.Link.Index).OnLink,
+			Interface: f.Config.Interface, Link: d.reconciler.linkOf(f),
 		}
+		u.Forwards, u.OnLinkRoutes = hostwatch.Forwards(u.Link.Name), d.routes.HopsOf(u.Link.Index).OnLink
 		if !u.Forwards {
 			u.Own = d.judge.From(u.Interface, 0).Own(rules.OnLink(u.Link, u.OnLinkRoutes))
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/uplink"
+	"github.com/ndproxyd/ndproxyd/pkg/hostwatch"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
@@ -33,6 +35,8 @@ type reconciler struct {
 	policy []string
 
 	complete atomic.Bool // the uplinks have taken the first configuration over
+	// first are the links of the uplinks at the start, see linkOf. They never change.
+	first map[string]rules.Link
 }
 
 // hops are the next hops and on-link prefixes of the routes through one uplink, and the
@@ -121,6 +125,9 @@ func (r *reconciler) reconcile(renew bool) error {
 	if renew || !slices.Equal(names, r.names()) {
 		d.uplinks.Configure(configs)
 	}
+	if r.first == nil { // nothing else runs yet
+		r.first = readLinks(names)
+	}
 	r.tellHops()
 	found := d.discoverable()
 	conditions := d.conditions(cfg)
@@ -137,6 +144,28 @@ func (r *reconciler) reconcile(renew bool) error {
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())
 	return err
+}
+
+// readLinks reads the links of interfaces. One that cannot be read is left to its uplink.
+func readLinks(names []string) map[string]rules.Link {
+	links := make(map[string]rules.Link, len(names))
+	for _, name := range names {
+		if l, err := hostwatch.ReadLink(name, 0); err == nil {
+			links[name] = l
+		}
+	}
+	return links
+}
+
+// linkOf returns the link of an uplink: what it shows, or what was read at the start, until
+// the uplinks have looked at theirs. The rules that follow from links have to be there by
+// then, because uplinks begin with the rules that there are, and what an earlier daemon has
+// left in the kernel outside of them falls silent.
+func (r *reconciler) linkOf(f *uplink.Facts) rules.Link {
+	if f.Link.Index != 0 || r.complete.Load() {
+		return f.Link
+	}
+	return r.first[f.Config.Interface]
 }
 
 // names returns the interfaces of the uplinks.

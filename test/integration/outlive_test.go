@@ -159,3 +159,39 @@ func TestHoldEnds(t *testing.T) {
 	d.Exit()
 	a.WantSilence(conformance.Pod)
 }
+
+// TestOutliveDiscovered kills and restarts a daemon whose rules follow from the uplink's
+// prefixes: they hold before the next one takes over what is in the kernel.
+func TestOutliveDiscovered(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, rules string }{
+		{"discovered", ""},
+		{"a template", "rules: [{prefix: uplink, method: route}]\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			n := harness.NewNetwork(t)
+			harness.Must(t, n.Node.Veth("pods", [6]byte{2, 0, 0, 0, 0, 7}, harness.Namespace(t), "pod", [6]byte{2, 0, 0, 0, 0, 8}))
+			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "pods"))
+			file := harness.WriteConfig(t, fmt.Sprintf("version: 1\nfast_path_directory: %s\nuplinks: [{interface: %s, fast_path: tc}]\n%s",
+				bpffs(t), harness.Uplink, tt.rules))
+			start := func() *harness.Daemon {
+				d := harness.Start(t, n.Node, "--config", file)
+				d.Wait("a program in the kernel", answersInKernel)
+				return d
+			}
+			d := start()
+			steady := harness.NewSteady(t, n.Router, harness.RouterPort, conformance.Pod)
+			steady.For(1)
+			for range 2 {
+				harness.Must(t, d.Process.Kill())
+				d.Exit()
+				d = start()
+				d.Signal(syscall.SIGTERM)
+				d.Exit()
+				d = start()
+			}
+			steady.Stop("a daemon that comes and goes")
+		})
+	}
+}
