@@ -25,6 +25,7 @@ type Responder struct {
 	// namespace is the cookie of the network namespace that the socket is in.
 	namespace    uint64
 	namespaceErr error
+	logger       *slog.Logger
 
 	mu    sync.Mutex // guards what follows; nobody waits for it but who changes what is answered
 	iface *ndp.Interface
@@ -45,6 +46,7 @@ func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 		changed: cfg.PathChanged, found: make(chan loss, 1),
 		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
 	}
+	r.logger = o.Log.With("interface", r.config.Interface)
 	r.namespace, r.namespaceErr = namespaceCookie()
 	path := l.Path()
 	r.path.Store(&path)
@@ -61,9 +63,8 @@ func (r *Responder) say(way ndp.Way, why string) {
 	}
 }
 
-func (r *Responder) log() *slog.Logger {
-	return r.options.Log.With("interface", r.config.Interface)
-}
+// log returns the logger of the interface. The program's tasks call it as well.
+func (r *Responder) log() *slog.Logger { return r.logger }
 
 // Path implements [ndp.Responder].
 func (r *Responder) Path() ndp.Path { return *r.path.Load() }
