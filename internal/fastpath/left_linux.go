@@ -5,6 +5,7 @@ package fastpath
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"path/filepath"
 
@@ -187,7 +188,9 @@ func readLines(m *ebpf.Map, into map[netip.Prefix]line) error {
 	}
 }
 
-// count adds what the program has answered since a daemon has counted last.
+// count adds what the program has answered since a daemon has counted last, and takes the
+// folder from whom it belongs to: a responder of this process that is about to be closed
+// neither counts that again nor removes what was pinned since.
 func (l *left) count(to *ndp.Counters) error {
 	if l.unfit != nil || l.told == nil { // or the program goes on with them
 		return nil
@@ -199,6 +202,7 @@ func (l *left) count(to *ndp.Counters) error {
 	before := l.about.counts()
 	addCounts(to, &sum, &before)
 	l.about.setCounts(&sum)
+	l.about.Owner = rand.Uint64() //nolint:gosec // no secret
 	return l.about.write(l.told)
 }
 
