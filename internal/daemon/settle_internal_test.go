@@ -5,6 +5,7 @@ package daemon
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,23 +15,30 @@ import (
 func TestSettler(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		missing, settled := errors.New("the routes"), 0
-		s := &settler{missing: func() error { return missing }, settle: func() { settled++ }}
+		var missing atomic.Pointer[string]
+		var settled atomic.Int32
+		missing.Store(new("the routes"))
+		s := &settler{settle: func() { settled.Add(1) }, missing: func() error {
+			if what := missing.Load(); what != nil {
+				return errors.New(*what)
+			}
+			return nil
+		}}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- s.Run(ctx) }()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if settled != 0 {
+		if settled.Load() != 0 {
 			t.Error("it is settled without the routes")
 		}
-		missing = nil
+		missing.Store(nil)
 		time.Sleep(2 * settleEvery)
-		missing = errors.New("the server is gone")
+		missing.Store(new("the server is gone"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if settled != 1 {
-			t.Errorf("it is settled %d times", settled)
+		if n := settled.Load(); n != 1 {
+			t.Errorf("it is settled %d times", n)
 		}
 		cancel()
 		if err := <-ended; err != nil {

@@ -19,8 +19,10 @@ func (o Options) Within(do func(func())) Options { o.within = do; return o }
 
 // DetachLink detaches the program as another process does that has its link.
 func DetachLink(r ndp.Responder) error {
-	fast := r.(*Responder).fast
-	switch h := fast.hook.(type) {
+	responder := r.(*Responder)
+	responder.mu.Lock()
+	defer responder.mu.Unlock()
+	switch h := responder.fast.hook.(type) {
 	case *tcx:
 		return h.link.Detach()
 	case *xdp:
@@ -32,7 +34,10 @@ func DetachLink(r ndp.Responder) error {
 // Maps returns the maps of the program that answers: the facts, the tables, the sign of
 // life, and the table that is in use.
 func Maps(r ndp.Responder) (config, lines, life, table *ebpf.Map, slot uint32) {
-	p := r.(*Responder).fast.program
+	responder := r.(*Responder)
+	responder.mu.Lock()
+	defer responder.mu.Unlock()
+	p := responder.fast.program
 	slot = p.table.facts.Slot
 	return p.objects.Config, p.objects.Lines, p.objects.Life, p.maps.slots[slot][0], slot
 }

@@ -151,7 +151,7 @@ func (f *running) leave(counters *ndp.Counters) error {
 
 // close detaches the program, and counts what it has answered.
 func (f *running) close(counters *ndp.Counters) error {
-	var errs []error
+	errs := []error{f.end()} // before the hook, which the tasks look at
 	if f.program.owned() {
 		if f.folder != nil {
 			errs = append(errs, f.folder.remove())
@@ -159,12 +159,9 @@ func (f *running) close(counters *ndp.Counters) error {
 		if f.hook != nil {
 			errs = append(errs, f.hook.Close(), f.stopHearing(false, nil))
 		}
-		errs = append(errs, f.end(), f.program.count(counters))
-	} else { // another responder of this process has taken it over
-		errs = append(errs, f.end())
-		if f.hook != nil {
-			errs = append(errs, f.hook.Release())
-		}
+		errs = append(errs, f.program.count(counters))
+	} else if f.hook != nil { // another responder of this process has taken it over
+		errs = append(errs, f.hook.Release())
 	}
 	if f.device != nil { // after the hook, which uses it
 		f.device.close()
