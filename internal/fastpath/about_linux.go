@@ -10,7 +10,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 )
 
-// layout numbers what the maps mean. Whoever changes that, in bpf/answer.c or in what is
+// layout numbers what the maps mean. Whoever changes that, in bpf/table.h or in what is
 // pinned, counts it up, also where all sizes stay the same: a daemon with another layout
 // makes maps of its own.
 const layout = 1

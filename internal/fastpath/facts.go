@@ -11,7 +11,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// The bounds and flags of bpf/answer.c.
+// The bounds and flags of bpf/table.h.
 const (
 	maxClasses   = 8
 	maxAddresses = 16

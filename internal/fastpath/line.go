@@ -9,7 +9,7 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// line is what the program knows of a prefix: the flags of bpf/answer.c, and the length of
+// line is what the program knows of a prefix: the flags of bpf/table.h, and the length of
 // the prefix above them.
 type line uint32
 

@@ -13,13 +13,10 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// DefaultDirectory is the folder of bpffs that programs are pinned in.
-const DefaultDirectory = "/sys/fs/bpf/ndproxyd"
-
 // Options are the process' part of what Listen needs.
 type Options struct {
 	// Directory is the folder of bpffs that programs are pinned in, which is made when
-	// it is not there; "" for [DefaultDirectory].
+	// it is not there.
 	Directory string
 	// Log says once what was asked for and cannot be had.
 	Log *slog.Logger
@@ -40,13 +37,6 @@ func (o Options) pin() func(int, string) error {
 		return o.pinWith
 	}
 	return pinObject
-}
-
-func (o Options) directory() string {
-	if o.Directory == "" {
-		return DefaultDirectory
-	}
-	return o.Directory
 }
 
 // Listen opens the packet socket of an uplink, and puts a program before it where the
@@ -76,7 +66,7 @@ func usable(u *rules.Uplink, o Options) error {
 	case u.Early && (u.FastPath == rules.FastPathAuto || u.FastPath == rules.FastPathTC):
 		return errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")
 	case u.FastPath == rules.FastPathAuto:
-		if err := allowed(o.directory()); err != nil {
+		if err := allowed(o.Directory); err != nil {
 			return err
 		}
 	}

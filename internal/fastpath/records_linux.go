@@ -14,11 +14,11 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 )
 
-// recordLen is the length of struct record of bpf/answer.c.
+// recordLen is the length of struct record of bpf/table.h.
 const recordLen = 16 + 16 + 6 + 6 + 4
 
 // recordPause is how long records gather: the program wakes the reader at most once in
-// that time on each processor (RECORD_WINDOW in bpf/answer.c).
+// that time on each processor (RECORD_WINDOW in bpf/table.h).
 const recordPause = 100 * time.Millisecond
 
 // follow hands the program's records on until the reader is closed.

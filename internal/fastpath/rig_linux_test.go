@@ -30,6 +30,7 @@ type rig struct {
 	counters  *ndp.Counters
 	asker     *harness.Asker
 	log       *lines
+	directory string // in a bpffs
 	view      *rules.View
 	told      chan struct{} // another way answers
 }
@@ -56,6 +57,7 @@ func (l *lines) has(words string) bool {
 func newRig(t *testing.T) *rig {
 	t.Helper()
 	r := &rig{Network: harness.NewNetwork(t), t: t, counters: &ndp.Counters{}, log: &lines{}, told: make(chan struct{}, 100)}
+	r.directory = bpffs(t)
 	r.asker = harness.NewAsker(t, r.Router, harness.RouterPort)
 	table, err := rules.Compile(conformance.Rules())
 	must(t, err)
@@ -67,6 +69,9 @@ func newRig(t *testing.T) *rig {
 func (r *rig) listen(device string, u rules.Uplink, o fastpath.Options) {
 	r.t.Helper()
 	o.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	if o.Directory == "" {
+		o.Directory = r.directory
+	}
 	u.Interface = device
 	o = o.Within(func(f func()) {
 		if err := r.Node.Do(func() error { f(); return nil }); err != nil {

@@ -36,13 +36,13 @@ func (r *Responder) start() {
 
 // pins returns the folder of the interface, nil where nothing can be pinned, and why.
 func (r *Responder) pins() (*folder, error) {
-	if err := onBPFFS(r.options.directory()); err != nil {
+	if err := onBPFFS(r.options.Directory); err != nil {
 		return nil, err
 	}
 	if r.namespaceErr != nil {
 		return nil, r.namespaceErr
 	}
-	path := filepath.Join(namespaceFolder(r.options.directory(), r.namespace), folderOf(r.config.Interface))
+	path := filepath.Join(namespaceFolder(r.options.Directory, r.namespace), folderOf(r.config.Interface))
 	return &folder{path: path, pin: r.options.pin()}, nil
 }
 

@@ -84,7 +84,7 @@ func tableOf(b *testing.B, d *harness.Daemon) *kernelTable {
 // answers reports whether one of the tables has a line by which an address is answered.
 func (t *kernelTable) answers(a netip.Addr) bool {
 	t.b.Helper()
-	const isAnswered = 1 // ANSWER of internal/fastpath/bpf/answer.c
+	const isAnswered = 1 // ANSWER of internal/fastpath/bpf/table.h
 	var key struct {
 		Bits    uint32
 		Address [16]byte
