@@ -110,7 +110,7 @@ func TestFastPath(t *testing.T) {
 		},
 		{
 			"XDP of an earlier daemon", rules.FastPathXDP, ndp.Path{Way: ndp.WayXDP, Hook: "xdp native", Since: since, Lines: 9, Inherited: 3}, false,
-			"fast path xdp (native), for 1m0s, 9 lines, 3 of them inherited and not confirmed yet",
+			"fast path xdp (native), for 1m0s, 9 lines, 3 inherited and not confirmed yet",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -119,7 +119,7 @@ func (r *Responder) KeepGroup(group uint32, on bool) {
 	if r.fast == nil || !r.fast.stays() {
 		return
 	}
-	if on && !r.fast.program.mark(func(a *about) bool { return mark(&a.Groups) }) {
+	if on && !r.fast.program.mark(func(a *about) { a.Groups = 1 }) {
 		return
 	}
 	if err := r.fast.device.setGroup(group, on); err != nil {
@@ -138,11 +138,11 @@ func (r *Responder) keepHearing() {
 			r.log().Warn("the program may hear no multicast solicitations without the daemon", "err", err)
 		}
 		if changed {
-			r.fast.program.mark(func(a *about) bool { return mark(&a.AllMulticast) })
+			r.fast.program.mark(func(a *about) { a.AllMulticast = 1 })
 		}
 	}
 	if len(r.groups) > 0 {
-		r.fast.program.mark(func(a *about) bool { return mark(&a.Groups) })
+		r.fast.program.mark(func(a *about) { a.Groups = 1 })
 	}
 	for group := range r.groups {
 		if err := r.fast.device.setGroup(group, true); err != nil {
@@ -151,14 +151,8 @@ func (r *Responder) keepHearing() {
 	}
 }
 
-// mark sets a mark of what a daemon has changed of the device.
-func mark(m *uint32) bool {
-	*m = 1
-	return true
-}
-
 // mark changes what the folder tells of itself, and reports whether that is written.
-func (p *Program) mark(change func(*about) bool) bool {
+func (p *Program) mark(change func(*about)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	before := p.told

@@ -111,8 +111,8 @@ func (p *Program) Settle() error {
 	return p.table.settle()
 }
 
-// lines returns how many lines the table has, and how many of them are inherited.
-func (p *Program) lines() (all, inherited int) {
+// lines returns how many lines the table has of the view, and how many that are inherited.
+func (p *Program) lines() (ofView, inherited int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.table.lines(), p.table.extra.count()

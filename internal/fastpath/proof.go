@@ -47,10 +47,10 @@ func (p *proof) pending() bool { return !p.outstanding.IsZero() }
 // judge takes what the program has answered in all, and what the device had sent in all
 // before and after that was read. It returns an error where answers do not leave.
 func (p *proof) judge(answered uint64, before, after sent, now time.Time) error {
-	more, left := answered-p.answered, p.left(after)
+	more, moved := answered-p.answered, p.sentSince(after)
 	failed := after.failed - p.sent.failed
 	switch {
-	case left >= more:
+	case moved >= more:
 		*p = proof{answered: answered, sent: before}
 		return nil
 	case failed >= enoughAnswers && failed*2 >= more:
@@ -63,8 +63,8 @@ func (p *proof) judge(answered uint64, before, after sent, now time.Time) error 
 	if after.late {
 		grace = graceCard
 	}
-	if now.Sub(p.outstanding) >= grace && more >= enoughAnswers && left*2 < more {
-		return fmt.Errorf("%w: the program has made %d answers, and it has sent %d frames", errLost, more, left)
+	if now.Sub(p.outstanding) >= grace && more >= enoughAnswers && moved*2 < more {
+		return fmt.Errorf("%w: the program has made %d answers, and it has sent %d frames", errLost, more, moved)
 	}
 	if now.Sub(p.outstanding) >= forgotten { // of one or two answers nothing can be concluded
 		*p = proof{answered: answered, sent: before}
@@ -72,8 +72,8 @@ func (p *proof) judge(answered uint64, before, after sent, now time.Time) error 
 	return nil
 }
 
-// left returns by how much the counter has moved that has moved most.
-func (p *proof) left(after sent) (most uint64) {
+// sentSince returns by how much the counter has moved that has moved most.
+func (p *proof) sentSince(after sent) (most uint64) {
 	for i := range min(len(after.frames), len(p.sent.frames)) {
 		most = max(most, after.frames[i]-p.sent.frames[i])
 	}

@@ -131,9 +131,8 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	}
 	fast.keep(r.Index(), again)
 	if old != nil && !again {
-		p.mark(func(a *about) bool { // of the device, which stays the same
+		p.mark(func(a *about) { // of the device, which stays the same
 			a.AllMulticast, a.Groups = old.about.AllMulticast, old.about.Groups
-			return true
 		})
 		if err := errors.Join(r.endReplaced(fast, old), old.count(r.counters)); err != nil {
 			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)

@@ -39,12 +39,12 @@ type table struct {
 	facts   programFacts
 	view    *rules.View
 	classes []int      // the lengths that have a place in the hash, longest first
-	counts  [129]int   // lines by length
+	counts  [129]int   // lines of the view, by length
 	shared  int        // lines that other nodes take over
 	extra   *inherited // nil when nothing is inherited
 }
 
-// lines returns how many lines there are.
+// lines returns how many lines there are of the view.
 func (t *table) lines() int {
 	n := 0
 	for _, c := range t.counts {

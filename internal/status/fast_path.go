@@ -29,8 +29,8 @@ type FastPath struct {
 	// why there is none.
 	Pinned   string `json:"pinned,omitempty"`
 	Unpinned string `json:"unpinned,omitempty"`
-	// Lines are those of the program's table, and Inherited those of them that an earlier
-	// daemon has left and that nothing confirms yet.
+	// Lines are those of the view in the program's table, and Inherited those in place of
+	// them or beside them that an earlier daemon has left and that nothing confirms yet.
 	Lines     int `json:"lines"`
 	Inherited int `json:"inherited"`
 }
@@ -57,7 +57,7 @@ func (f *FastPath) write(row func(name, format string, args ...any)) {
 	}
 	inherited := ""
 	if f.Inherited > 0 {
-		inherited = fmt.Sprintf(", %d of them inherited and not confirmed yet", f.Inherited)
+		inherited = fmt.Sprintf(", %d inherited and not confirmed yet", f.Inherited)
 	}
 	row("  fast path", "%s%s, for %s, %d lines%s%s", way(f.Way, f.Hook), asked, age, f.Lines, inherited, why)
 	switch {

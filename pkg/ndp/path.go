@@ -20,10 +20,10 @@ type Path struct {
 	// Pinned is the folder of bpffs that keeps the program when the daemon ends; ""
 	// where its answers end with the daemon, of which Unpinned says why.
 	Pinned, Unpinned string
-	// Lines is how many lines the program's table has.
+	// Lines is how many lines the view has in the program's table.
 	Lines int
-	// Inherited is how many of them an earlier daemon has left that the evidence of
-	// this one does not confirm yet.
+	// Inherited is how many lines an earlier daemon has left that the evidence of this
+	// one does not confirm yet. They stand in place of lines of the view, or beside them.
 	Inherited int
 }
 
