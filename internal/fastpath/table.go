@@ -79,10 +79,12 @@ func (t *table) setView(view *rules.View, deltas []rules.Delta) error {
 }
 
 // apply changes lines one by one. First those that fall silent do, then those that are
-// answered, and last those go that are no more: a line that goes shows the wider one,
-// which is right by then. So no target is answered that neither of the two views answers,
-// and one of which the program does not know for a moment is passed up.
+// answered, and last those go that are no more, the widest first: a line that goes shows the
+// wider one, which is right by then, because of those around it only such are left that stay.
+// So no target is answered that neither of the two views answers, and one of which the
+// program does not know for a moment is passed up.
 func (t *table) apply(deltas []rules.Delta) error {
+	var gone []netip.Prefix
 	for _, d := range deltas {
 		if d.After.Answer || isNone(d.After) {
 			continue
@@ -102,10 +104,13 @@ func (t *table) apply(deltas []rules.Delta) error {
 	for _, d := range deltas {
 		t.counts[d.Prefix.Bits()] += one(!isNone(d.After)) - one(!isNone(d.Before))
 		t.shared += one(d.After.Service) - one(d.Before.Service)
-		if !isNone(d.After) || t.extra.keeps(d.Prefix) {
-			continue
+		if isNone(d.After) && !t.extra.keeps(d.Prefix) {
+			gone = append(gone, d.Prefix)
 		}
-		if err := t.remove(d.Prefix); err != nil {
+	}
+	slices.SortFunc(gone, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
+	for _, p := range gone {
+		if err := t.remove(p); err != nil {
 			return err
 		}
 	}
