@@ -16,6 +16,7 @@
 // [Detach] removes what a daemon that no longer runs has left; the command "ndproxyd
 // detach" calls it.
 //
-// bpf/answer.c is the program, and bpf/table.h what it shares with the daemon. Its objects are made by "make generate" and committed, so
-// that building the daemon takes no compiler for them.
+// bpf/answer.c is the program, and bpf/table.h what it shares with the daemon. Its objects
+// are made by "make generate" and committed, so that building the daemon takes no compiler
+// for them.
 package fastpath
