@@ -28,6 +28,8 @@ func answerer(f *uplink.Facts, v rules.Verdict, reason ndp.Reason) *status.Answe
 	p := f.Path
 	switch {
 	case p.Since.IsZero():
+	case reason == ndp.Answered && p.Way == ndp.WaySocket && f.Config.FastPath == rules.FastPathAuto:
+		return &status.Answerer{Way: p.Way.String()} // status has the reason, for who looks for it
 	case reason == ndp.Answered && p.Way == ndp.WaySocket:
 		return &status.Answerer{Way: p.Way.String(), Why: p.Why}
 	case reason == ndp.Answered:

@@ -32,8 +32,9 @@ func TestAnswerer(t *testing.T) {
 	}{
 		{"nobody", ndp.Path{}, rules.Uplink{}, yes, ndp.Answered, ""},
 		{"not answered", program, rules.Uplink{}, rules.Verdict{}, ndp.Silent(rules.NoRoute), ""},
-		{"the socket", socket, rules.Uplink{}, yes, ndp.Answered, "  answered by    the packet socket: there is no bpffs\n"},
-		{"the socket alone", ndp.Path{Since: since}, rules.Uplink{FastPath: rules.FastPathOff}, yes, ndp.Answered, "  answered by    the packet socket\n"},
+		{"the socket, by itself", socket, rules.Uplink{}, yes, ndp.Answered, ""},
+		{"the socket, not as asked", socket, rules.Uplink{FastPath: rules.FastPathTC}, yes, ndp.Answered, "  answered by    the packet socket: there is no bpffs\n"},
+		{"the socket alone", ndp.Path{Since: since}, rules.Uplink{FastPath: rules.FastPathOff}, yes, ndp.Answered, ""},
 		{"the program", program, rules.Uplink{}, yes, ndp.Answered, behind + "  by the socket  duplicate address detection\n"},
 		{
 			"XDP", ndp.Path{Way: ndp.WayXDPGeneric, Hook: "xdp generic", Since: since}, rules.Uplink{}, yes, ndp.Answered,

@@ -88,17 +88,16 @@ type Answerer struct {
 	Left []string `json:"left_to_socket,omitempty"`
 }
 
-// write writes the answerer for people; nil is nobody.
+// write writes the answerer for people; nil is nobody. Of the packet socket there is
+// something to say only where another way could be expected.
 func (a *Answerer) write(b *strings.Builder) {
-	if a == nil {
+	switch {
+	case a == nil:
 		return
-	}
-	if a.Way == ndp.WaySocket.String() {
-		b.WriteString("  answered by    the packet socket")
-		if a.Why != "" {
-			b.WriteString(": " + a.Why)
-		}
-		b.WriteByte('\n')
+	case a.Way == ndp.WaySocket.String() && a.Why == "":
+		return
+	case a.Way == ndp.WaySocket.String():
+		fmt.Fprintf(b, "  answered by    the packet socket: %s\n", a.Why)
 		return
 	}
 	fmt.Fprintf(b, "  answered by    a program in the kernel, %s; the packet socket stands behind it\n", way(a.Way, a.Hook))

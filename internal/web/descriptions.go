@@ -65,7 +65,7 @@ func newDescriptions() *descriptions {
 		fastAnswers:      desc("fast_path_answers_total", "The part of the answered solicitations that a program in the kernel has answered.", "interface", "kind"),
 		fastInfo:         desc("fast_path_info", "The way that answers first in its labels: packet-socket, tc, xdp or xdp-generic, and where the program is attached. The value is always 1; there is none while nothing answers.", "interface", "way", "hook"),
 		fastLines:        desc("fast_path_lines", "Lines of the program's table, 0 where the packet socket answers alone.", "interface"),
-		fastInherited:    desc("fast_path_inherited", "Lines of the program's table that an earlier daemon has left, and that the evidence of this one does not confirm yet.", "interface"),
+		fastInherited:    desc("fast_path_inherited", "Lines that an earlier daemon has left in the program's table, beside those of this one, and that the evidence of this one does not confirm yet.", "interface"),
 		fastLost:         desc("fast_path_records_lost_total", "Answers of the program for which there was no room in what watch and explain show. They are counted all the same.", "interface"),
 		wrong:            desc("misconfiguration", "1 while ndproxyd check warns of this, otherwise 0. What a firewall drops takes CAP_NET_ADMIN to see.", "interface", "reason"),
 		entries:          desc("table_entries", "Rules by method (with the source configuration), and entries of each source of evidence: kernel routes, targets that answered a probe, the pods, node prefixes and services of Kubernetes, and files of targets.", "source", "method"),
