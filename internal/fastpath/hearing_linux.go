@@ -100,11 +100,16 @@ func keptGroups(index int) (groups []uint32, err error) {
 func (r *Responder) SetAllMulticast(on bool) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.allMulticast = on
-	if on {
-		r.keepHearing() // what is not wanted any more is taken back with the program
+	if err := r.Listener.SetAllMulticast(on); err != nil {
+		return err
 	}
-	return r.Listener.SetAllMulticast(on)
+	if on { // a membership that replaces another begins before that one ends
+		r.allMulticast++
+		r.keepHearing()
+	} else { // what is not wanted any more is taken back with the program
+		r.allMulticast = max(r.allMulticast-1, 0)
+	}
+	return nil
 }
 
 // KeepGroup hears of the groups that are joined, see [ndp.NewMembership].
@@ -132,7 +137,7 @@ func (r *Responder) keepHearing() {
 	if r.fast == nil || !r.fast.stays() {
 		return
 	}
-	if r.allMulticast {
+	if r.allMulticast > 0 {
 		changed, err := r.fast.device.setAllMulticast(true)
 		if err != nil {
 			r.log().Warn("the program may hear no multicast solicitations without the daemon", "err", err)

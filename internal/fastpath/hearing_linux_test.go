@@ -77,3 +77,27 @@ func TestHearing(t *testing.T) {
 	check(t, s.node.Do(r.Close))
 	s.wantHears("set by the operator", true)
 }
+
+// TestHearingReplaced replaces a membership by one that begins before the other ends, as
+// an uplink does whose socket is opened anew: the device hears all after a kill as well.
+func TestHearingReplaced(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	v := view(t, static("2001:db8:f1::/64"))
+	r := s.listen(v)
+	check(t, r.SetAllMulticast(true))
+	check(t, r.SetAllMulticast(true))
+	check(t, r.SetAllMulticast(false))
+	check(t, s.node.Do(func() error { r.Settle(); return nil }))
+	s.wantHears("settled", true)
+	crash(t, r)
+	s.wantHears("killed", true)
+	r = s.listen(v)
+	check(t, r.SetAllMulticast(true))
+	check(t, r.SetAllMulticast(true))
+	check(t, r.SetAllMulticast(false))
+	check(t, r.SetAllMulticast(false))
+	check(t, s.node.Do(func() error { r.Settle(); return nil }))
+	s.wantHears("wanted by nobody", false)
+	check(t, s.node.Do(r.Close))
+}

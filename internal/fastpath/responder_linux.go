@@ -32,8 +32,8 @@ type Responder struct {
 	view  *rules.View
 	fast  *running // nil while the packet socket answers alone
 	ended bool     // Close or Hold was called
-	// What the memberships ask of the device.
-	allMulticast bool
+	// What the memberships ask of the device, and how many of them want all multicast.
+	allMulticast int
 	groups       map[uint32]bool
 	// refused are the ways that have shown that their answers are lost.
 	refused map[ndp.Way]error
@@ -140,7 +140,7 @@ func (r *Responder) Settle() {
 		r.fallBack(err)
 		return
 	}
-	if err := r.fast.stopHearing(r.allMulticast, r.groups); err != nil {
+	if err := r.fast.stopHearing(r.allMulticast > 0, r.groups); err != nil {
 		r.log().Warn("the device hears more than it has to", "err", err)
 	}
 	r.showLines()
