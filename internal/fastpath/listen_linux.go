@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 
@@ -83,5 +84,8 @@ func allowed(directory string) error {
 	if !has(unix.CAP_NET_ADMIN) || !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
 		return errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")
 	}
-	return onBPFFS(directory)
+	if err := onBPFFS(directory); err != nil {
+		return err
+	}
+	return ours(filepath.Join(directory, "any"))
 }

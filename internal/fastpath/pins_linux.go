@@ -57,10 +57,16 @@ func (f *folder) find() (found bool, err error) {
 // there, which is whole until then.
 func (f *folder) make(fill func(*folder) error) (err error) {
 	next := &folder{path: f.path + newSuffix, pin: f.pin}
+	if err := os.MkdirAll(filepath.Dir(next.path), 0o700); err != nil {
+		return fmt.Errorf("make folder of pins: %w", err)
+	}
+	if err := ours(next.path); err != nil { // others may have been faster
+		return err
+	}
 	if err := next.remove(); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(next.path, 0o700); err != nil {
+	if err := os.Mkdir(next.path, 0o700); err != nil {
 		return fmt.Errorf("make folder of pins: %w", err)
 	}
 	if err := fill(next); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf/ringbuf"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // start puts the program before the socket, or says why not. Whatever an earlier daemon
@@ -20,6 +21,9 @@ import (
 func (r *Responder) start() {
 	f, why := r.pins()
 	err := usable(&r.config, r.options)
+	if err == nil && r.config.FastPath == rules.FastPathAuto && errors.Is(why, errForeign) {
+		err = why
+	}
 	if err == nil {
 		err = r.run(f, why)
 	}
@@ -43,6 +47,11 @@ func (r *Responder) pins() (*folder, error) {
 		return nil, r.namespaceErr
 	}
 	path := filepath.Join(namespaceFolder(r.options.Directory, r.namespace), folderOf(r.config.Interface))
+	for _, at := range []string{path, path + newSuffix} {
+		if err := ours(at); err != nil {
+			return nil, err
+		}
+	}
 	return &folder{path: path, pin: r.options.pin()}, nil
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"golang.org/x/sys/unix"
@@ -21,7 +22,11 @@ func Sweep(directory string, uplinks []string) (removed []string, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	entries, err := os.ReadDir(namespaceFolder(directory, cookie))
+	folder := namespaceFolder(directory, cookie)
+	if err := ours(filepath.Join(folder, "any")); errors.Is(err, errForeign) {
+		return nil, nil //nolint:nilerr // nothing that this daemon could have left, and status says so
+	}
+	entries, err := os.ReadDir(folder)
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, fs.ErrPermission): // none that this daemon could have left
 		return nil, nil
@@ -30,7 +35,9 @@ func Sweep(directory string, uplinks []string) (removed []string, err error) {
 	}
 	var others []string
 	for _, e := range entries {
-		if device := deviceOf(e.Name()); !slices.Contains(uplinks, device) {
+		device := deviceOf(e.Name())
+		foreign := errors.Is(ours(filepath.Join(folder, e.Name())), errForeign)
+		if !foreign && !slices.Contains(uplinks, device) {
 			others = append(others, device)
 		}
 	}
