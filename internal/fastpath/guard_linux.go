@@ -72,6 +72,7 @@ func (r *Responder) look(fast *running, p *proof) error {
 			return fmt.Errorf("%w: %w", errLost, err)
 		}
 	}
+	r.pinAnew(fast)
 	switch repaired, err := fast.program.repair(); {
 	case err != nil:
 		return err
@@ -79,6 +80,31 @@ func (r *Responder) look(fast *running, p *proof) error {
 		r.log().Warn("another has changed the table of the program in the kernel: it was built anew")
 	}
 	return r.prove(fast, p)
+}
+
+// pinRetry is how long it takes until a program is pinned anew that could not be.
+const pinRetry = 30 * time.Second
+
+// pinAnew pins a program whose folder somebody has removed, or could not be written. Who
+// holds the lock ends the guard perhaps, and so is not waited for.
+func (r *Responder) pinAnew(fast *running) {
+	if fast.folder == nil || fast.folder.complete() || time.Since(fast.pinTried) < pinRetry || !r.mu.TryLock() {
+		return
+	}
+	defer r.mu.Unlock()
+	if r.fast != fast || !fast.program.owned() {
+		return
+	}
+	before, _ := fast.pinned()
+	fast.pinTried, fast.why = time.Now(), nil
+	fast.program.pinLater()
+	fast.keep(r.Index(), false)
+	r.showLines()
+	if after, why := fast.pinned(); after == "" && before != "" {
+		r.log().Warn("answers will end with the daemon", "why", why)
+	} else if after != "" {
+		r.log().Info("the program in the kernel is pinned anew", "folder", after)
+	}
 }
 
 // begin takes down what was answered and sent before, nil where the device says nothing.
@@ -154,7 +180,7 @@ func (r *Responder) lost(l loss) (again bool) {
 		return false
 	}
 	way := l.fast.hook.Way()
-	r.log().Warn("the program in the kernel is given up", "way", way, "why", l.why)
+	r.log().Warn("the program in the kernel is given up", "way", way.String(), "why", l.why)
 	r.fallBack(l.why)
 	if errors.Is(l.why, errLost) {
 		r.refused[way] = l.why

@@ -66,7 +66,11 @@ func usable(u *rules.Uplink, o Options) error {
 		return errNotAsked
 	case u.Early && (u.FastPath == rules.FastPathAuto || u.FastPath == rules.FastPathTC):
 		return errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")
-	case u.FastPath == rules.FastPathAuto:
+	case u.FastPath != rules.FastPathAuto:
+		if err := privileged(); err != nil {
+			return err
+		}
+	default:
 		if err := allowed(o.Directory); err != nil {
 			return err
 		}
@@ -74,8 +78,8 @@ func usable(u *rules.Uplink, o Options) error {
 	return newEnough()
 }
 
-// allowed returns why the daemon may not load or pin programs, nil if it may.
-func allowed(directory string) error {
+// privileged returns why the daemon may not load programs, nil if it may.
+func privileged() error {
 	header, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return fmt.Errorf("read capabilities: %w", err)
@@ -83,6 +87,14 @@ func allowed(directory string) error {
 	has := func(c uint) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	if !has(unix.CAP_NET_ADMIN) || !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
 		return errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")
+	}
+	return nil
+}
+
+// allowed returns why the daemon may not load or pin programs, nil if it may.
+func allowed(directory string) error {
+	if err := privileged(); err != nil {
+		return err
 	}
 	if err := onBPFFS(directory); err != nil {
 		return err

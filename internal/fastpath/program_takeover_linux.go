@@ -40,6 +40,13 @@ func (p *Program) lost() error {
 	return p.maps.unpinned
 }
 
+// pinLater has the maps wait to be pinned anew, whatever has become of their pins.
+func (p *Program) pinLater() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.maps.folder, p.maps.unpinned = nil, nil
+}
+
 // forget has the maps not be pinned any more.
 func (p *Program) forget() {
 	p.mu.Lock()

@@ -59,7 +59,7 @@ func (r *Responder) say(way ndp.Way, why string) {
 		return
 	}
 	if r.said = why; why != "" && r.config.FastPath != rules.FastPathAuto {
-		r.log().Warn("another way answers than fast_path asks for", "fast_path", r.config.FastPath, "answers", way, "why", why)
+		r.log().Warn("another way answers than fast_path asks for", "fast_path", r.config.FastPath.String(), "answers", way.String(), "why", why)
 	}
 }
 

@@ -296,6 +296,25 @@ func TestPinsLost(t *testing.T) {
 	s.want("ended", "2001:db8:f2::1", false)
 }
 
+// TestPinsRemoved has somebody remove the pins of a program that runs: it is pinned anew.
+func TestPinsRemoved(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.listen(view(t, static("2001:db8:f1::/64")))
+	pinned := r.Path().Pinned
+	check(t, os.RemoveAll(pinned))
+	for last := time.Now().Add(2 * patience); ; time.Sleep(silence) {
+		if _, err := os.Lstat(filepath.Join(pinned, pinnedAbout)); err == nil {
+			break
+		}
+		if time.Now().After(last) {
+			t.Fatalf("it is not pinned anew: %+v", r.Path())
+		}
+	}
+	crash(t, r)
+	s.want("after the crash", "2001:db8:f1::1", true)
+}
+
 // TestHoldEnds answers without a daemon for as long as the settings say.
 func TestHoldEnds(t *testing.T) {
 	t.Parallel()
