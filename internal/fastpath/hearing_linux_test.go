@@ -3,10 +3,13 @@
 package fastpath
 
 import (
+	"path/filepath"
 	"slices"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // hears returns what the device hears by itself.
@@ -100,4 +103,34 @@ func TestHearingReplaced(t *testing.T) {
 	check(t, s.node.Do(func() error { r.Settle(); return nil }))
 	s.wantHears("wanted by nobody", false)
 	check(t, s.node.Do(r.Close))
+}
+
+// TestHearingNotTakenOver takes back what the device hears where the program answers no
+// more once the daemon starts again.
+func TestHearingNotTakenOver(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]rules.Uplink{
+		"a limit":              {FastPath: rules.FastPathTC, LimitPerAsker: 1},
+		"another way, a limit": {FastPath: rules.FastPathXDPGeneric, LimitPerAsker: 1},
+		"off":                  {FastPath: rules.FastPathOff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			v := view(t, static("2001:db8:f1::/64"))
+			r := s.listen(v)
+			check(t, r.SetAllMulticast(true))
+			r.KeepGroup(1, true)
+			crash(t, r)
+			s.wantHears("killed", true, 1)
+			c.Interface = onDevice
+			s.config = c
+			r = s.listen(v)
+			s.wantHears("not taken over", false)
+			if left, err := filepath.Glob(filepath.Join(s.directory, "*", "*")); err != nil || len(left) > 0 {
+				t.Errorf("%v is left, %v", left, err)
+			}
+			check(t, s.node.Do(r.Close))
+		})
+	}
 }

@@ -155,6 +155,9 @@ func (f *running) close(counters *ndp.Counters) error {
 	errs := []error{f.end()} // before the hook, which the tasks look at
 	if f.program.owned() {
 		if f.folder != nil {
+			if f.hook == nil { // the folder is still the one of the daemon before
+				errs = append(errs, forgetHearingOf(f.folder.path))
+			}
 			errs = append(errs, f.folder.remove())
 		}
 		if f.hook != nil {
