@@ -38,6 +38,9 @@ func (p *Program) repair() (repaired bool, err error) {
 	if p.closed || p.table.view == nil {
 		return false, nil
 	}
+	if now, err := readAbout(p.about); err != nil || now.Owner != p.told.Owner {
+		return false, err // it is for the one that has taken the maps over to look after them
+	}
 	now, whole, err := p.look()
 	if err != nil {
 		return false, err
