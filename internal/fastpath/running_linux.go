@@ -76,6 +76,17 @@ func (f *running) believe() (next time.Duration, err error) {
 	return min(hold, sharedHold) / signs, f.program.Believe(hold, min(hold, sharedHold))
 }
 
+// goOn has the table of an earlier daemon be believed while it is built anew, or be believed
+// no more where its answers would name a MAC address that the interface does not have any
+// more: then the packet socket answers meanwhile.
+func (f *running) goOn(l *left, i *ndp.Interface) error {
+	if mac := i.Facts().MAC; [6]byte(l.facts.Mac[:6]) != mac {
+		return f.program.Believe(0, 0)
+	}
+	_, err := f.believe()
+	return err
+}
+
 // live shows that the daemon lives, until the program is closed. Where there are no lines
 // that other nodes take over, that is once in a long time.
 func (f *running) live() {

@@ -114,7 +114,7 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	}()
 	p := fast.program
 	if again && old.believed() { // a large table takes time
-		if _, err := fast.believe(); err != nil {
+		if err := fast.goOn(old, r.iface); err != nil {
 			return err
 		}
 	}

@@ -189,3 +189,31 @@ func TestTakeOver(t *testing.T) {
 		t.Errorf("%v is left, %v", left, err)
 	}
 }
+
+// TestGoOn has the table of the daemon before be believed while it is built anew, but not
+// where it names another MAC address than the device has.
+func TestGoOn(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.listen(view(t, static("2001:db8:f1::/64")))
+	s.want("running", "2001:db8:f1::1", true)
+	check(t, r.fast.end()) // no more signs of life
+	check(t, r.Listener.Close())
+	for _, step := range []struct {
+		name     string
+		mac      [6]byte
+		answered bool
+	}{
+		{"another address", conformance.OtherMAC, false},
+		{"the same address", conformance.NodeMAC, true},
+	} {
+		l, err := open(r.fast.folder)
+		check(t, err)
+		check(t, r.fast.goOn(l, ndp.NewInterface(rules.Link{Name: onDevice, MAC: step.mac}, s.config)))
+		time.Sleep(silence) // the program's clock goes by ticks
+		s.want(step.name, "2001:db8:f1::1", step.answered)
+		l.close()
+	}
+	check(t, r.fast.hook.Close())
+	check(t, r.fast.program.Close())
+}
