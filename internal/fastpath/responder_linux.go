@@ -132,8 +132,16 @@ func (r *Responder) showLines() {
 // Settle implements [ndp.Responder].
 func (r *Responder) Settle() {
 	r.mu.Lock()
+	fast := r.fast
+	r.mu.Unlock()
+	r.settle(fast)
+}
+
+// settle does so for a program, unless another has taken its place meanwhile.
+func (r *Responder) settle(fast *running) {
+	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.fast == nil {
+	if fast == nil || r.fast != fast {
 		return
 	}
 	if err := r.fast.program.Settle(); err != nil {

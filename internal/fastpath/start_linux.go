@@ -72,6 +72,9 @@ func (r *Responder) end(l *left) error {
 		err = errors.Join(err, l.link.Close())
 		l.link = nil
 	}
+	if l.unfit == nil && int(l.about.Index) != r.Index() { // of a device that has another name by now
+		err = errors.Join(err, removeFiltersAt(int(l.about.Index)))
+	}
 	return errors.Join(err, removeFiltersAt(r.Index()))
 }
 
@@ -150,7 +153,7 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	r.fast = fast
 	r.keepHearing()
 	if extra.count() > 0 { // they are believed no longer than without this daemon
-		fast.settle = time.AfterFunc(r.config.Hold(), r.Settle)
+		fast.settle = time.AfterFunc(r.config.Hold(), func() { r.settle(fast) })
 	}
 	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })
 	fast.tasks.Go(fast.live)

@@ -13,6 +13,7 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -430,4 +431,46 @@ func TestReplacedInProcess(t *testing.T) {
 			check(t, r.Close())
 		})
 	}
+}
+
+// TestSettleStale settles no program but the one that was meant.
+func TestSettleStale(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	route := rules.Rule{Prefix: static("2001:db8:f2::/64").Prefix, Method: rules.Route}
+	r := s.listen(view(t, static("2001:db8:f2::7/128")))
+	crash(t, r)
+	r = s.listen(view(t, route))
+	r.settle(new(running)) // a timer of the one before
+	if p := r.Path(); p.Inherited != 1 {
+		t.Errorf("the path is %+v", p)
+	}
+	r.Settle()
+	if p := r.Path(); p.Inherited != 0 {
+		t.Errorf("settled, the path is %+v", p)
+	}
+	check(t, s.node.Do(r.Close))
+}
+
+// TestFilterRenamed removes the filter from a device that has got another name while no
+// daemon ran, and whose name is another device's now.
+func TestFilterRenamed(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	s.options.withoutTCX = true
+	r := s.listen(view(t, static("2001:db8:f1::/64")))
+	s.want("running", "2001:db8:f1::1", true)
+	crash(t, r)
+	l, err := s.node.Link.LinkByName(onDevice)
+	check(t, err)
+	check(t, s.node.Link.LinkSetDown(l))
+	check(t, s.node.Link.LinkSetName(l, "renamed"))
+	check(t, s.node.Link.LinkSetUp(l))
+	check(t, s.router.Veth("another", conformance.RouterMAC, s.node, onDevice, conformance.OtherMAC))
+	r = s.listen(view(t, static("2001:db8:f1::/64")))
+	filters, err := s.node.Link.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	if err != nil || len(filters) > 0 {
+		t.Errorf("the filters are %v, %v", filters, err)
+	}
+	check(t, s.node.Do(r.Close))
 }
