@@ -17,6 +17,14 @@ func (o Options) Blind() Options { o.blind = true; return o }
 // Within has what the responder does by itself done in a network namespace.
 func (o Options) Within(do func(func())) Options { o.within = do; return o }
 
+// GiveUp has a change of the program fail.
+func GiveUp(r ndp.Responder, why error) {
+	responder := r.(*Responder)
+	responder.mu.Lock()
+	defer responder.mu.Unlock()
+	responder.giveUp(why)
+}
+
 // DetachLink detaches the program as another process does that has its link.
 func DetachLink(r ndp.Responder) error {
 	responder := r.(*Responder)

@@ -162,6 +162,9 @@ func (r *Responder) tend() {
 				retry.Reset(wait)
 				wait = min(2*wait, lastRetry)
 			}
+		case <-r.failed:
+			retry.Reset(wait)
+			wait = min(2*wait, lastRetry)
 		case <-retry.C:
 			if r.again() {
 				retry.Reset(wait)
@@ -190,6 +193,20 @@ func (r *Responder) lost(l loss) (again bool) {
 	}
 	r.tell()
 	return again
+}
+
+// giveUp leaves everything to the packet socket because a change has failed, and has the
+// program be tried again later: room in the kernel may come. Where the program cannot
+// decide on the interface, only another interface helps.
+func (r *Responder) giveUp(why error) {
+	r.fallBack(why)
+	if r.unfit() {
+		return
+	}
+	select {
+	case r.failed <- struct{}{}:
+	default:
+	}
 }
 
 // again tries to attach the program, and reports whether to try again.

@@ -20,8 +20,9 @@ type Responder struct {
 	config   rules.Uplink
 	counters *ndp.Counters
 	path     atomic.Pointer[ndp.Path]
-	changed  func()    // another way answers
-	found    chan loss // what the guard of a program tells
+	changed  func()        // another way answers
+	found    chan loss     // what the guard of a program tells
+	failed   chan struct{} // a change of the program has failed, it is to be tried again later; has room for one
 	// namespace is the cookie of the network namespace that the socket is in.
 	namespace    uint64
 	namespaceErr error
@@ -43,7 +44,7 @@ type Responder struct {
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
-		changed: cfg.PathChanged, found: make(chan loss, 1),
+		changed: cfg.PathChanged, found: make(chan loss, 1), failed: make(chan struct{}, 1),
 		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
 	}
 	r.logger = o.Log.With("interface", r.config.Interface)
@@ -92,7 +93,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		return
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
-		r.fallBack(err)
+		r.giveUp(err)
 		return
 	}
 	r.fast.setHold(r.config.Hold())
@@ -112,7 +113,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 	r.view = view
 	if r.fast != nil {
 		if err := r.fast.program.SetView(view, deltas); err != nil {
-			r.fallBack(err)
+			r.giveUp(err)
 		} else {
 			r.fast.share()
 			r.showLines()
@@ -145,7 +146,7 @@ func (r *Responder) settle(fast *running) {
 		return
 	}
 	if err := r.fast.program.Settle(); err != nil {
-		r.fallBack(err)
+		r.giveUp(err)
 		return
 	}
 	if err := r.fast.stopHearing(r.allMulticast > 0, r.groups); err != nil {
