@@ -12,15 +12,24 @@ series=${series%/*}
 rm -rf "$2" && mkdir -p "$2/apt/lists/partial" "$2/apt/archives/partial" "$2/apt/root" "$2/modules"
 folder=$(cd "$2" && pwd)
 
-fail() { cat "$folder/apt/log" >&2; echo "fetch.sh: $*" >&2; exit 1; }
+fail() { cat "$folder/apt/log" 2>/dev/null >&2 || true; echo "fetch.sh: $*" >&2; exit 1; }
 
-mirror=http://deb.debian.org/debian
+# mirror returns where this host gets Debian's packages from, debian or debian-security.
+mirror() {
+	# shellcheck disable=SC2016 # apt expands it
+	found=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | sed -n "s|/$1/*\$|/$1|p" | head -n 1)
+	test -n "$found" || fail "this host has no package source that ends in /$1, of which the kernels come"
+	echo "$found"
+}
+
+debian=$(mirror debian)
+security=$(mirror debian-security)
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 {
-	echo "deb [signed-by=$keys] $mirror $suite main"
+	echo "deb [signed-by=$keys] $debian $suite main"
 	case $suite in
 	*-backports) ;;
-	*) echo "deb [signed-by=$keys] $mirror-security $suite-security main" ;;
+	*) echo "deb [signed-by=$keys] $security $suite-security main" ;;
 	esac
 } >"$folder/apt/sources.list"
 
@@ -46,7 +55,7 @@ apt apt-get update >"$folder/apt/log" 2>&1 || true
 # may lack a package that its list names: then the one before it. Since Linux 7.2 the kernel
 # and its modules are packages of their own.
 numbers=$(echo "$series" | sed 's/\./\\./g')
-for package in $(packages "linux-image-$numbers[.][0-9a-z+.-]*-cloud-$architecture") $(packages "linux-image-$numbers[.][0-9a-z+.-]*-$architecture"); do
+for package in $(packages "linux-image-${numbers}[.][0-9a-z+.-]*-cloud-$architecture") $(packages "linux-image-${numbers}[.][0-9a-z+.-]*-$architecture"); do
 	release=${package#linux-image-}
 	if test -n "$(packages "linux-modules-$(echo "$release" | sed 's/[.+]/[&]/g')")"; then
 		download "linux-binary-$release" "linux-modules-$release" && break
