@@ -3,20 +3,15 @@
 package fastpath
 
 import (
-	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
-	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
-	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 )
@@ -216,166 +211,6 @@ func factsSize(t *testing.T) uint32 {
 	return spec.Maps[programMapConfig].InnerMap.ValueSize
 }
 
-// TestUnpinned answers by a program that ends with the daemon where it cannot be pinned.
-func TestUnpinned(t *testing.T) {
-	t.Parallel()
-	full := errors.New("no room")
-	for name, c := range map[string]struct {
-		prepare func(t *testing.T, s *stage)
-		mode    rules.FastPathMode
-		way     ndp.Way
-		says    string
-	}{
-		"full": {func(_ *testing.T, s *stage) {
-			s.options.pinWith = func(int, string) error { return full }
-		}, rules.FastPathTC, ndp.WayTC, full.Error()},
-		"full in the middle": {func(_ *testing.T, s *stage) {
-			n := 0
-			s.options.pinWith = func(fd int, path string) error {
-				if n++; n > 7 {
-					return full
-				}
-				return pinObject(fd, path)
-			}
-		}, rules.FastPathAuto, ndp.WayTC, full.Error()},
-		"read-only": {func(t *testing.T, s *stage) {
-			check(t, unix.Mount("", filepath.Dir(s.directory), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
-		}, rules.FastPathTC, ndp.WayTC, "read-only file system"},
-		"read-only, by itself": {func(t *testing.T, s *stage) {
-			check(t, unix.Mount("", filepath.Dir(s.directory), "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
-		}, rules.FastPathAuto, ndp.WayTC, "read-only file system"},
-		"no bpffs":            {func(t *testing.T, s *stage) { s.options.Directory = t.TempDir() }, rules.FastPathTC, ndp.WayTC, "is not in a bpffs"},
-		"no bpffs, by itself": {func(t *testing.T, s *stage) { s.options.Directory = t.TempDir() }, rules.FastPathAuto, ndp.WaySocket, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t)
-			c.prepare(t, s)
-			s.config.FastPath = c.mode
-			r := s.listen(view(t, static("2001:db8:f1::/64")))
-			p := r.Path()
-			if p.Pinned != "" || !strings.Contains(p.Unpinned, c.says) || p.Way != c.way || (p.Unpinned == "") != (c.says == "") {
-				t.Errorf("the path is %+v", p)
-			}
-			s.want("running", "2001:db8:f1::1", true)
-			check(t, r.Hold())
-			s.want("ended", "2001:db8:f1::1", false)
-			if left, err := filepath.Glob(filepath.Join(s.directory, "*", "*")); err != nil || len(left) > 0 {
-				t.Errorf("%v is left, %v", left, err)
-			}
-		})
-	}
-}
-
-// TestPinsLost goes on without pins where one cannot be made any more, rather than with
-// those of another table.
-func TestPinsLost(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	var broken error
-	s.options.pinWith = func(fd int, path string) error {
-		if broken != nil {
-			return broken
-		}
-		return pinObject(fd, path)
-	}
-	r := s.listen(view(t, static("2001:db8:f1::/64")))
-	if p := r.Path(); p.Pinned == "" {
-		t.Fatalf("the path is %+v", p)
-	}
-	broken = errors.New("no room")
-	check(t, r.SetView(view(t, static("2001:db8:f2::/64")), nil))
-	if p := r.Path(); p.Pinned != "" || p.Unpinned != "no room" {
-		t.Errorf("the path is %+v", p)
-	}
-	s.want("without pins", "2001:db8:f2::1", true)
-	check(t, r.CountDrops())
-	if n := s.byProgram(); n != 1 {
-		t.Errorf("%d answers are the program's", n)
-	}
-	check(t, r.Hold())
-	s.want("ended", "2001:db8:f2::1", false)
-}
-
-// TestPinsRemoved has somebody remove the pins of a program that runs: it is pinned anew.
-func TestPinsRemoved(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	r := s.listen(view(t, static("2001:db8:f1::/64")))
-	pinned := r.Path().Pinned
-	check(t, os.RemoveAll(pinned))
-	for last := time.Now().Add(2 * patience); ; time.Sleep(silence) {
-		if _, err := os.Lstat(filepath.Join(pinned, pinnedAbout)); err == nil {
-			break
-		}
-		if time.Now().After(last) {
-			t.Fatalf("it is not pinned anew: %+v", r.Path())
-		}
-	}
-	crash(t, r)
-	s.want("after the crash", "2001:db8:f1::1", true)
-}
-
-// TestHoldEnds answers without a daemon for as long as the settings say.
-func TestHoldEnds(t *testing.T) {
-	t.Parallel()
-	for name, end := range map[string]func(t *testing.T, r *Responder){
-		"killed": crash,
-		"ended":  func(t *testing.T, r *Responder) { check(t, r.Hold()) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t)
-			s.config.FastPathHold = 5 * time.Second // long enough to ask on a host that is busy
-			r := s.listen(view(t, static("2001:db8:f1::/64")))
-			end(t, r)
-			s.want("at first", "2001:db8:f1::1", true)
-			for last := time.Now().Add(patience); ; {
-				if _, ok := s.answered("2001:db8:f1::1", silence); !ok {
-					break
-				}
-				if time.Now().After(last) {
-					t.Fatal("it is answered long after the hold")
-				}
-			}
-			r = s.listen(view(t, static("2001:db8:f1::/64")))
-			s.want("again", "2001:db8:f1::1", true)
-			check(t, r.Close())
-		})
-	}
-}
-
-// TestTakeOverFilter goes on with a filter of clsact, which is not pinned and stays.
-func TestTakeOverFilter(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.options.withoutTCX = true
-	r := s.listen(view(t, static("2001:db8:f1::/64")))
-	if p := r.Path(); p.Hook != "clsact" || p.Pinned == "" {
-		t.Fatalf("the path is %+v", p)
-	}
-	s.want("first", "2001:db8:f1::1", true)
-	crash(t, r)
-	s.want("without a daemon", "2001:db8:f1::1", true)
-	r = s.listen(view(t, static("2001:db8:f1::/64"), static("2001:db8:f2::/64")))
-	s.want("again", "2001:db8:f1::1", true)
-	s.want("again", "2001:db8:f2::1", true)
-	check(t, r.CountDrops())
-	if n := s.byProgram(); n != 4 || r.Path().Pinned == "" {
-		t.Errorf("%d answers are counted, the path is %+v", n, r.Path())
-	}
-	check(t, r.Hold())
-	s.want("ended", "2001:db8:f1::1", true)
-	s.config.FastPath = rules.FastPathXDPGeneric
-	r = s.listen(view(t, static("2001:db8:f1::/64")))
-	s.want("by XDP", "2001:db8:f1::1", true)
-	if p := r.Path(); p.Way != ndp.WayXDPGeneric {
-		t.Errorf("the path is %+v", p)
-	}
-	check(t, s.node.Do(r.Close))
-	s.want("closed", "2001:db8:f1::1", false)
-}
-
 // TestAttachTypes holds what no later version may change: a link takes no program of
 // another type, nor of another expected attach type.
 func TestAttachTypes(t *testing.T) {
@@ -390,87 +225,4 @@ func TestAttachTypes(t *testing.T) {
 			t.Errorf("%s is of %s and %s", name, p.Type, p.AttachType)
 		}
 	}
-}
-
-// TestReplacedInProcess replaces a responder whose program is not gone on with: what it has
-// answered is counted once, and the pins of the next one stay.
-func TestReplacedInProcess(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		name       string
-		was, wants rules.FastPathMode
-		early      bool
-	}{
-		{"another way", rules.FastPathXDPGeneric, rules.FastPathTC, false},
-		{"none", rules.FastPathAuto, rules.FastPathAuto, true},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			s := newStage(t)
-			s.config.FastPath = tt.was
-			old := s.listen(view(t, static("2001:db8:f1::/64")))
-			if old.Path().Way == ndp.WaySocket {
-				t.Fatalf("the path is %+v", old.Path())
-			}
-			s.want("before", "2001:db8:f1::1", true)
-			s.config.FastPath, s.config.Early = tt.wants, tt.early
-			r := s.listen(view(t, static("2001:db8:f1::/64")))
-			check(t, old.Close())
-			s.want("after", "2001:db8:f1::1", true)
-			check(t, r.CountDrops())
-			if n, all := s.counters.Answered[ndp.Multicast].Load(), s.byProgram(); n != 2 || tt.early && all != 1 {
-				t.Errorf("%d answers are counted, %d of them by the program", n, all)
-			}
-			if p := r.Path(); p.Pinned != "" {
-				if left, err := os.ReadDir(p.Pinned); err != nil || len(left) == 0 {
-					t.Errorf("nothing is pinned in %s: %v", p.Pinned, err)
-				}
-			} else if !tt.early {
-				t.Errorf("the path is %+v", p)
-			}
-			check(t, r.Close())
-		})
-	}
-}
-
-// TestSettleStale settles no program but the one that was meant.
-func TestSettleStale(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	route := rules.Rule{Prefix: static("2001:db8:f2::/64").Prefix, Method: rules.Route}
-	r := s.listen(view(t, static("2001:db8:f2::7/128")))
-	crash(t, r)
-	r = s.listen(view(t, route))
-	r.settle(new(running)) // a timer of the one before
-	if p := r.Path(); p.Inherited != 1 {
-		t.Errorf("the path is %+v", p)
-	}
-	r.Settle()
-	if p := r.Path(); p.Inherited != 0 {
-		t.Errorf("settled, the path is %+v", p)
-	}
-	check(t, s.node.Do(r.Close))
-}
-
-// TestFilterRenamed removes the filter from a device that has got another name while no
-// daemon ran, and whose name is another device's now.
-func TestFilterRenamed(t *testing.T) {
-	t.Parallel()
-	s := newStage(t)
-	s.options.withoutTCX = true
-	r := s.listen(view(t, static("2001:db8:f1::/64")))
-	s.want("running", "2001:db8:f1::1", true)
-	crash(t, r)
-	l, err := s.node.Link.LinkByName(onDevice)
-	check(t, err)
-	check(t, s.node.Link.LinkSetDown(l))
-	check(t, s.node.Link.LinkSetName(l, "renamed"))
-	check(t, s.node.Link.LinkSetUp(l))
-	check(t, s.router.Veth("another", conformance.RouterMAC, s.node, onDevice, conformance.OtherMAC))
-	r = s.listen(view(t, static("2001:db8:f1::/64")))
-	filters, err := s.node.Link.FilterList(l, netlink.HANDLE_MIN_INGRESS)
-	if err != nil || len(filters) > 0 {
-		t.Errorf("the filters are %v, %v", filters, err)
-	}
-	check(t, s.node.Do(r.Close))
 }
