@@ -19,9 +19,8 @@ import (
 func TestStopHold(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
-	file := harness.WriteConfig(t, inKernel(bpffs(t), "", staticPods))
-	d := harness.Start(t, n.Node, "--config", file)
-	d.Wait("a program in the kernel", answersInKernel)
+	file := harness.WriteConfig(t, inKernel(harness.BPFFS(t), "", staticPods))
+	d := startInKernel(t, n, file)
 	d.Signal(syscall.SIGTERM)
 	d.Exit()
 	a := harness.NewAsker(t, n.Router, harness.RouterPort)

@@ -10,21 +10,10 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
-
-// bpffs mounts a BPF file system and returns a folder for a daemon's pins.
-func bpffs(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	harness.Must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
-	t.Cleanup(func() { harness.Must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
-	return filepath.Join(dir, "ndproxyd")
-}
 
 // inKernel returns a configuration that answers in the kernel.
 func inKernel(folder, settings string, rules ...string) string {
@@ -42,20 +31,37 @@ func answersInKernel(s status.Status) bool {
 	return s.Ready && len(s.Uplinks) == 1 && s.Uplinks[0].FastPath != nil && s.Uplinks[0].FastPath.InKernel()
 }
 
+// startInKernel starts a daemon, and waits until a program answers.
+func startInKernel(t *testing.T, n *harness.Network, file string) *harness.Daemon {
+	t.Helper()
+	d := harness.Start(t, n.Node, "--config", file)
+	d.Wait("a program in the kernel", answersInKernel)
+	return d
+}
+
+// kill ends a daemon that cannot do anything about it.
+func kill(t *testing.T, d *harness.Daemon) {
+	t.Helper()
+	harness.Must(t, d.Process.Kill())
+	d.Exit()
+}
+
+// routePods gives the node a device with a route to pods.
+func routePods(t *testing.T, n *harness.Network, prefix string) {
+	t.Helper()
+	harness.Must(t, n.Node.Veth("pods", [6]byte{2, 0, 0, 0, 0, 7}, harness.Namespace(t), "pod", [6]byte{2, 0, 0, 0, 0, 8}))
+	harness.Must(t, n.Node.Route(prefix, "", "pods"))
+}
+
 // TestOutlive kills, restarts and reloads a daemon, and no solicitation is lost, for a
 // static prefix as for a route.
 func TestOutlive(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
-	harness.Must(t, n.Node.Veth("pods", [6]byte{2, 0, 0, 0, 0, 7}, harness.Namespace(t), "pod", [6]byte{2, 0, 0, 0, 0, 8}))
-	harness.Must(t, n.Node.Route("2001:db8:101::/64", "", "pods"))
-	folder := bpffs(t)
+	routePods(t, n, "2001:db8:101::/64")
+	folder := harness.BPFFS(t)
 	file := harness.WriteConfig(t, inKernel(folder, "", staticPods, routedPods))
-	start := func() *harness.Daemon {
-		d := harness.Start(t, n.Node, "--config", file)
-		d.Wait("a program in the kernel", answersInKernel)
-		return d
-	}
+	start := func() *harness.Daemon { return startInKernel(t, n, file) }
 	d := start()
 	static := harness.NewSteady(t, n.Router, harness.RouterPort, conformance.Pod)
 	routed := harness.NewSteady(t, n.Router, harness.RouterPort, addr("2001:db8:101::1"))
@@ -102,24 +108,15 @@ func TestOutlive(t *testing.T) {
 func TestInherited(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
-	harness.Must(t, n.Node.Veth("pods", [6]byte{2, 0, 0, 0, 0, 7}, harness.Namespace(t), "pod", [6]byte{2, 0, 0, 0, 0, 8}))
-	harness.Must(t, n.Node.Route("2001:db8:101::/64", "", "pods"))
-	folder := bpffs(t)
+	routePods(t, n, "2001:db8:101::/64")
+	folder := harness.BPFFS(t)
 	file := harness.WriteConfig(t, inKernel(folder, "", staticPods, routedPods))
-	start := func() *harness.Daemon {
-		d := harness.Start(t, n.Node, "--config", file)
-		d.Wait("a program in the kernel", answersInKernel)
-		return d
-	}
-	kill := func(d *harness.Daemon) {
-		harness.Must(t, d.Process.Kill())
-		d.Exit()
-	}
+	start := func() *harness.Daemon { return startInKernel(t, n, file) }
 	d := start()
 	a := harness.NewAsker(t, n.Router, harness.RouterPort)
 	pod := addr("2001:db8:101::1")
 	a.WantAnswer(pod)
-	kill(d)
+	kill(t, d)
 	a.WantAnswer(pod)
 	harness.Must(t, n.Node.Delete("pods"))
 	a.WantAnswer(pod) // nobody has seen it
@@ -127,11 +124,11 @@ func TestInherited(t *testing.T) {
 	d.Wait("complete evidence", func(s status.Status) bool { return s.Uplinks[0].FastPath.Inherited == 0 })
 	a.WantSilence(pod)
 	a.WantAnswer(conformance.Pod)
-	kill(d)
+	kill(t, d)
 	for name, uplinks := range map[string]string{"off": "{interface: " + harness.Uplink + ", fast_path: off}", "another": "{interface: pods}"} {
 		harness.Rewrite(t, file, inKernel(folder, "", staticPods))
 		d = start()
-		kill(d)
+		kill(t, d)
 		a.WantAnswer(conformance.Pod)
 		harness.Rewrite(t, file, fmt.Sprintf("version: 1\nfast_path_directory: %s\nuplinks: [%s]\nrules: [%s]\n", folder, uplinks, otherPods))
 		d = harness.Start(t, n.Node, "--config", file)
@@ -140,7 +137,7 @@ func TestInherited(t *testing.T) {
 			left, err := filepath.Glob(filepath.Join(folder, "*", "*"))
 			return err == nil && len(left) == 0
 		})
-		kill(d)
+		kill(t, d)
 	}
 }
 
@@ -148,15 +145,13 @@ func TestInherited(t *testing.T) {
 func TestHoldEnds(t *testing.T) {
 	t.Parallel()
 	n := harness.NewNetwork(t)
-	file := harness.WriteConfig(t, inKernel(bpffs(t), ", fast_path_hold: 2s", staticPods))
-	d := harness.Start(t, n.Node, "--config", file)
-	d.Wait("a program in the kernel", answersInKernel)
+	file := harness.WriteConfig(t, inKernel(harness.BPFFS(t), ", fast_path_hold: 2s", staticPods))
+	d := startInKernel(t, n, file)
 	a := harness.NewAsker(t, n.Router, harness.RouterPort)
 	a.WantAnswer(conformance.Pod)
 	time.Sleep(3 * time.Second)
 	a.WantAnswer(conformance.Pod) // the daemon lives
-	harness.Must(t, d.Process.Kill())
-	d.Exit()
+	kill(t, d)
 	a.WantSilence(conformance.Pod)
 }
 
@@ -171,21 +166,15 @@ func TestOutliveDiscovered(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			n := harness.NewNetwork(t)
-			harness.Must(t, n.Node.Veth("pods", [6]byte{2, 0, 0, 0, 0, 7}, harness.Namespace(t), "pod", [6]byte{2, 0, 0, 0, 0, 8}))
-			harness.Must(t, n.Node.Route("2001:db8:1:0:f::/80", "", "pods"))
+			routePods(t, n, "2001:db8:1:0:f::/80")
 			file := harness.WriteConfig(t, fmt.Sprintf("version: 1\nfast_path_directory: %s\nuplinks: [{interface: %s, fast_path: tc}]\n%s",
-				bpffs(t), harness.Uplink, tt.rules))
-			start := func() *harness.Daemon {
-				d := harness.Start(t, n.Node, "--config", file)
-				d.Wait("a program in the kernel", answersInKernel)
-				return d
-			}
+				harness.BPFFS(t), harness.Uplink, tt.rules))
+			start := func() *harness.Daemon { return startInKernel(t, n, file) }
 			d := start()
 			steady := harness.NewSteady(t, n.Router, harness.RouterPort, conformance.Pod)
 			steady.For(1)
 			for range 2 {
-				harness.Must(t, d.Process.Kill())
-				d.Exit()
+				kill(t, d)
 				d = start()
 				d.Signal(syscall.SIGTERM)
 				d.Exit()

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,7 +53,7 @@ func TestWays(t *testing.T) {
 				letAnswersIn(t, n)
 			}
 			var counters ndp.Counters
-			r, iface, view := listen(t, n, bpffs(t), c.mode, &counters)
+			r, iface, view := listen(t, n, harness.BPFFS(t), c.mode, &counters)
 			defer func() { harness.Must(t, r.Close()) }()
 			path := r.Path()
 			fmt.Printf("%sfast_path: %s is %s\n", fact, c.mode, cmp.Or(path.Hook, path.Way.String()))
@@ -112,7 +111,7 @@ func TestOutlives(t *testing.T) {
 		t.Run(mode.String(), func(t *testing.T) {
 			n := harness.NewNetwork(t)
 			letAnswersIn(t, n)
-			port, directory := harness.OpenPort(t, n.Router, harness.RouterPort), bpffs(t)
+			port, directory := harness.OpenPort(t, n.Router, harness.RouterPort), harness.BPFFS(t)
 			var counters ndp.Counters
 			first, iface, view := listen(t, n, directory, mode, &counters)
 			before := first.Path()
@@ -167,15 +166,6 @@ func listen(t *testing.T, n *harness.Network, directory string, mode rules.FastP
 		return err
 	}))
 	return r, iface, table.View(harness.Uplink)
-}
-
-// bpffs mounts a file system for pins, which this host may have nowhere.
-func bpffs(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	harness.Must(t, unix.Mount("bpf", dir, "bpf", 0, ""))
-	t.Cleanup(func() { harness.Must(t, unix.Unmount(dir, unix.MNT_DETACH)) })
-	return filepath.Join(dir, "ndproxyd")
 }
 
 // letAnswersIn puts a program of XDP on the router's end, which passes everything: a veth

@@ -36,7 +36,7 @@ func BenchmarkHandover(b *testing.B) {
 		n := network(b)
 		answersNatively(b, n, way)
 		harness.Must(b, n.Node.Route(routed.String(), "", pods))
-		folder := bpfFolder(b)
+		folder := harness.BPFFS(b)
 		rules := []string{loaded.String() + "=static", routed.String() + "=route"}
 		path := config(b, folder, way, rules...)
 		start := func() *harness.Daemon { return harness.Run(b, n.Node, "--config", path) }

@@ -121,7 +121,7 @@ func kernelTableOf(b *testing.B, way string, routes int) {
 	n := network(b)
 	answersNatively(b, n, way)
 	fill(b, n, routes)
-	d := harness.Run(b, n.Node, "--config", config(b, bpfFolder(b), way, rule))
+	d := harness.Run(b, n.Node, "--config", config(b, harness.BPFFS(b), way, rule))
 	var table *kernelTable
 	if way != "off" {
 		table = tableOf(b, d)

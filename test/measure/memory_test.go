@@ -16,7 +16,7 @@ func BenchmarkMemory(b *testing.B) {
 	byWay(b, func(b *testing.B, way string) {
 		n := network(b)
 		answersNatively(b, n, way)
-		d := harness.Run(b, n.Node, "--config", config(b, bpfFolder(b), way, rule))
+		d := harness.Run(b, n.Node, "--config", config(b, harness.BPFFS(b), way, rule))
 		for b.Loop() {
 			time.Sleep(2 * time.Second)
 		}

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
@@ -23,16 +21,6 @@ func byWay(b *testing.B, measure func(b *testing.B, way string)) {
 	for _, way := range ways {
 		b.Run("way="+way, func(b *testing.B) { measure(b, way) })
 	}
-}
-
-// bpfFolder mounts a BPF file system, which several daemons in turn pin to, and
-// returns the folder for them.
-func bpfFolder(b *testing.B) string {
-	b.Helper()
-	dir := b.TempDir()
-	harness.Must(b, unix.Mount("bpf", dir, "bpf", 0, ""))
-	b.Cleanup(func() { _ = unix.Unmount(dir, unix.MNT_DETACH) })
-	return filepath.Join(dir, "ndproxyd")
 }
 
 // config writes a daemon's configuration for a way, and returns its path. folder is
