@@ -35,6 +35,7 @@ type reconciler struct {
 	policy []string
 
 	complete atomic.Bool // the uplinks have taken the first configuration over
+	followed atomic.Bool // and the rules that follow from their links are made
 	// first are the links of the uplinks at the start, see linkOf. They never change.
 	first map[string]rules.Link
 }

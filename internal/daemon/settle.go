@@ -34,8 +34,8 @@ func newSettler(d *daemon) *settler {
 // missing returns what of the evidence has not come in yet since the start. What the
 // cluster's snapshot says counts, as it does for answers.
 func (d *daemon) missing() error {
-	if !d.reconciler.complete.Load() {
-		return errors.New("the uplinks have not taken the configuration over")
+	if !d.reconciler.followed.Load() {
+		return errors.New("the uplinks have not taken the configuration over, or the rules that follow from their links are not made")
 	}
 	return errors.Join(d.reconciler.Ready(), d.targets.Ready(), d.cluster.Ready())
 }
