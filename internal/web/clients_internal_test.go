@@ -76,6 +76,7 @@ func TestProbesBesideStrangers(t *testing.T) {
 func TestManyStrangers(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
+	s.health.idle = time.Minute // a slow machine takes longer than the kubelet may be idle
 	addr := listen(t, s.health, config.Endpoint{})
 	kubelet := dial(t, insider, addr)
 	keepAlive(t, kubelet)
@@ -127,6 +128,7 @@ func TestAcquaintance(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
 	s.Configure(config.Endpoint{}, "", oneToken("secret"))
+	s.metrics.idle = time.Minute // a slow machine takes longer than the scraper may be idle
 	addr := listen(t, s.metrics, config.Endpoint{Review: true})
 	url := "https://" + addr + "/metrics"
 	scraper := from(t, "127.0.0.5")

@@ -36,6 +36,7 @@ const (
 type endpoint struct {
 	name      string
 	maxHeader int // bytes
+	idle      time.Duration
 	log       *slog.Logger
 	handler   func(config.Endpoint) http.Handler
 	clients   *clients
@@ -47,7 +48,7 @@ type endpoint struct {
 
 func newEndpoint(name string, maxHeader int, log *slog.Logger, handler func(config.Endpoint) http.Handler) *endpoint {
 	return &endpoint{
-		name: name, maxHeader: maxHeader, log: log, handler: handler,
+		name: name, maxHeader: maxHeader, idle: idleTimeout, log: log, handler: handler,
 		clients: newClients(localUser), changed: make(chan struct{}),
 	}
 }
@@ -153,7 +154,7 @@ func (e *endpoint) newServer(c config.Endpoint) *http.Server {
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       exchangeTimeout,
 		WriteTimeout:      exchangeTimeout,
-		IdleTimeout:       idleTimeout,
+		IdleTimeout:       e.idle,
 		MaxHeaderBytes:    e.maxHeader,
 		// Handshakes that fail are what the Internet does to a public port.
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),
