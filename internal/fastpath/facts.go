@@ -45,7 +45,9 @@ func factsOf(i *ndp.Interface, consume bool) (programFacts, error) {
 		f.Flags |= flagConsume
 	}
 	for n, a := range from.Addresses {
-		f.Address[n].High, f.Address[n].Low = words(a)
+		high, low := words(a)
+		f.Address[n].High, f.Address[n].Low = high, low
+		f.Filter |= 1 << filterBit(high, low)
 	}
 	f.Addresses = count(from.Addresses)
 	sourceFacts(&f, &from)
@@ -125,6 +127,11 @@ func words(a netip.Addr) (high, low uint64) {
 	b := a.As16()
 	return binary.NativeEndian.Uint64(b[:8]), binary.NativeEndian.Uint64(b[8:])
 }
+
+// filterBit returns the number of the bit that stands for an address in the filter of own
+// addresses: filter_bit of bpf/answer.c. The factor is 2^64 divided by the golden ratio, which
+// spreads addresses that differ in little.
+func filterBit(high, low uint64) uint64 { return (high ^ low) * 0x9e3779b97f4a7c15 >> 58 }
 
 // mask returns the mask of a prefix length in the same form.
 func mask(bits int) (high, low uint64) {

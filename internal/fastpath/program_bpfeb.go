@@ -36,6 +36,7 @@ type programFacts struct {
 	HasTrie     uint32
 	Router      uint32
 	Mac         [8]uint8
+	Filter      uint64
 	Classes     uint32
 	Addresses   uint32
 	Sources     uint32

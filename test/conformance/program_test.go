@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"fmt"
 	"net"
+	"net/netip"
 	"testing"
 	"time"
 
@@ -179,6 +180,38 @@ func TestProgramPolicy(t *testing.T) {
 			p.check(t, frame, meta)
 		})
 	}
+}
+
+// TestProgramOwn has as many addresses of the interface's own within a prefix that is answered
+// for as the program takes: for these nobody but the kernel answers, and they are not answered
+// to. Targets and askers beside them are, whether or not they share a bit of the filter.
+func TestProgramOwn(t *testing.T) {
+	p := newProgram(t)
+	link := Link(index)
+	beside := func(i int) netip.Addr { // the own addresses are every 256th
+		a := PodPrefix.Addr().As16()
+		a[12], a[14], a[15] = 1, byte(i>>8), byte(i)
+		return netip.AddrFrom16(a)
+	}
+	const own = 14 // with the node's two these are 16
+	for i := range own {
+		link.Addresses = append(link.Addresses, rules.LinkAddress{Prefix: netip.PrefixFrom(beside(i<<8), 128), Usable: true})
+	}
+	p.set(t, link, rules.Uplink{Interface: "uplink", Source: rules.SourceLinkLocal}, view(t))
+	must(t, p.node.Do(func() error {
+		for i := range own << 8 {
+			for _, f := range []Frame{solicitation(beside(i)), pod(func(f *Frame) { f.Source = beside(i) })} {
+				frame, meta := f.Received(index)
+				if err := p.differs(frame, meta); err != nil {
+					return err
+				}
+				if got, err := p.Run(frame, true, p.node.index); err != nil || (got == nil) != (i%256 == 0) {
+					return fmt.Errorf("%s beside the own addresses: got % x, %w", beside(i), got, err)
+				}
+			}
+		}
+		return nil
+	}))
 }
 
 // TestProgramBelief shows that the program answers only while the daemon's sign of life is

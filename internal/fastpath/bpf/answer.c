@@ -23,32 +23,9 @@
 struct solicitation {
 	struct address source, to, target, from; /* from is where the answer comes from */
 	__u64 ether, asker;                      /* link-layer addresses, see mac_at */
+	__u64 sum;                               /* of source and target, which the answer has, too */
 	__u32 multicast;
 };
-
-/* Addresses that no target and no source can have: RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.7. */
-INLINE int is_special(const struct address *a)
-{
-	__u32 middle = ((const __u32 *)a)[2];
-	if (octet(a, 0) == 0xff)
-		return 1;
-	if (a->high)
-		return 0;
-	if (middle == (__u32)HTONS(0xffff) << (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 16 : 0))
-		return 1; /* ::ffff:0:0/96 */
-	return !middle && octet(a, 12) == 0 && octet(a, 13) == 0 && octet(a, 14) == 0 && octet(a, 15) <= 1;
-}
-
-INLINE int is_link_local(const struct address *a) { return octet(a, 0) == 0xfe && (octet(a, 1) & 0xc0) == 0x80; }
-
-/* The destination of a multicast solicitation for a target: its solicited-node address
- * (RFC 4291 2.7.1, RFC 4861 7.2.2), or all nodes. */
-INLINE int is_group_of(const struct address *to, const struct address *target)
-{
-	__u64 solicited_node = HTONLL(0x1ff000000) | (target->low & HTONLL(0xffffff));
-
-	return to->high == HTONLL(0xff02000000000000) && (to->low == solicited_node || to->low == HTONLL(1));
-}
 
 /*
  * The line that decides for an address, or 0. The function is global, so that the verifier
@@ -91,12 +68,14 @@ __attribute__((noinline)) __u32 find(const struct facts *f, const struct address
 	return found;
 }
 
-/* Whether the target or the source is the interface's own, for which the kernel answers.
- * There is no branch within the loop, of which the verifier would walk each. */
+/* Whether the target or the source is the interface's own, for which the kernel answers. There
+ * is no branch within the loop, of which the verifier would walk each. */
 INLINE int owns_any(const struct facts *f, const struct solicitation *s)
 {
 	__u64 none = ~0ULL;
 
+	if (!((f->filter >> filter_bit(&s->target) | f->filter >> filter_bit(&s->source)) & 1))
+		return 0; /* as for most, without a look at each */
 	UNROLL
 	for (__u32 i = 0; i < MAX_ADDRESSES && i < f->addresses; i++) {
 		const struct address *a = &f->address[i];
@@ -176,8 +155,9 @@ INLINE int parse(struct frame *in, void *end, __u32 len, struct solicitation *s)
 	if (same(s->source, s->target)) /* RFC 4862 5.4: somebody claims the target */
 		return 0;
 
-	sum = add(HTONS(len - HEADERS) + HTONS(ICMPV6), *(__u64 *)&in->type);
-	sum = add_address(add_address(add_address(sum, s->source), s->to), s->target);
+	s->sum = add_address(add_address(0, s->source), s->target);
+	sum = add(s->sum + HTONS(len - HEADERS) + HTONS(ICMPV6), *(__u64 *)&in->type);
+	sum = add_address(sum, s->to);
 	s->ether = s->asker = mac_at(in->ether_from);
 	UNROLL
 	for (__u32 i = 0; i <= MAX_UNITS; i++) {
@@ -255,9 +235,12 @@ INLINE void answer(struct frame *out, const struct facts *f, const struct solici
 	out->option[0] = HTONS(TARGET_LINK_ADDRESS << 8 | 1);
 	put_mac(out->option + 1, mac_at(f->mac));
 
-	sum = add(HTONS(ADVERTISEMENT - HEADERS) + HTONS(ICMPV6), *(__u64 *)&out->type);
-	sum = add_address(add_address(add_address(sum, s->from), s->source), s->target);
-	out->checksum = ~fold(add(sum, *(__u64 *)out->option));
+	/* Not of the frame: a word that was written in parts makes a processor wait until they
+	 * have left for its cache. */
+	sum = add(add_address(s->sum, s->from), mac_at(f->mac));
+	sum += HTONS(ADVERTISEMENT - HEADERS) + HTONS(ICMPV6) + HTONS(TYPE_ADVERTISEMENT << 8);
+	sum += HTONS((f->router | FLAG_SOLICITED) << 8) + HTONS(TARGET_LINK_ADDRESS << 8 | 1);
+	out->checksum = ~fold(sum);
 }
 
 /* Counts an answer, and tells the daemon of it unless it hears of enough already. */

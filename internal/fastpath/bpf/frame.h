@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What a frame looks like, and how its addresses are read, written and summed. */
+/* What a frame looks like, and how its addresses are read, told apart, written and summed. */
 
 /* A frame as it is on the wire, RFC 2464 3, RFC 8200 3, RFC 4861 4.3 and 4.4. */
 struct frame {
@@ -75,19 +75,39 @@ INLINE void put_mac(void *at, __u64 mac)
 
 INLINE __u8 octet(const struct address *a, int i) { return ((const __u8 *)a)[i]; }
 
-/* The Internet checksum, RFC 1071: words of 64 bits with the carry that comes around. */
-INLINE __u64 add(__u64 sum, __u64 word)
+/* Addresses that no target and no source can have: RFC 4291 2.5.2, 2.5.3, 2.5.5.2, 2.7. */
+INLINE int is_special(const struct address *a)
 {
-	sum += word;
-	return sum + (sum < word);
+	__u32 middle = ((const __u32 *)a)[2];
+	if (octet(a, 0) == 0xff)
+		return 1;
+	if (a->high)
+		return 0;
+	if (middle == (__u32)HTONS(0xffff) << (__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? 16 : 0))
+		return 1; /* ::ffff:0:0/96 */
+	return !middle && octet(a, 12) == 0 && octet(a, 13) == 0 && octet(a, 14) == 0 && octet(a, 15) <= 1;
 }
+
+INLINE int is_link_local(const struct address *a) { return octet(a, 0) == 0xfe && (octet(a, 1) & 0xc0) == 0x80; }
+
+/* The destination of a multicast solicitation for a target: its solicited-node address
+ * (RFC 4291 2.7.1, RFC 4861 7.2.2), or all nodes. */
+INLINE int is_group_of(const struct address *to, const struct address *target)
+{
+	__u64 solicited_node = HTONLL(0x1ff000000) | (target->low & HTONLL(0xffffff));
+
+	return to->high == HTONLL(0xff02000000000000) && (to->low == solicited_node || to->low == HTONLL(1));
+}
+
+/* The Internet checksum, RFC 1071, in words of 32 bits: there is no carry to come around before
+ * the end, and so no branch that a processor would guess wrong half of the time. */
+INLINE __u64 add(__u64 sum, __u64 word) { return sum + (word >> 32) + (__u32)word; }
 
 INLINE __u64 add_address(__u64 sum, struct address a) { return add(add(sum, a.high), a.low); }
 
 INLINE __u16 fold(__u64 sum)
 {
-	sum = (sum >> 32) + (sum & 0xffffffff);
-	sum = (sum >> 32) + (sum & 0xffffffff);
+	sum = (sum >> 16) + (sum & 0xffff);
 	sum = (sum >> 16) + (sum & 0xffff);
 	sum = (sum >> 16) + (sum & 0xffff);
 	return sum;

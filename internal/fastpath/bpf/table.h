@@ -59,6 +59,7 @@ struct facts {
 	__u32 has_trie;   /* the trie of that slot is not empty */
 	__u32 router;     /* flags of an advertisement, in its octet: R, or 0 */
 	__u8 mac[8];      /* 6 octets */
+	__u64 filter;     /* the filter_bit of each own address */
 	__u32 classes, addresses, sources, onlinks, ignored, ignored_macs;
 	struct class class[MAX_CLASSES]; /* longest first */
 	struct address address[MAX_ADDRESSES];
@@ -68,6 +69,10 @@ struct facts {
 	struct prefix ignore[MAX_IGNORED];
 	__u8 ignore_mac[MAX_IGNORED][8];
 };
+
+/* The number of the bit that stands for an address in the filter of own addresses: filterBit of
+ * facts.go. The factor is 2^64 divided by the golden ratio. */
+INLINE __u64 filter_bit(const struct address *a) { return (a->high ^ a->low) * 0x9e3779b97f4a7c15 >> 58; }
 
 /* A key of the table's maps; the form is that of an LPM trie. */
 struct key {
