@@ -17,7 +17,7 @@ func fastPath(f *uplink.Facts) *status.FastPath {
 		return nil
 	}
 	return &status.FastPath{
-		Setting: f.Config.FastPath.String(), Way: p.Way.String(), Hook: p.Hook, Since: p.Since, Why: p.Why, FellBack: f.FellBack(),
+		Setting: f.Config.FastPath.String(), Way: p.Way.String(), Hook: p.Hook, Since: p.Since, Why: p.Why, Again: p.Again, FellBack: f.FellBack(),
 		Pinned: p.Pinned, Unpinned: p.Unpinned, Lines: p.Lines, Inherited: p.Inherited,
 	}
 }

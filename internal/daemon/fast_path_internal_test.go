@@ -106,6 +106,10 @@ func TestFastPath(t *testing.T) {
 			"fast path tc (tcx) instead of xdp, for 1m0s, 0 lines: xdp is taken by xdpfilt",
 		},
 		{
+			"tc for XDP, for now", rules.FastPathXDP, ndp.Path{Way: ndp.WayTC, Hook: "tcx", Since: since, Why: "xdp is taken", Again: since}, true,
+			"fast path tc (tcx) instead of xdp, for 1m0s, 0 lines: xdp is taken; tried again in 0s",
+		},
+		{
 			"generic XDP for the driver's", rules.FastPathXDP, ndp.Path{Way: ndp.WayXDPGeneric, Hook: "xdp generic", Since: since}, true,
 			"fast path xdp-generic instead of xdp, for 1m0s, 0 lines",
 		},

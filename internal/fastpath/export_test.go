@@ -22,7 +22,7 @@ func GiveUp(r ndp.Responder, why error) {
 	responder := r.(*Responder)
 	responder.mu.Lock()
 	defer responder.mu.Unlock()
-	responder.giveUp(why)
+	responder.fallBack(why)
 }
 
 // DetachLink detaches the program as another process does that has its link.

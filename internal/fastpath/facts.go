@@ -34,7 +34,7 @@ const (
 func factsOf(i *ndp.Interface, consume bool) (programFacts, error) {
 	from := i.Facts()
 	if err := fits(&from); err != nil {
-		return programFacts{}, err
+		return programFacts{}, lasting{err}
 	}
 	var f programFacts
 	copy(f.Mac[:], from.MAC[:])

@@ -30,7 +30,7 @@ func attachXDP(d *device, p *ebpf.Program, way ndp.Way) (hook, error) {
 	case err == nil:
 		return &xdp{link: l, way: way}, nil
 	case errors.Is(err, unix.EOPNOTSUPP) && way == ndp.WayXDP:
-		return nil, fmt.Errorf("the driver of the device has no XDP, of which it says: %w", err)
+		return nil, lasting{fmt.Errorf("the driver of the device has no XDP, of which it says: %w", err)}
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST): // between our look and now
 		return nil, errors.Join(fmt.Errorf("attach at XDP: %w", err), d.xdpFree())
 	}

@@ -52,12 +52,11 @@ func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.start()
-	go r.tend()
 	return r, nil
 }
 
 // errNotAsked says that the settings ask for no program.
-var errNotAsked = errors.New("fast_path: off")
+var errNotAsked error = lasting{errors.New("fast_path: off")}
 
 // usable returns nil where a program may be tried, and why not otherwise.
 func usable(u *rules.Uplink, o Options) error {
@@ -65,7 +64,7 @@ func usable(u *rules.Uplink, o Options) error {
 	case u.FastPath == rules.FastPathOff:
 		return errNotAsked
 	case u.Early && (u.FastPath == rules.FastPathAuto || u.FastPath == rules.FastPathTC):
-		return errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")
+		return lasting{errors.New("socket: early hears solicitations before a program at tc ingress, so that both would answer")}
 	case u.FastPath != rules.FastPathAuto:
 		if err := privileged(); err != nil {
 			return err
@@ -82,11 +81,11 @@ func usable(u *rules.Uplink, o Options) error {
 func privileged() error {
 	header, data := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}, [2]unix.CapUserData{}
 	if err := unix.Capget(&header, &data[0]); err != nil {
-		return fmt.Errorf("read capabilities: %w", err)
+		return lasting{fmt.Errorf("read capabilities: %w", err)}
 	}
 	has := func(c uint) bool { return data[c/32].Effective&(1<<(c%32)) != 0 }
 	if !has(unix.CAP_NET_ADMIN) || !has(unix.CAP_BPF) && !has(unix.CAP_SYS_ADMIN) {
-		return errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")
+		return lasting{errors.New("a program in the kernel takes CAP_BPF and CAP_NET_ADMIN, see docs/security.md")}
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func load(consume bool, maps map[string]*ebpf.Map) (*Program, error) {
 	}
 	p := &Program{consume: consume}
 	if err := spec.LoadAndAssign(&p.objects, &ebpf.CollectionOptions{MapReplacements: maps}); err != nil {
-		return nil, fmt.Errorf("load program: %w", err)
+		return nil, notLoaded(err)
 	}
 	p.maps.objects = &p.objects
 	p.maps.innerSpecs(spec)

@@ -14,9 +14,12 @@ import (
 func newEnough() error {
 	var u unix.Utsname
 	if err := unix.Uname(&u); err != nil {
-		return fmt.Errorf("read the kernel's release: %w", err)
+		return lasting{fmt.Errorf("read the kernel's release: %w", err)}
 	}
-	return checkRelease(unix.ByteSliceToString(u.Release[:]))
+	if err := checkRelease(unix.ByteSliceToString(u.Release[:])); err != nil {
+		return lasting{err}
+	}
+	return nil
 }
 
 // checkRelease does so for a release such as 6.1.0-56-cloud-amd64.

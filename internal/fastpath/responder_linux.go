@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -20,9 +21,7 @@ type Responder struct {
 	config   rules.Uplink
 	counters *ndp.Counters
 	path     atomic.Pointer[ndp.Path]
-	changed  func()        // another way answers
-	found    chan loss     // what the guard of a program tells
-	failed   chan struct{} // a change of the program has failed, it is to be tried again later; has room for one
+	changed  func() // the path has changed by itself
 	// namespace is the cookie of the network namespace that the socket is in.
 	namespace    uint64
 	namespaceErr error
@@ -33,6 +32,9 @@ type Responder struct {
 	view  *rules.View
 	fast  *running // nil while the packet socket answers alone
 	ended bool     // Close or Hold was called
+	// When the program is tried again that cannot be had.
+	retries backoff
+	retry   *time.Timer // nil while it is not
 	// What the memberships ask of the device, and how many of them want all multicast.
 	allMulticast int
 	groups       map[uint32]bool
@@ -44,8 +46,8 @@ type Responder struct {
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
-		changed: cfg.PathChanged, found: make(chan loss, 1), failed: make(chan struct{}, 1),
-		iface: cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
+		changed: cfg.PathChanged,
+		iface:   cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
 	}
 	r.logger = o.Log.With("interface", r.config.Interface)
 	r.namespace, r.namespaceErr = namespaceCookie()
@@ -93,7 +95,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		return
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
-		r.giveUp(err)
+		r.fallBack(err)
 		return
 	}
 	r.fast.setHold(r.config.Hold())
@@ -113,7 +115,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 	r.view = view
 	if r.fast != nil {
 		if err := r.fast.program.SetView(view, deltas); err != nil {
-			r.giveUp(err)
+			r.fallBack(err)
 		} else {
 			r.fast.share()
 			r.showLines()
@@ -146,7 +148,7 @@ func (r *Responder) settle(fast *running) {
 		return
 	}
 	if err := r.fast.program.Settle(); err != nil {
-		r.giveUp(err)
+		r.fallBack(err)
 		return
 	}
 	if err := r.fast.stopHearing(r.allMulticast > 0, r.groups); err != nil {
@@ -171,7 +173,7 @@ func (r *Responder) CountDrops() error {
 func (r *Responder) Hold() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ended = true
+	r.finish()
 	var err error
 	if r.fast != nil {
 		err = r.fast.leave(r.counters)
@@ -180,11 +182,17 @@ func (r *Responder) Hold() error {
 	return errors.Join(err, r.Listener.Close())
 }
 
+// finish has nothing be started any more.
+func (r *Responder) finish() {
+	r.ended = true
+	r.stopRetry()
+}
+
 // Close implements [ndp.Responder].
 func (r *Responder) Close() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.ended = true
+	r.finish()
 	var err error
 	if r.fast != nil {
 		err = r.fast.close(r.counters)

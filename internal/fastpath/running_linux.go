@@ -16,20 +16,22 @@ import (
 
 // running is a program that answers.
 type running struct {
-	program  *Program
-	device   *device
-	hook     hook
-	reader   *ringbuf.Reader
-	folder   *folder   // where it is to be pinned; nil where it cannot be
-	why      error     // why it is not pinned; nil where it is
-	pinTried time.Time // when it was pinned anew, or not; of the guard
-	stop     chan struct{}
-	tasks    sync.WaitGroup
-	hold     atomic.Int64  // how long it answers without a sign of life
-	shares   atomic.Bool   // there are lines that other nodes take over
-	renew    chan struct{} // asks for a sign of life at once; has room for one
-	trouble  func(error)   // hears that there was none
-	settle   *time.Timer   // when inherited lines go; nil without any
+	program *Program
+	device  *device
+	hook    hook
+	reader  *ringbuf.Reader
+	folder  *folder // where it is to be pinned; nil where it cannot be
+	why     error   // why it is not pinned; nil where it is
+	// When it is pinned anew, and attached a better way, if it has to be; of the guard.
+	pins, climbs         backoff
+	pinAgain, climbAgain time.Time // zero: at once, never
+	stop                 chan struct{}
+	tasks                sync.WaitGroup
+	hold                 atomic.Int64  // how long it answers without a sign of life
+	shares               atomic.Bool   // there are lines that other nodes take over
+	renew                chan struct{} // asks for a sign of life at once; has room for one
+	trouble              func(error)   // hears that there was none
+	settle               *time.Timer   // when inherited lines go; nil without any
 }
 
 // How long a program answers without a sign of life.

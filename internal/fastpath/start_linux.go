@@ -19,6 +19,7 @@ import (
 // start puts the program before the socket, or says why not. Whatever an earlier daemon
 // has left is taken over or ends.
 func (r *Responder) start() {
+	r.stopRetry()
 	f, why := r.pins()
 	err := usable(&r.config, r.options)
 	if err == nil && r.config.FastPath == rules.FastPathAuto && errors.Is(why, errForeign) {
@@ -62,11 +63,11 @@ func (r *Responder) drop(f *folder) error {
 		return errors.Join(err, removeFiltersAt(r.Index()))
 	}
 	defer l.close()
-	return errors.Join(r.end(l), l.count(r.counters))
+	return errors.Join(r.endLeft(l), l.count(r.counters))
 }
 
-// end detaches what an earlier daemon has left. Its maps can still be read.
-func (r *Responder) end(l *left) error {
+// endLeft detaches what an earlier daemon has left. Its maps can still be read.
+func (r *Responder) endLeft(l *left) error {
 	err := errors.Join(l.folder.remove(), forgetHearing(&l.about))
 	if l.link != nil {
 		err = errors.Join(err, l.link.Close())
@@ -137,8 +138,8 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	if fast.device, err = openDevice(r.Index()); err != nil {
 		return err
 	}
-	var slower string
-	if again, slower, err = r.hook(fast, old, way, again); err != nil {
+	var failed []attempt
+	if again, failed, err = r.hook(fast, old, way, again); err != nil {
 		return err
 	}
 	fast.keep(r.Index(), again)
@@ -157,10 +158,8 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	}
 	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })
 	fast.tasks.Go(fast.live)
+	r.showWay(fast, failed)
 	fast.tasks.Go(func() { r.guard(fast) })
-	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Why: slower})
-	r.showLines()
-	r.say(fast.hook.Way(), slower)
 	return nil
 }
 
@@ -172,7 +171,7 @@ func (r *Responder) inherit(f *folder) (*left, error) {
 		return l, err
 	}
 	defer l.close()
-	return nil, errors.Join(r.end(l), l.count(r.counters))
+	return nil, errors.Join(r.endLeft(l), l.count(r.counters))
 }
 
 // extra returns the lines that stay as an earlier daemon has left them, see inherited.
@@ -208,27 +207,31 @@ func (r *Responder) load(l *left, again bool) (*Program, error) {
 
 // hook attaches the program, or has it take the place of the one that is attached. It
 // returns whether the pins of that one are still right, which they are at most if again is
-// true, and why no faster way answers.
-func (r *Responder) hook(fast *running, l *left, way ndp.Way, again bool) (_ bool, why string, err error) {
+// true, and the better ways that do not answer.
+func (r *Responder) hook(fast *running, l *left, way ndp.Way, again bool) (_ bool, failed []attempt, err error) {
 	p := fast.program
 	if l != nil && l.link != nil {
 		h := adopt(l.link, l.about.way(), way)
 		if h != nil {
 			if err := r.update(h, p, l, again); err == nil {
 				fast.hook, l.link = h, nil // the link is the hook's
-				return again, "", nil
+				return again, nil, nil
 			}
 		}
 		if h != nil || way != ndp.WayTC && isXDP(l.link) { // XDP takes one program only
 			p.forget()
-			if err := r.end(l); err != nil {
-				return false, "", err
+			if err := r.endLeft(l); err != nil {
+				return false, nil, err
 			}
 			again = false
 		}
 	}
-	fast.hook, why, err = r.attach(fast.device, p)
-	return again && err == nil && fast.hook.Way() == way, why, err
+	h, failed := r.attach(fast.device, p, ndp.WaySocket)
+	if h == nil {
+		return false, nil, errorOf(failed)
+	}
+	fast.hook = h
+	return again && h.Way() == way, failed, nil
 }
 
 // update has a program take the place of the one that is attached, if that is another.
@@ -299,8 +302,15 @@ func (r *Responder) fallBack(why error) {
 	}
 	path := r.Listener.Path()
 	path.Since = time.Now()
+	if before := r.Path(); before.Way == path.Way && !before.Since.IsZero() {
+		path.Since = before.Since
+	}
 	if !errors.Is(why, errNotAsked) {
 		path.Why = why.Error()
+	}
+	r.stopRetry()
+	if passes(why) {
+		path.Again = r.retryLater()
 	}
 	r.path.Store(&path)
 	r.say(ndp.WaySocket, path.Why)

@@ -106,6 +106,9 @@ func (s *stage) listen(v *rules.View) *Responder {
 // crash ends a responder as the end of the process does.
 func crash(t *testing.T, r *Responder) {
 	t.Helper()
+	r.mu.Lock()
+	r.finish()
+	r.mu.Unlock()
 	if r.fast != nil {
 		check(t, r.fast.end())
 		check(t, r.fast.hook.Release())

@@ -29,20 +29,46 @@ func waysOf(u *rules.Uplink) []ndp.Way {
 	return ways
 }
 
-// attach attaches the program by the first way that works. Each that does not is why not
-// a better one answers, or the error where there is none left.
-func (r *Responder) attach(d *device, p *Program) (h hook, why string, err error) {
-	var reasons []string
+// attempt is a way that was tried, and why it does not answer.
+type attempt struct {
+	way ndp.Way
+	err error
+}
+
+// reasons tells why several ways do not answer.
+func reasons(failed []attempt) string {
+	var all []string
+	for _, a := range failed {
+		all = append(all, fmt.Sprintf("%s: %v", a.way, a.err))
+	}
+	return strings.Join(all, "; ")
+}
+
+// errorOf returns the errors of several ways as one.
+func errorOf(failed []attempt) error {
 	var errs []error
+	for _, a := range failed {
+		errs = append(errs, a.err)
+	}
+	return errors.Join(errs...)
+}
+
+// attach attaches the program by the first way that works, but by none that comes after
+// those better than the last one; WaySocket comes after all. It returns nil where none of
+// them works, and those that were tried in vain.
+func (r *Responder) attach(d *device, p *Program, last ndp.Way) (hook, []attempt) {
+	var failed []attempt
 	for _, way := range waysOf(&r.config) {
+		if way == last {
+			break
+		}
 		h, err := r.attachAt(way, d, p)
 		if err == nil {
-			return h, strings.Join(reasons, "; "), nil
+			return h, failed
 		}
-		errs = append(errs, err)
-		reasons = append(reasons, fmt.Sprintf("%s: %v", way, err))
+		failed = append(failed, attempt{way, err})
 	}
-	return nil, "", errors.Join(errs...)
+	return nil, failed
 }
 
 func (r *Responder) attachAt(way ndp.Way, d *device, p *Program) (hook, error) {

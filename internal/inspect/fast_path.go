@@ -39,12 +39,12 @@ func (c *collector) fellBack() {
 }
 
 // fastPathRemedy is for whatever keeps a way from being had.
-const fastPathRemedy = `remove the cause, and restart the daemon; or set "fast_path: auto" for the uplink, which takes what there is`
+const fastPathRemedy = `remove the cause, and restart the daemon unless "ndproxyd status" says when it tries again; or set "fast_path: auto" for the uplink, which takes what there is`
 
 // unpinned looks for a program that does not outlive the daemon.
 func (c *collector) unpinned() {
 	if at := c.FastPath; at.InKernel() && at.Unpinned != "" {
-		c.inform(reasonFastPath, "nobody answers while the daemon restarts", "remove the cause, and restart the daemon; fast_path_directory names another directory",
+		c.inform(reasonFastPath, "nobody answers while the daemon restarts", "remove the cause, which the daemon sees within minutes; fast_path_directory names another directory",
 			"the program that answers on %s is not pinned: %s", c.name, at.Unpinned)
 	}
 }

@@ -21,10 +21,12 @@ type FastPath struct {
 	// Since is when that way began to answer.
 	Since time.Time `json:"since"`
 	// Why says why no faster way answers, or not the one of the setting; "" where there
-	// is nothing to say. FellBack is true where the setting names a way, and it is
-	// another one.
-	Why      string `json:"why,omitempty"`
-	FellBack bool   `json:"fell_back"`
+	// is nothing to say. Again is when that way is tried again; zero where nothing helps
+	// but other settings, another interface or more privileges. FellBack is true where the
+	// setting names a way, and it is another one.
+	Why      string    `json:"why,omitempty"`
+	Again    time.Time `json:"again,omitzero"`
+	FellBack bool      `json:"fell_back"`
 	// Pinned is the directory that keeps the program when the daemon ends; Unpinned says
 	// why there is none.
 	Pinned   string `json:"pinned,omitempty"`
@@ -46,6 +48,9 @@ func (f *FastPath) write(row func(name, format string, args ...any)) {
 	age, why := time.Since(f.Since).Round(time.Second), ""
 	if f.Why != "" {
 		why = ": " + f.Why
+	}
+	if !f.Again.IsZero() {
+		why += fmt.Sprintf("; tried again in %s", max(0, time.Until(f.Again)).Round(time.Second))
 	}
 	asked := ""
 	if f.FellBack {

@@ -17,6 +17,9 @@ type Path struct {
 	// Why says in one sentence why no faster way answers, or not the one that the
 	// settings ask for; "" where there is nothing to say.
 	Why string
+	// Again is when that is tried again; zero where nothing helps but other settings,
+	// another interface or more privileges.
+	Again time.Time
 	// Pinned is the folder of bpffs that keeps the program when the daemon ends; ""
 	// where its answers end with the daemon, of which Unpinned says why.
 	Pinned, Unpinned string

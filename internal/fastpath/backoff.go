@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import "time"
+
+// How long it takes until something that has failed is tried again: what somebody undoes
+// again and again is not fought over.
+const (
+	firstRetry = time.Second
+	lastRetry  = 5 * time.Minute
+)
+
+// backoff says when something is tried again that has failed: after firstRetry, and after
+// twice as long each time, up to lastRetry. What has not failed for longer than that begins
+// anew. It is pure, and not safe for concurrent use.
+type backoff struct {
+	failed time.Time // when it did last
+	wait   time.Duration
+}
+
+// next takes down a failure, and returns when to try again.
+func (b *backoff) next(now time.Time) time.Time {
+	if now.Sub(b.failed) > b.wait+lastRetry {
+		b.wait = 0
+	}
+	b.failed, b.wait = now, min(max(firstRetry, 2*b.wait), lastRetry)
+	return now.Add(b.wait)
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
+)
+
+// climb has a program answer by a better way than it does once that can be had, such as
+// when another program has left the hook, and reports whether it does. Both ways have one
+// table, so that nothing goes unanswered. Like pinAnew it does not wait for the lock.
+func (r *Responder) climb(fast *running) bool {
+	now := time.Now()
+	if fast.climbAgain.IsZero() || now.Before(fast.climbAgain) || !r.mu.TryLock() {
+		return false
+	}
+	defer r.mu.Unlock()
+	if r.ended || r.fast != fast || !fast.program.owned() {
+		return false
+	}
+	var h hook
+	var worse []attempt
+	r.within(func() { h, worse = r.attach(fast.device, fast.program, fast.hook.Way()) })
+	if h == nil {
+		r.showAttempts(fast, worse)
+		r.tell()
+		return false
+	}
+	before := fast.hook
+	fast.hook = h
+	was, _ := fast.pinned()
+	r.pin(fast)
+	var err error
+	if is, _ := fast.pinned(); is == "" && was != "" { // the folder still keeps the other hook
+		err = fast.folder.remove()
+	}
+	if err := errors.Join(err, before.Close()); err != nil {
+		r.log().Warn("the program stays attached the other way as well", "way", before.Way().String(), "err", err)
+	}
+	r.showWay(fast, worse)
+	r.tell()
+	return true
+}
+
+// showWay shows that the program answers, and which better ways do not.
+func (r *Responder) showWay(fast *running, worse []attempt) {
+	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now()})
+	r.showLines()
+	r.showAttempts(fast, worse)
+}
+
+// showAttempts shows why no better way answers, and has that be tried again if it may pass.
+func (r *Responder) showAttempts(fast *running, failed []attempt) {
+	path := *r.path.Load()
+	path.Why, path.Again = reasons(failed), time.Time{}
+	if passes(errorOf(failed)) {
+		path.Again = fast.climbs.next(time.Now())
+	}
+	fast.climbAgain = path.Again
+	r.path.Store(&path)
+	r.say(path.Way, path.Why)
+}

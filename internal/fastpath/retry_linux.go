@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"time"
+)
+
+// lost leaves everything to the packet socket because the guard of a program has found
+// that it does not answer, or to the next way where its answers do not leave.
+func (r *Responder) lost(fast *running, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended || r.fast != fast { // it was closed meanwhile
+		return
+	}
+	way := fast.hook.Way()
+	r.log().Warn("the program in the kernel is given up", "way", way.String(), "why", why)
+	r.fallBack(why)
+	if errors.Is(why, errLost) {
+		r.refused[way] = why
+		r.within(r.start)
+	}
+	r.tell()
+}
+
+// again tries to put the program before the socket.
+func (r *Responder) again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ended || r.fast != nil {
+		return
+	}
+	r.within(r.start)
+	r.tell()
+}
+
+// retryLater has the program be tried again, and returns when that is.
+func (r *Responder) retryLater() time.Time {
+	now := time.Now()
+	at := r.retries.next(now)
+	r.retry = time.AfterFunc(at.Sub(now), r.again)
+	return at
+}
+
+// stopRetry has it not be tried again by itself.
+func (r *Responder) stopRetry() {
+	if r.retry != nil {
+		r.retry.Stop()
+		r.retry = nil
+	}
+}
+
+// within calls a function in the uplink's network namespace.
+func (r *Responder) within(do func()) {
+	if r.options.within == nil { // all of the daemon is in one
+		do()
+		return
+	}
+	r.options.within(do)
+}
+
+// tell lets the responder's owner hear that the path has changed.
+func (r *Responder) tell() {
+	if r.changed != nil {
+		r.changed()
+	}
+}
