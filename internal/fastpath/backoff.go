@@ -11,19 +11,23 @@ const (
 	lastRetry  = 5 * time.Minute
 )
 
-// backoff says when something is tried again that has failed: after firstRetry, and after
-// twice as long each time, up to lastRetry. What has not failed for longer than that begins
-// anew. It is pure, and not safe for concurrent use.
+// backoff says when something is tried again that has failed: first after a short time, and
+// after twice as long each time, up to a long one. What has not failed for longer than that
+// begins anew. It is pure, and not safe for concurrent use.
 type backoff struct {
-	failed time.Time // when it did last
-	wait   time.Duration
+	first, last time.Duration
+	failed      time.Time     // when it did last
+	wait        time.Duration // from then on
 }
+
+// newBackoff returns one of retries.
+func newBackoff() backoff { return backoff{first: firstRetry, last: lastRetry} }
 
 // next takes down a failure, and returns when to try again.
 func (b *backoff) next(now time.Time) time.Time {
-	if now.Sub(b.failed) > b.wait+lastRetry {
+	if now.Sub(b.failed) > b.wait+b.last {
 		b.wait = 0
 	}
-	b.failed, b.wait = now, min(max(firstRetry, 2*b.wait), lastRetry)
+	b.failed, b.wait = now, min(max(b.first, 2*b.wait), b.last)
 	return now.Add(b.wait)
 }

@@ -15,7 +15,7 @@ import (
 // TestBackoff waits longer each time, and begins anew after a long time without a failure.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
-	var b backoff
+	b := newBackoff()
 	now := time.Unix(0, 0)
 	for i, want := range []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300} {
 		at := b.next(now)

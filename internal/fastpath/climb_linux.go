@@ -13,12 +13,14 @@ import (
 // when another program has left the hook, and reports whether it does. Both ways have one
 // table, so that nothing goes unanswered. Like pinAnew it does not wait for the lock.
 func (r *Responder) climb(fast *running) bool {
-	now := time.Now()
-	if fast.climbAgain.IsZero() || now.Before(fast.climbAgain) || !r.mu.TryLock() {
+	if fast.best || !r.mu.TryLock() {
 		return false
 	}
 	defer r.mu.Unlock()
 	if r.ended || r.fast != fast || !fast.program.owned() {
+		return false
+	}
+	if !r.liftRefusals(fast.device) && time.Now().Before(fast.climbAgain) {
 		return false
 	}
 	var h hook
@@ -56,10 +58,15 @@ func (r *Responder) showWay(fast *running, worse []attempt) {
 func (r *Responder) showAttempts(fast *running, failed []attempt) {
 	path := *r.path.Load()
 	path.Why, path.Again = reasons(failed), time.Time{}
-	if passes(errorOf(failed)) {
-		path.Again = fast.climbs.next(time.Now())
+	for _, a := range failed {
+		switch {
+		case r.refused(a.way) != nil:
+			path.Again = sooner(path.Again, r.refusals[a.way].until)
+		case passes(a.err):
+			path.Again = sooner(path.Again, fast.climbs.next(time.Now()))
+		}
 	}
-	fast.climbAgain = path.Again
+	fast.climbAgain, fast.best = path.Again, path.Again.IsZero()
 	r.path.Store(&path)
 	r.say(path.Way, path.Why)
 }

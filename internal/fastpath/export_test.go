@@ -3,6 +3,8 @@
 package fastpath
 
 import (
+	"time"
+
 	"github.com/cilium/ebpf"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
@@ -13,6 +15,26 @@ func (o Options) WithoutTCX() Options { o.withoutTCX = true; return o }
 
 // Blind has nothing looked at before the program is attached.
 func (o Options) Blind() Options { o.blind = true; return o }
+
+// Refusing has a way whose answers are lost be refused for as long at first, and for as
+// long as that where the device has changed.
+func (o Options) Refusing(first, changed time.Duration) Options {
+	o.refuse = refusal{times: backoff{first: first, last: lastRefusal}, changed: changed}
+	return o
+}
+
+// LookedAt reports whether a refusal has seen the device since the loss.
+func LookedAt(r ndp.Responder) bool {
+	responder := r.(*Responder)
+	responder.mu.Lock()
+	defer responder.mu.Unlock()
+	for _, f := range responder.refusals {
+		if f.seen.known {
+			return true
+		}
+	}
+	return false
+}
 
 // Within has what the responder does by itself done in a network namespace.
 func (o Options) Within(do func(func())) Options { o.within = do; return o }

@@ -28,9 +28,18 @@ type Options struct {
 	blind bool
 	// pinWith is for tests: it pins in place of pinObject.
 	pinWith func(fd int, path string) error
+	// refuse is for tests: the refusal of a way in place of one as newRefusal makes it.
+	refuse refusal
 	// within is for tests, whose goroutines are not in one network namespace: it calls a
 	// function in the uplink's.
 	within func(func())
+}
+
+func (o Options) refusal() *refusal {
+	if o.refuse.times.first > 0 {
+		return &o.refuse
+	}
+	return newRefusal()
 }
 
 func (o Options) pin() func(int, string) error {

@@ -38,16 +38,17 @@ type Responder struct {
 	// What the memberships ask of the device, and how many of them want all multicast.
 	allMulticast int
 	groups       map[uint32]bool
-	// refused are the ways that have shown that their answers are lost.
-	refused map[ndp.Way]error
-	said    string // why the log says that another way answers
+	// refusals are of the ways that have shown that their answers are lost.
+	refusals map[ndp.Way]*refusal
+	said     string // why the log says that another way answers
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	r := &Responder{
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
 		changed: cfg.PathChanged,
-		iface:   cfg.Interface, view: cfg.View, refused: make(map[ndp.Way]error), groups: make(map[uint32]bool),
+		iface:   cfg.Interface, view: cfg.View, refusals: make(map[ndp.Way]*refusal), groups: make(map[uint32]bool),
+		retries: newBackoff(),
 	}
 	r.logger = o.Log.With("interface", r.config.Interface)
 	r.namespace, r.namespaceErr = namespaceCookie()
@@ -80,7 +81,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	before, unfit := r.config, r.unfit()
 	r.iface, r.config = i, i.Facts().Uplink
 	if r.config.FastPath != before.FastPath {
-		clear(r.refused)
+		clear(r.refusals)
 	}
 	if r.config.FastPath != before.FastPath || r.config.ConsumeUnicast != before.ConsumeUnicast {
 		r.fallBack(errNotAsked) // the socket answers meanwhile

@@ -17,9 +17,12 @@ func (r *Responder) lost(fast *running, why error) {
 	}
 	way := fast.hook.Way()
 	r.log().Warn("the program in the kernel is given up", "way", way.String(), "why", why)
+	lost := errors.Is(why, errLost)
+	if lost {
+		r.refuse(way, why)
+	}
 	r.fallBack(why)
-	if errors.Is(why, errLost) {
-		r.refused[way] = why
+	if lost { // the next way may do
 		r.within(r.start)
 	}
 	r.tell()
@@ -36,12 +39,29 @@ func (r *Responder) again() {
 	r.tell()
 }
 
-// retryLater has the program be tried again, and returns when that is.
+// retryLater has the program be tried again, and returns when that is. Where all ways are
+// refused the attempts before look at the device alone.
 func (r *Responder) retryLater() time.Time {
 	now := time.Now()
 	at := r.retries.next(now)
-	r.retry = time.AfterFunc(at.Sub(now), r.again)
-	return at
+	if r.allRefused() == nil {
+		r.retry = time.AfterFunc(at.Sub(now), r.again)
+		return at
+	}
+	var until time.Time
+	for _, way := range waysOf(&r.config) {
+		until = sooner(until, r.refusals[way].until)
+	}
+	r.retry = time.AfterFunc(sooner(at, until).Sub(now), r.again)
+	return until
+}
+
+// sooner returns the earlier of two times, of which the zero value is none.
+func sooner(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
 }
 
 // stopRetry has it not be tried again by itself.

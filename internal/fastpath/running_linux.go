@@ -24,7 +24,8 @@ type running struct {
 	why     error   // why it is not pinned; nil where it is
 	// When it is pinned anew, and attached a better way, if it has to be; of the guard.
 	pins, climbs         backoff
-	pinAgain, climbAgain time.Time // zero: at once, never
+	pinAgain, climbAgain time.Time
+	best                 bool // there is no better way that may come
 	stop                 chan struct{}
 	tasks                sync.WaitGroup
 	hold                 atomic.Int64  // how long it answers without a sign of life

@@ -26,6 +26,10 @@ func (r *Responder) start() {
 		err = why
 	}
 	if err == nil {
+		r.liftRefusalsHere()
+		err = r.allRefused()
+	}
+	if err == nil {
 		err = r.run(f, why)
 	}
 	if err == nil {
@@ -82,7 +86,7 @@ func (r *Responder) endLeft(l *left) error {
 // wanted returns the way that is tried first.
 func (r *Responder) wanted() ndp.Way {
 	for _, way := range waysOf(&r.config) {
-		if r.refused[way] == nil {
+		if r.refused(way) == nil {
 			return way
 		}
 	}
@@ -102,7 +106,7 @@ func (r *Responder) run(f *folder, why error) (err error) {
 	if old != nil {
 		defer old.close()
 	}
-	fast := &running{folder: f, why: why, stop: make(chan struct{}), renew: make(chan struct{}, 1), trouble: func(err error) {
+	fast := &running{folder: f, why: why, pins: newBackoff(), climbs: newBackoff(), stop: make(chan struct{}), renew: make(chan struct{}, 1), trouble: func(err error) {
 		r.log().Warn("the program in the kernel will stop to answer", "err", err)
 	}}
 	fast.hold.Store(int64(r.config.Hold()))

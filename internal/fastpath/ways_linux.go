@@ -72,7 +72,7 @@ func (r *Responder) attach(d *device, p *Program, last ndp.Way) (hook, []attempt
 }
 
 func (r *Responder) attachAt(way ndp.Way, d *device, p *Program) (hook, error) {
-	if err := r.refused[way]; err != nil {
+	if err := r.refused(way); err != nil {
 		return nil, err
 	}
 	if way == ndp.WayTC {
