@@ -18,7 +18,7 @@ func fastPath(f *uplink.Facts) *status.FastPath {
 	}
 	return &status.FastPath{
 		Setting: f.Config.FastPath.String(), Way: p.Way.String(), Hook: p.Hook, Since: p.Since, Why: p.Why, Again: p.Again, FellBack: f.FellBack(),
-		Pinned: p.Pinned, Unpinned: p.Unpinned, Lines: p.Lines, Inherited: p.Inherited,
+		Pinned: p.Pinned, Unpinned: p.Unpinned, Left: p.Left, Lines: p.Lines, Inherited: p.Inherited,
 	}
 }
 

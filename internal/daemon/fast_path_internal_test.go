@@ -98,6 +98,11 @@ func TestFastPath(t *testing.T) {
 			"fast path tc (tcx), for 1m0s, 7 lines\npinned in /sys/fs/bpf/ndproxyd/1/eth0: answers outlive the daemon",
 		},
 		{
+			"a program of an earlier daemon", rules.FastPathAuto, ndp.Path{Since: since, Why: "no capability", Left: "pinned in /f"}, false,
+			"fast path none, the packet socket answers, for 1m0s: no capability\n" +
+				"left over pinned in /f: the program of an earlier daemon is attached, and answers until its hold ends; ndproxyd detach, as root, removes it",
+		},
+		{
 			"tc, and not pinned", rules.FastPathTC, ndp.Path{Way: ndp.WayTC, Hook: "clsact", Since: since, Unpinned: "the bpffs is full"}, false,
 			"fast path tc (clsact), for 1m0s, 0 lines\nnot pinned the bpffs is full: answers end with the daemon",
 		},
@@ -136,7 +141,7 @@ func TestFastPath(t *testing.T) {
 			var rows strings.Builder
 			for line := range strings.Lines(b.String()) {
 				words := strings.Fields(line)
-				if len(words) > 0 && (words[0] == "fast" || words[0] == "pinned" || words[0] == "not") {
+				if len(words) > 0 && (words[0] == "fast" || words[0] == "pinned" || words[0] == "not" || words[0] == "left") {
 					rows.WriteString(strings.Join(words, " ") + "\n")
 				}
 			}

@@ -41,6 +41,8 @@ type Responder struct {
 	// refusals are of the ways that have shown that their answers are lost.
 	refusals map[ndp.Way]*refusal
 	said     string // why the log says that another way answers
+	left     string // by an earlier daemon, and it stays attached
+	stays    string // why that could not be removed, as the log says
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {

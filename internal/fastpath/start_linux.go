@@ -35,12 +35,11 @@ func (r *Responder) start() {
 	if err == nil {
 		return
 	}
-	if f != nil {
-		if err := r.drop(f); err != nil {
-			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
-		}
+	if err := r.drop(f); err != nil && err.Error() != r.stays {
+		r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
+		r.stays = err.Error()
 	}
-	r.fallBack(err)
+	r.fallBack(r.lookBehind(err))
 }
 
 // pins returns the folder of the interface, nil where nothing can be pinned, and why.
@@ -51,7 +50,7 @@ func (r *Responder) pins() (*folder, error) {
 	if r.namespaceErr != nil {
 		return nil, r.namespaceErr
 	}
-	path := filepath.Join(namespaceFolder(r.options.Directory, r.namespace), folderOf(r.config.Interface))
+	path := r.folderPath()
 	for _, at := range []string{path, path + newSuffix} {
 		if err := ours(at); err != nil {
 			return nil, err
@@ -60,8 +59,16 @@ func (r *Responder) pins() (*folder, error) {
 	return &folder{path: path, pin: r.options.pin()}, nil
 }
 
-// drop ends what an earlier daemon has left.
+// folderPath returns the folder of the interface, if it has one.
+func (r *Responder) folderPath() string {
+	return filepath.Join(namespaceFolder(r.options.Directory, r.namespace), folderOf(r.config.Interface))
+}
+
+// drop ends what an earlier daemon has left. f is nil where nothing can be pinned.
 func (r *Responder) drop(f *folder) error {
+	if f == nil {
+		return removeFiltersAt(r.Index())
+	}
 	l, err := open(f)
 	if l == nil {
 		return errors.Join(err, removeFiltersAt(r.Index()))
@@ -155,7 +162,7 @@ func (r *Responder) run(f *folder, why error) (err error) {
 			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
 		}
 	}
-	r.fast = fast
+	r.fast, r.left = fast, ""
 	r.keepHearing()
 	if extra.count() > 0 { // they are believed no longer than without this daemon
 		fast.settle = time.AfterFunc(r.config.Hold(), func() { r.settle(fast) })
@@ -313,8 +320,12 @@ func (r *Responder) fallBack(why error) {
 		path.Why = why.Error()
 	}
 	r.stopRetry()
-	if passes(why) {
+	path.Left = r.left
+	switch {
+	case passes(why):
 		path.Again = r.retryLater()
+	case r.left != "": // it is looked whether that has gone
+		r.retryLater()
 	}
 	r.path.Store(&path)
 	r.say(ndp.WaySocket, path.Why)

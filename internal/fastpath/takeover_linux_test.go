@@ -89,18 +89,27 @@ func static(prefix string) rules.Rule {
 // listen starts a responder as a daemon would.
 func (s *stage) listen(v *rules.View) *Responder {
 	s.t.Helper()
-	var r ndp.Responder
+	var r *Responder
 	check(s.t, s.node.Do(func() (err error) {
-		link, err := hostwatch.ReadLink(onDevice, 0)
-		if err != nil {
-			return err
-		}
-		r, err = Listen(ndp.ListenConfig{
-			Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent),
-		}, s.options)
+		r, err = s.listenHere(v)
 		return err
 	}))
-	return r.(*Responder)
+	return r
+}
+
+// listenHere does so on a thread in the node's namespace.
+func (s *stage) listenHere(v *rules.View) (*Responder, error) {
+	link, err := hostwatch.ReadLink(onDevice, 0)
+	if err != nil {
+		return nil, err
+	}
+	r, err := Listen(ndp.ListenConfig{
+		Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent),
+	}, s.options)
+	if err != nil {
+		return nil, err
+	}
+	return r.(*Responder), nil
 }
 
 // crash ends a responder as the end of the process does.

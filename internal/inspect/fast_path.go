@@ -5,12 +5,14 @@ package inspect
 import "github.com/ndproxyd/ndproxyd/pkg/rules"
 
 // fastPath looks whether solicitations are answered the way that the settings name. An
-// uplink that names none is silent about it, as the packet socket answers everywhere.
+// uplink that names none is silent about it, as the packet socket answers everywhere, but
+// for what an earlier daemon has left.
 // The uplink logs it itself, when it falls back.
 func (c *collector) fastPath() {
 	before := len(c.found)
 	c.fellBack()
 	c.unpinned()
+	c.left()
 	for i := range c.found[before:] {
 		c.found[before+i].Logged = true
 	}
@@ -46,6 +48,14 @@ func (c *collector) unpinned() {
 	if at := c.FastPath; at.InKernel() && at.Unpinned != "" {
 		c.inform(reasonFastPath, "nobody answers while the daemon restarts", "remove the cause, which the daemon sees within minutes; fast_path_directory names another directory",
 			"the program that answers on %s is not pinned: %s", c.name, at.Unpinned)
+	}
+}
+
+// left looks for a program that an earlier daemon has left, and that this one may not end.
+func (c *collector) left() {
+	if at := c.FastPath; at != nil && at.Left != "" {
+		c.inform(reasonFastPath, "it answers by the rules of that daemon for up to its fast_path_hold, and stays attached without answering after that", `run "ndproxyd detach" as root`,
+			"an earlier daemon has left a program attached on %s: %s", c.name, at.Left)
 	}
 }
 

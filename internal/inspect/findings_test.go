@@ -209,6 +209,11 @@ func TestFindings(t *testing.T) {
 			"a program that is not pinned", func(u *inspect.Uplink) { u.FastPath = &status.FastPath{Way: "tc", Unpinned: "the bpffs is full"} },
 			[]string{info + "fast_path"}, []string{"the program that answers on eth0 is not pinned: the bpffs is full", "while the daemon restarts"},
 		},
+		{
+			"a program that an earlier daemon has left", func(u *inspect.Uplink) {
+				u.FastPath = &status.FastPath{Way: "packet-socket", Left: "the filter ndproxyd at tc ingress"}
+			}, []string{info + "fast_path"}, []string{"left a program attached on eth0: the filter", "ndproxyd detach"},
+		},
 		{"errors, and unicast solicitations are consumed", func(u *inspect.Uplink) { u.UnicastErrors, u.Config.ConsumeUnicast = 3, true }, nil, nil},
 	}
 	for _, tt := range tests {

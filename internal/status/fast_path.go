@@ -31,6 +31,8 @@ type FastPath struct {
 	// why there is none.
 	Pinned   string `json:"pinned,omitempty"`
 	Unpinned string `json:"unpinned,omitempty"`
+	// Left is what an earlier daemon has left attached, and this one may not remove.
+	Left string `json:"left,omitempty"`
 	// Lines are those of the view in the program's table, and Inherited those in place of
 	// them or beside them that an earlier daemon has left and that nothing confirms yet.
 	Lines     int `json:"lines"`
@@ -58,6 +60,9 @@ func (f *FastPath) write(row func(name, format string, args ...any)) {
 	}
 	if !f.InKernel() {
 		row("  fast path", "none, the packet socket answers%s, for %s%s", asked, age, why)
+		if f.Left != "" {
+			row("  left over", "%s: the program of an earlier daemon is attached, and answers until its hold ends; ndproxyd detach, as root, removes it", f.Left)
+		}
 		return
 	}
 	inherited := ""

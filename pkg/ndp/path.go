@@ -23,6 +23,9 @@ type Path struct {
 	// Pinned is the folder of bpffs that keeps the program when the daemon ends; ""
 	// where its answers end with the daemon, of which Unpinned says why.
 	Pinned, Unpinned string
+	// Left is what an earlier daemon has left attached, and this one may not remove: it
+	// answers by a table of its own until its time has passed.
+	Left string
 	// Lines is how many lines the view has in the program's table.
 	Lines int
 	// Inherited is how many lines an earlier daemon has left that the evidence of this

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/vishvananda/netlink"
+)
+
+// leftover looks, by what takes no privileges, for a program that an earlier daemon has left
+// attached, and that this one could not end: known is what tells of one, and perhaps what
+// may be one. At tcx a program is seen by its pins alone.
+func (r *Responder) leftover() (known, perhaps string) {
+	var certain, possible []string
+	if r.namespaceErr == nil {
+		path := r.folderPath()
+		_, err := os.Lstat(filepath.Join(path, pinnedAbout))
+		switch {
+		case err == nil:
+			certain = append(certain, "pinned in "+path)
+		case errors.Is(err, fs.ErrPermission) && exists(r.options.Directory):
+			possible = append(possible, "it may not look into "+r.options.Directory)
+		}
+	}
+	l, err := netlink.LinkByIndex(r.Index())
+	if err != nil { // then nothing is attached
+		return strings.Join(certain, ", "), strings.Join(possible, ", ")
+	}
+	if filters, err := ownFilters(l); err == nil && len(filters) > 0 {
+		certain = append(certain, "the filter "+filterName+" at tc ingress")
+	}
+	if x := l.Attrs().Xdp; x != nil && x.Attached {
+		possible = append(possible, fmt.Sprintf("program %d has the XDP hook", x.ProgId))
+	}
+	return strings.Join(certain, ", "), strings.Join(possible, ", ")
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// lookBehind says what stays of an earlier daemon, and returns why this one has no program
+// with what else may have been left.
+func (r *Responder) lookBehind(why error) error {
+	before := r.left
+	var perhaps string
+	r.left, perhaps = r.leftover()
+	if r.left != "" && r.left != before {
+		r.log().Warn(`the program of an earlier daemon stays attached, and answers by its own table until its hold ends: "ndproxyd detach" as root removes it`, "left", r.left)
+	}
+	if r.left == "" && perhaps != "" && privileged() != nil {
+		return fmt.Errorf("%w; nor to see whether an earlier daemon has left one: %s", why, perhaps)
+	}
+	return why
+}
