@@ -81,7 +81,9 @@ func (f *running) believe() (next time.Duration, err error) {
 
 // goOn has the table of an earlier daemon be believed while it is built anew, or be believed
 // no more where its answers would name a MAC address that the interface does not have any
-// more: then the packet socket answers meanwhile.
+// more: then the packet socket answers meanwhile. While no daemon runs the program cannot
+// know of another MAC address: of the kernel's helpers only bpf_fib_lookup tells one, which
+// takes a program under the GPL and an entry for each asker in the neighbor cache.
 func (f *running) goOn(l *left, i *ndp.Interface) error {
 	if mac := i.Facts().MAC; [6]byte(l.facts.Mac[:6]) != mac {
 		return f.program.Believe(0, 0)
