@@ -28,7 +28,7 @@ func (r *Responder) climb(fast *running) bool {
 	r.within(func() { h, worse = r.attach(fast.device, fast.program, fast.hook.Way()) })
 	if h == nil {
 		r.showAttempts(fast, worse)
-		r.tell()
+		r.showPath()
 		return false
 	}
 	before := fast.hook
@@ -43,7 +43,7 @@ func (r *Responder) climb(fast *running) bool {
 		r.log().Warn("the program stays attached the other way as well", "way", before.Way().String(), "err", err)
 	}
 	r.showWay(fast, worse)
-	r.tell()
+	r.showPath()
 	return true
 }
 
@@ -68,5 +68,5 @@ func (r *Responder) showAttempts(fast *running, failed []attempt) {
 	}
 	fast.climbAgain, fast.best = path.Again, path.Again.IsZero()
 	r.path.Store(&path)
-	r.say(path.Way, path.Why)
+	r.warnOnce(path.Way, path.Why)
 }

@@ -20,8 +20,8 @@ func (p *Program) count(to *ndp.Counters) error {
 	}
 	addCounts(to, &sum, &p.read)
 	p.read = sum
-	p.told.setCounts(&sum)
-	return p.told.write(p.about)
+	p.about.setCounts(&sum)
+	return p.about.write(p.aboutMap)
 }
 
 // sum reads the counters, over all processors.

@@ -54,9 +54,9 @@ func Detach(o DetachOptions) (removed []string, err error) {
 	d.free(own)
 	if o.AllNamespaces {
 		d.others(own)
-		d.keep(ifEmpty(os.Remove(o.Directory)))
+		d.collect(ifEmpty(os.Remove(o.Directory)))
 	}
-	d.keep(pins.close())
+	d.collect(pins.close())
 	return d.removed, errors.Join(d.errs...)
 }
 
@@ -68,7 +68,7 @@ type detacher struct {
 	errs    []error
 }
 
-func (d *detacher) keep(err error) {
+func (d *detacher) collect(err error) {
 	if err != nil {
 		d.errs = append(d.errs, err)
 	}
@@ -93,10 +93,10 @@ func (d *detacher) others(own uint64) {
 			for _, device := range d.folders(name) {
 				d.unpin(name, device)
 			}
-			d.keep(d.pins.removeEmpty(name))
+			d.collect(d.pins.removeEmpty(name))
 			continue
 		}
-		d.keep(inNamespace(path, func() error { d.free(cookie); return nil }))
+		d.collect(inNamespace(path, func() error { d.free(cookie); return nil }))
 	}
 }
 
@@ -106,7 +106,7 @@ func (d *detacher) free(cookie uint64) {
 	names := d.folders(folder)
 	all, err := netlink.LinkList()
 	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no filter of ours
-		d.keep(err)
+		d.collect(err)
 	}
 	var devices []string
 	for _, name := range names {
@@ -126,7 +126,7 @@ func (d *detacher) free(cookie uint64) {
 		own := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return deviceOf(name) != device })
 		if daemon != "" && uses(device) {
 			if len(own) > 0 || slices.Contains(d.Interfaces, device) {
-				d.keep(fmt.Errorf("detach %s: %w: %s", device, ErrInUse, daemon))
+				d.collect(fmt.Errorf("detach %s: %w: %s", device, ErrInUse, daemon))
 			}
 			continue
 		}
@@ -136,23 +136,23 @@ func (d *detacher) free(cookie uint64) {
 				d.removed = append(d.removed, fmt.Sprintf("%s: the filter at tc ingress", device))
 			}
 			if err != nil {
-				d.keep(fmt.Errorf("detach %s: %w", device, err))
+				d.collect(fmt.Errorf("detach %s: %w", device, err))
 			}
 		}
 		for _, name := range own {
 			if err := forgetHearingOf(filepath.Join(d.Directory, folder, name)); err != nil {
-				d.keep(fmt.Errorf("detach %s: %w", device, err))
+				d.collect(fmt.Errorf("detach %s: %w", device, err))
 			}
 			d.unpin(folder, name)
 		}
 	}
-	d.keep(d.pins.removeEmpty(folder))
+	d.collect(d.pins.removeEmpty(folder))
 }
 
 // folders returns the names in a folder.
 func (d *detacher) folders(folder string) []string {
 	names, err := d.pins.names(folder)
-	d.keep(err)
+	d.collect(err)
 	return names
 }
 
@@ -160,7 +160,7 @@ func (d *detacher) folders(folder string) []string {
 func (d *detacher) unpin(folder, name string) {
 	path := filepath.Join(folder, name)
 	if err := d.pins.remove(path); err != nil {
-		d.keep(fmt.Errorf("detach %s: %w", deviceOf(name), err))
+		d.collect(fmt.Errorf("detach %s: %w", deviceOf(name), err))
 		return
 	}
 	d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), filepath.Join(d.Directory, path)))

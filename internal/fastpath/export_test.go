@@ -29,7 +29,7 @@ func LookedAt(r ndp.Responder) bool {
 	responder.mu.Lock()
 	defer responder.mu.Unlock()
 	for _, f := range responder.refusals {
-		if f.seen.known {
+		if f.before.known {
 			return true
 		}
 	}

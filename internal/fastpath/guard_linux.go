@@ -26,7 +26,7 @@ func (r *Responder) guard(fast *running) {
 	began := time.Now()
 	timer := time.NewTimer(lookClosely)
 	defer timer.Stop()
-	p := r.begin(fast)
+	p := r.newProof(fast)
 	for {
 		select {
 		case <-fast.stop:
@@ -35,11 +35,11 @@ func (r *Responder) guard(fast *running) {
 		}
 		err := r.look(fast, p)
 		if err != nil {
-			go r.lost(fast, err) // which waits for this
+			go r.giveUp(fast, err) // which waits for this
 			return
 		}
 		if r.climb(fast) {
-			p, began = r.begin(fast), time.Now()
+			p, began = r.newProof(fast), time.Now()
 		}
 		if p != nil && p.pending() || time.Since(began) < closely {
 			timer.Reset(lookClosely)
@@ -69,8 +69,8 @@ func (r *Responder) look(fast *running, p *proof) error {
 	return r.prove(fast, p)
 }
 
-// begin takes down what was answered and sent before, nil where the device says nothing.
-func (r *Responder) begin(fast *running) *proof {
+// newProof takes down what was answered and sent before, nil where the device says nothing.
+func (r *Responder) newProof(fast *running) *proof {
 	before, err := fast.device.sent(fast.hook.Way())
 	if err != nil {
 		return nil

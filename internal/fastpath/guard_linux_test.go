@@ -69,7 +69,7 @@ func TestDetached(t *testing.T) {
 			if f := r.asker.Ask(conformance.Pod, harness.Quiet*20); f == nil {
 				t.Error("nobody answers when the program is detached")
 			}
-			<-r.told // that it was found out
+			<-r.changes // that it was found out
 			r.waitPath(c.hook)
 			r.wantPath(c.hook, "")
 			r.wantAnswers(true)

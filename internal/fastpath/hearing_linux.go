@@ -160,9 +160,9 @@ func (r *Responder) keepHearing() {
 func (p *Program) mark(change func(*about)) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.told
-	change(&p.told)
-	return p.told == before || p.told.write(p.about) == nil
+	before := p.about
+	change(&p.about)
+	return p.about == before || p.about.write(p.aboutMap) == nil
 }
 
 // stopHearing takes back what daemons have asked of a device but for what is wanted, by

@@ -73,7 +73,7 @@ func TestInheritedTable(t *testing.T) {
 		return rules.EntryChange{Entry: rules.Entry{Prefix: p, Behind: behind}}
 	}
 	f := newFake()
-	tab := table{store: f, extra: inherit(map[netip.Prefix]line{one128: lineAnswer | lineCovered, two128: lineAnswer | lineCovered}, store.Load().View("eth0"))}
+	tab := table{store: f, inherited: inherit(map[netip.Prefix]line{one128: lineAnswer | lineCovered, two128: lineAnswer | lineCovered}, store.Load().View("eth0"))}
 	if err := tab.rebuild(store.Load().View("eth0")); err != nil {
 		t.Fatal(err)
 	}
@@ -86,8 +86,8 @@ func TestInheritedTable(t *testing.T) {
 	}
 	wants := func(what string, inherited int, answered ...netip.Prefix) {
 		t.Helper()
-		if tab.extra.count() != inherited {
-			t.Errorf("%s: %d are inherited", what, tab.extra.count())
+		if tab.inherited.count() != inherited {
+			t.Errorf("%s: %d are inherited", what, tab.inherited.count())
 		}
 		for _, p := range []netip.Prefix{one128, two128} {
 			want := false

@@ -38,10 +38,10 @@ func (p *Program) repair() (repaired bool, err error) {
 	if p.closed || p.table.view == nil {
 		return false, nil
 	}
-	if now, err := readAbout(p.about); err != nil || now.Owner != p.told.Owner {
+	if now, err := readAbout(p.aboutMap); err != nil || now.Owner != p.about.Owner {
 		return false, err // it is for the one that has taken the maps over to look after them
 	}
-	now, whole, err := p.look()
+	now, whole, err := p.see()
 	if err != nil {
 		return false, err
 	}
@@ -57,8 +57,8 @@ func (p *Program) repair() (repaired bool, err error) {
 	return true, nil
 }
 
-// look looks at the maps, and reports whether all is there that is looked at.
-func (p *Program) look() (now seen, whole bool, err error) {
+// see looks at the maps, and reports whether all is there that is looked at.
+func (p *Program) see() (now seen, whole bool, err error) {
 	now.changes = p.changes
 	t, slot := &p.table, p.table.facts.Slot
 	if err := p.objects.Config.Lookup(uint32(0), &now.facts); errors.Is(err, ebpf.ErrKeyNotExist) {
@@ -84,7 +84,7 @@ func (p *Program) look() (now seen, whole bool, err error) {
 		if n++; n > samples {
 			break
 		}
-		if t.extra.keeps(prefix) {
+		if t.inherited.keeps(prefix) {
 			continue
 		}
 		var l line

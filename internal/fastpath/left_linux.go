@@ -20,15 +20,15 @@ import (
 type left struct {
 	folder *folder
 	link   link.Link // nil where the way to attach has none
-	// unfit says why the maps cannot be gone on with, as those of another version; then
+	// unusable says why the maps cannot be gone on with, as those of another version; then
 	// there is nothing of what follows.
-	unfit error
-	about about
-	told  *ebpf.Map            // about's
-	outer map[string]*ebpf.Map // by the names in the program
-	facts programFacts         // those that the program reads
-	inner [2]*ebpf.Map         // the hash and the trie that it reads
-	tag   string               // of the program
+	unusable error
+	about    about
+	aboutMap *ebpf.Map            // which about was read from
+	outer    map[string]*ebpf.Map // by the names in the program
+	facts    programFacts         // those that the program reads
+	inner    [2]*ebpf.Map         // the hash and the trie that it reads
+	tag      string               // of the program
 }
 
 // open opens what is in a folder, nil where there is nothing.
@@ -41,7 +41,7 @@ func open(f *folder) (*left, error) {
 	if l.link, err = f.openLink(); err != nil {
 		return nil, errors.Join(err, f.remove()) // its device is gone
 	}
-	if l.unfit = l.openMaps(); l.unfit != nil {
+	if l.unusable = l.openMaps(); l.unusable != nil {
 		l.closeMaps()
 	}
 	return l, nil
@@ -50,10 +50,10 @@ func open(f *folder) (*left, error) {
 // openMaps opens the maps, and fails where another daemon of this version could not have
 // left them as they are.
 func (l *left) openMaps() (err error) {
-	if l.told, err = l.folder.openMap(pinnedAbout, aboutSpec()); err != nil {
+	if l.aboutMap, err = l.folder.openMap(pinnedAbout, aboutSpec()); err != nil {
 		return err
 	}
-	if l.about, err = readAbout(l.told); err != nil {
+	if l.about, err = readAbout(l.aboutMap); err != nil {
 		return err
 	}
 	if l.about.Layout != layout {
@@ -135,23 +135,23 @@ func (l *left) on(index int) bool {
 	if l.link != nil {
 		return deviceOfLink(l.link) == index
 	}
-	return l.unfit == nil && int(l.about.Index) == index
+	return l.unusable == nil && int(l.about.Index) == index
 }
 
-// fits reports whether its maps can be gone on with, for a program that is attached that way.
-func (l *left) fits(w ndp.Way) bool { return l != nil && l.unfit == nil && l.about.way() == w }
+// reusable reports whether its maps can be gone on with, for a program that is attached that way.
+func (l *left) reusable(w ndp.Way) bool { return l != nil && l.unusable == nil && l.about.way() == w }
 
 // believed reports whether the program answers still.
 func (l *left) believed() bool {
 	var d programDeadlines
 	now, err := monotonic()
-	return err == nil && l.unfit == nil && l.outer[programMapLife].Lookup(uint32(0), &d) == nil && now < d.Until
+	return err == nil && l.unusable == nil && l.outer[programMapLife].Lookup(uint32(0), &d) == nil && now < d.Until
 }
 
 // lines reads the table.
 func (l *left) lines() (map[netip.Prefix]line, error) {
 	all := make(map[netip.Prefix]line)
-	if l.unfit != nil {
+	if l.unusable != nil {
 		return all, nil
 	}
 	for _, m := range l.inner {
@@ -192,7 +192,7 @@ func readLines(m *ebpf.Map, into map[netip.Prefix]line) error {
 // folder from whom it belongs to: a responder of this process that is about to be closed
 // neither counts that again nor removes what was pinned since.
 func (l *left) count(to *ndp.Counters) error {
-	if l.unfit != nil || l.told == nil { // or the program goes on with them
+	if l.unusable != nil || l.aboutMap == nil { // or the program goes on with them
 		return nil
 	}
 	sum, err := sumOf(l.outer[programMapCounters])
@@ -203,23 +203,26 @@ func (l *left) count(to *ndp.Counters) error {
 	addCounts(to, &sum, &before)
 	l.about.setCounts(&sum)
 	l.about.Owner = rand.Uint64() //nolint:gosec // no secret
-	return l.about.write(l.told)
+	return l.about.write(l.aboutMap)
 }
 
 func (l *left) closeMaps() {
 	for _, m := range l.outer {
 		_ = m.Close()
 	}
-	for _, m := range []*ebpf.Map{l.told, l.inner[0], l.inner[1]} {
+	for _, m := range []*ebpf.Map{l.aboutMap, l.inner[0], l.inner[1]} {
 		if m != nil {
 			_ = m.Close()
 		}
 	}
-	l.outer, l.told, l.inner = nil, nil, [2]*ebpf.Map{}
+	l.outer, l.aboutMap, l.inner = nil, nil, [2]*ebpf.Map{}
 }
 
-// close releases the descriptors that nobody has taken over.
+// close releases the descriptors that nobody has taken over. A nil *left has none.
 func (l *left) close() {
+	if l == nil {
+		return
+	}
 	l.closeMaps()
 	if l.link != nil {
 		_ = l.link.Close()

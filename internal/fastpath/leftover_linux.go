@@ -13,10 +13,10 @@ import (
 	"github.com/vishvananda/netlink"
 )
 
-// leftover looks, by what takes no privileges, for a program that an earlier daemon has left
+// findLeftover looks, by what takes no privileges, for a program that an earlier daemon has left
 // attached, and that this one could not end: known is what tells of one, and perhaps what
 // may be one. At tcx a program is seen by its pins alone.
-func (r *Responder) leftover() (known, perhaps string) {
+func (r *Responder) findLeftover() (known, perhaps string) {
 	var certain, possible []string
 	if r.namespaceErr == nil {
 		path := r.folderPath()
@@ -46,16 +46,16 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// lookBehind says what stays of an earlier daemon, and returns why this one has no program
+// noteLeftover says what stays of an earlier daemon, and returns why this one has no program
 // with what else may have been left.
-func (r *Responder) lookBehind(why error) error {
-	before := r.left
+func (r *Responder) noteLeftover(why error) error {
+	before := r.leftover
 	var perhaps string
-	r.left, perhaps = r.leftover()
-	if r.left != "" && r.left != before {
-		r.log().Warn(`the program of an earlier daemon stays attached, and answers by its own table until its hold ends: "ndproxyd detach" as root removes it`, "left", r.left)
+	r.leftover, perhaps = r.findLeftover()
+	if r.leftover != "" && r.leftover != before {
+		r.log().Warn(`the program of an earlier daemon stays attached, and answers by its own table until its hold ends: "ndproxyd detach" as root removes it`, "left", r.leftover)
 	}
-	if r.left == "" && perhaps != "" && privileged() != nil {
+	if r.leftover == "" && perhaps != "" && privileged() != nil {
 		return fmt.Errorf("%w; nor to see whether an earlier daemon has left one: %s", why, perhaps)
 	}
 	return why

@@ -49,14 +49,14 @@ func (s *mapStore) Make(slot uint32, lines, tries int) error {
 		s.replace(slot, i, m)
 		// Before the facts name the slot, so that the one that is read is always pinned.
 		if s.folder != nil {
-			s.keep(s.folder.replaceMap(slotName(slot, i), m))
+			s.unpinAfter(s.folder.replaceMap(slotName(slot, i), m))
 		}
 	}
 	return nil
 }
 
-// keep gives the pins up when one could not be made: they would be those of another table.
-func (s *mapStore) keep(err error) {
+// unpinAfter gives the pins up after an error of one: they would be those of another table.
+func (s *mapStore) unpinAfter(err error) {
 	if err == nil || s.folder == nil {
 		return
 	}
@@ -117,13 +117,13 @@ func (s *mapStore) SetFacts(f *programFacts) error {
 		return errors.Join(fmt.Errorf("put facts: %w", err), m.Close())
 	}
 	if s.folder != nil {
-		s.keep(s.folder.aside(pinnedFacts, m.FD()))
+		s.unpinAfter(s.folder.aside(pinnedFacts, m.FD()))
 	}
 	if err := s.objects.Config.Put(uint32(0), m); err != nil {
 		return errors.Join(fmt.Errorf("replace facts: %w", err), m.Close())
 	}
 	if s.folder != nil {
-		s.keep(s.folder.renew(pinnedFacts))
+		s.unpinAfter(s.folder.renew(pinnedFacts))
 	}
 	if s.current != nil {
 		_ = s.current.Close() // only the descriptor

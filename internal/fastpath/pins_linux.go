@@ -132,5 +132,5 @@ func (p *Program) pinAll(f *folder, h hook) error {
 	if err := h.Pin(f); err != nil {
 		return err
 	}
-	return f.pinMap(pinnedAbout, p.about)
+	return f.pinMap(pinnedAbout, p.aboutMap)
 }

@@ -19,14 +19,14 @@ import (
 // Program is the program of one uplink with its maps, whether attached or not. Its
 // methods may be called from any goroutine, and do not wait for the network.
 type Program struct {
-	objects programObjects
-	maps    mapStore
-	consume bool      // it keeps unicast solicitations from the kernel's IPv6
-	about   *ebpf.Map // what the folder of pins tells of itself
+	objects  programObjects
+	maps     mapStore
+	consume  bool      // it keeps unicast solicitations from the kernel's IPv6
+	aboutMap *ebpf.Map // the one that the folder of pins tells of itself by
 
 	mu    sync.Mutex // guards what follows, and orders the changes of the maps
 	table table
-	told  about         // what the folder tells of itself
+	about about         // what the folder tells of itself
 	read  programCounts // what was read of the counters last, the sum over processors
 	// changes counts what the daemon has changed of the maps, and seen is what they
 	// looked like last.
@@ -53,15 +53,15 @@ func load(consume bool, maps map[string]*ebpf.Map) (*Program, error) {
 	p.maps.objects = &p.objects
 	p.maps.innerSpecs(spec)
 	p.table.store = &p.maps
-	if p.about, err = ebpf.NewMap(aboutSpec()); err != nil {
+	if p.aboutMap, err = ebpf.NewMap(aboutSpec()); err != nil {
 		return nil, errors.Join(fmt.Errorf("make map: %w", err), p.maps.close())
 	}
 	return p, nil
 }
 
-// begin fills the table of a program that was just loaded with the lines of a view, and of
-// extra what the view does not decide on. The program sees all at once.
-func (p *Program) begin(i *ndp.Interface, view *rules.View, extra *inherited) error {
+// fillTable fills the table of a program that was just loaded with the lines of a view, and of
+// earlier what the view does not decide on. The program sees all at once.
+func (p *Program) fillTable(i *ndp.Interface, view *rules.View, earlier *inherited) error {
 	f, err := factsOf(i, p.consume)
 	if err != nil {
 		return err
@@ -70,7 +70,7 @@ func (p *Program) begin(i *ndp.Interface, view *rules.View, extra *inherited) er
 	defer p.mu.Unlock()
 	p.changes++
 	f.Slot = p.table.facts.Slot
-	p.table.facts, p.table.extra = f, extra
+	p.table.facts, p.table.inherited = f, earlier
 	return p.table.rebuild(view)
 }
 
@@ -115,7 +115,7 @@ func (p *Program) Settle() error {
 func (p *Program) lines() (ofView, inherited int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.table.lines(), p.table.extra.count()
+	return p.table.lines(), p.table.inherited.count()
 }
 
 // Believe makes the program answer until then, and for what other nodes take over until
@@ -149,7 +149,7 @@ func (p *Program) Close() error {
 		return nil
 	}
 	p.closed = true
-	return errors.Join(p.about.Close(), p.maps.close())
+	return errors.Join(p.aboutMap.Close(), p.maps.close())
 }
 
 // Run puts a frame to the program as the tc hook of the device with that index would, in

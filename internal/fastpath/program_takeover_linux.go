@@ -14,27 +14,27 @@ import (
 func (p *Program) takeOver(l *left) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	err := p.about.Close() // the one that it was made with
-	p.about, l.told = l.told, nil
+	err := p.aboutMap.Close() // the one that it was made with
+	p.aboutMap, l.aboutMap = l.aboutMap, nil
 	p.maps.slots[l.facts.Slot] = l.inner
 	l.inner = [2]*ebpf.Map{}
 	p.maps.folder = l.folder
 	p.table.facts.Slot = l.facts.Slot
-	p.told, p.read = l.about, l.about.counts()
-	p.told.Owner = rand.Uint64() //nolint:gosec // no secret
-	return errors.Join(err, p.told.write(p.about))
+	p.about, p.read = l.about, l.about.counts()
+	p.about.Owner = rand.Uint64() //nolint:gosec // no secret
+	return errors.Join(err, p.about.write(p.aboutMap))
 }
 
 // owned reports whether no other program goes on with the maps.
 func (p *Program) owned() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	now, err := readAbout(p.about)
-	return err != nil || now.Owner == p.told.Owner
+	now, err := readAbout(p.aboutMap)
+	return err != nil || now.Owner == p.about.Owner
 }
 
-// lost returns why the maps are not pinned any more.
-func (p *Program) lost() error {
+// unpinned returns why the maps are not pinned any more.
+func (p *Program) unpinned() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.maps.unpinned

@@ -28,9 +28,9 @@ func (t *table) rebuild(view *rules.View) error {
 	for p, v := range view.Decisions() {
 		next.counts[p.Bits()]++
 		next.shared += one(v.Service)
-		next.extra.take(p, v)
+		next.inherited.take(p, v)
 	}
-	next.extra.keepCovered(view)
+	next.inherited.keepCovered(view)
 	lengths := next.lengths()
 	next.choose(lengths)
 	if err := next.fill(lengths); err != nil {
@@ -46,7 +46,7 @@ func (t *table) rebuild(view *rules.View) error {
 // lengths returns how many lines of each length there are, the inherited ones among them.
 func (t *table) lengths() [129]int {
 	n := t.counts
-	for p := range t.extra.all() {
+	for p := range t.inherited.all() {
 		if _, is := t.view.Line(p); !is {
 			n[p.Bits()]++
 		}
@@ -79,7 +79,7 @@ func (t *table) fill(counts [129]int) error {
 	}
 	w := writer{table: t}
 	for p, v := range t.view.Decisions() {
-		l, stays := t.extra.take(p, v)
+		l, stays := t.inherited.take(p, v)
 		if !stays {
 			l = lineOf(p, v)
 		}
@@ -87,7 +87,7 @@ func (t *table) fill(counts [129]int) error {
 			return err
 		}
 	}
-	for p, l := range t.extra.all() {
+	for p, l := range t.inherited.all() {
 		if err := w.add(p, l); err != nil { // those that have a line in the view are written twice
 			return err
 		}

@@ -22,10 +22,10 @@ type refusal struct {
 	times   backoff
 	changed time.Duration // changedRefusal
 	until   time.Time
-	// seen is the device as it was, the zero value before it was looked at, and other is
+	// before is the device as it was, the zero value before it was looked at, and other is
 	// true once it was another than that.
-	seen  deviceState
-	other bool
+	before deviceState
+	other  bool
 }
 
 func newRefusal() *refusal {
@@ -44,15 +44,15 @@ type deviceState struct {
 
 // refuse takes down that answers were lost.
 func (f *refusal) refuse(why error, now time.Time) {
-	f.why, f.until, f.seen, f.other = why, f.times.next(now), deviceState{}, false
+	f.why, f.until, f.before, f.other = why, f.times.next(now), deviceState{}, false
 }
 
 // look takes the state of the device, and lifts the refusal if it is over.
 func (f *refusal) look(now time.Time, is deviceState) {
 	if now.Sub(f.times.failed) >= f.changed && is.known {
-		f.other = f.other || f.seen.known && f.seen != is
-		if !f.seen.known {
-			f.seen = is
+		f.other = f.other || f.before.known && f.before != is
+		if !f.before.known {
+			f.before = is
 		}
 	}
 	sooner := f.changed * (f.times.wait / f.times.first)

@@ -39,10 +39,10 @@ type Responder struct {
 	allMulticast int
 	groups       map[uint32]bool
 	// refusals are of the ways that have shown that their answers are lost.
-	refusals map[ndp.Way]*refusal
-	said     string // why the log says that another way answers
-	left     string // by an earlier daemon, and it stays attached
-	stays    string // why that could not be removed, as the log says
+	refusals   map[ndp.Way]*refusal
+	warned     string // why the log says that another way answers
+	leftover   string // of an earlier daemon, and it stays attached
+	warnedLeft string // why that could not be removed, as the log says
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
@@ -59,12 +59,12 @@ func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 	return r
 }
 
-// say warns once that what was asked for does not answer.
-func (r *Responder) say(way ndp.Way, why string) {
-	if why == r.said {
+// warnOnce warns once that what was asked for does not answer.
+func (r *Responder) warnOnce(way ndp.Way, why string) {
+	if why == r.warned {
 		return
 	}
-	if r.said = why; why != "" && r.config.FastPath != rules.FastPathAuto {
+	if r.warned = why; why != "" && r.config.FastPath != rules.FastPathAuto {
 		r.log().Warn("another way answers than fast_path asks for", "fast_path", r.config.FastPath.String(), "answers", way.String(), "why", why)
 	}
 }

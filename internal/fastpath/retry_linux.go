@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// lost leaves everything to the packet socket because the guard of a program has found
+// giveUp leaves everything to the packet socket because the guard of a program has found
 // that it does not answer, or to the next way where its answers do not leave.
-func (r *Responder) lost(fast *running, why error) {
+func (r *Responder) giveUp(fast *running, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended || r.fast != fast { // it was closed meanwhile
@@ -25,18 +25,18 @@ func (r *Responder) lost(fast *running, why error) {
 	if lost { // the next way may do
 		r.within(r.start)
 	}
-	r.tell()
+	r.showPath()
 }
 
-// again tries to put the program before the socket.
-func (r *Responder) again() {
+// startAgain tries to put the program before the socket.
+func (r *Responder) startAgain() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.ended || r.fast != nil {
 		return
 	}
 	r.within(r.start)
-	r.tell()
+	r.showPath()
 }
 
 // retryLater has the program be tried again, and returns when that is. Where all ways are
@@ -45,14 +45,14 @@ func (r *Responder) retryLater() time.Time {
 	now := time.Now()
 	at := r.retries.next(now)
 	if r.allRefused() == nil {
-		r.retry = time.AfterFunc(at.Sub(now), r.again)
+		r.retry = time.AfterFunc(at.Sub(now), r.startAgain)
 		return at
 	}
 	var until time.Time
 	for _, way := range waysOf(&r.config) {
 		until = sooner(until, r.refusals[way].until)
 	}
-	r.retry = time.AfterFunc(sooner(at, until).Sub(now), r.again)
+	r.retry = time.AfterFunc(sooner(at, until).Sub(now), r.startAgain)
 	return until
 }
 
@@ -81,8 +81,8 @@ func (r *Responder) within(do func()) {
 	r.options.within(do)
 }
 
-// tell lets the responder's owner hear that the path has changed.
-func (r *Responder) tell() {
+// showPath lets the responder's owner hear that the path has changed.
+func (r *Responder) showPath() {
 	if r.changed != nil {
 		r.changed()
 	}

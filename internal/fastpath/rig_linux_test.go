@@ -32,7 +32,7 @@ type rig struct {
 	log       *lines
 	directory string // in a bpffs
 	view      *rules.View
-	told      chan struct{} // another way answers
+	changes   chan struct{} // another way answers
 }
 
 // lines is what was logged.
@@ -56,7 +56,7 @@ func (l *lines) has(words string) bool {
 // newRig makes the link. Nothing answers yet.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{Network: harness.NewNetwork(t), t: t, counters: &ndp.Counters{}, log: &lines{}, told: make(chan struct{}, 100)}
+	r := &rig{Network: harness.NewNetwork(t), t: t, counters: &ndp.Counters{}, log: &lines{}, changes: make(chan struct{}, 100)}
 	r.directory = bpffs(t)
 	r.asker = harness.NewAsker(t, r.Router, harness.RouterPort)
 	table, err := rules.Compile(conformance.Rules())
@@ -87,7 +87,7 @@ func (r *rig) listen(device string, u rules.Uplink, o fastpath.Options) {
 		link.Name, link.MAC = device, [6]byte(ifi.HardwareAddr)
 		r.responder, err = fastpath.Listen(ndp.ListenConfig{
 			Interface: ndp.NewInterface(link, u), View: r.view, Counters: r.counters, Recent: &ndp.Recent{}, Early: u.Early,
-			PathChanged: func() { r.told <- struct{}{} },
+			PathChanged: func() { r.changes <- struct{}{} },
 		}, o)
 		return err
 	}))

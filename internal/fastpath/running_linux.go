@@ -114,7 +114,7 @@ func (f *running) live() {
 
 // pinned returns where the program is pinned, or why it is not.
 func (f *running) pinned() (path, why string) {
-	if err := errors.Join(f.why, f.program.lost()); err != nil {
+	if err := errors.Join(f.why, f.program.unpinned()); err != nil {
 		return "", err.Error()
 	}
 	return f.folder.path, ""
@@ -131,16 +131,16 @@ func (f *running) stopHearing(allMulticast bool, groups map[uint32]bool) error {
 	p := f.program
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	before := p.told
-	err := f.device.stopHearing(&p.told, allMulticast, groups)
-	if p.told != before {
-		err = errors.Join(err, p.told.write(p.about))
+	before := p.about
+	err := f.device.stopHearing(&p.about, allMulticast, groups)
+	if p.about != before {
+		err = errors.Join(err, p.about.write(p.aboutMap))
 	}
 	return err
 }
 
-// end ends the tasks.
-func (f *running) end() error {
+// endTasks ends the tasks.
+func (f *running) endTasks() error {
 	var err error
 	close(f.stop)
 	if f.settle != nil {
@@ -159,7 +159,7 @@ func (f *running) leave(counters *ndp.Counters) error {
 	if !f.stays() {
 		return f.close(counters)
 	}
-	err := f.end()
+	err := f.endTasks()
 	hold := min(time.Duration(f.hold.Load()), StopHold)
 	err = errors.Join(err, f.program.Believe(hold, 0), f.program.count(counters), f.hook.Release(), f.program.Close())
 	f.device.close()
@@ -168,7 +168,7 @@ func (f *running) leave(counters *ndp.Counters) error {
 
 // close detaches the program, and counts what it has answered.
 func (f *running) close(counters *ndp.Counters) error {
-	errs := []error{f.end()} // before the hook, which the tasks look at
+	errs := []error{f.endTasks()} // before the hook, which the tasks look at
 	if f.program.owned() {
 		if f.folder != nil {
 			if f.hook == nil { // the folder is still the one of the daemon before

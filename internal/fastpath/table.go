@@ -35,13 +35,13 @@ const longestChange = 1 << 14
 // table brings the program's lines into line with views. It is not safe for concurrent
 // use. After an error nothing is known of what the program reads.
 type table struct {
-	store   store
-	facts   programFacts
-	view    *rules.View
-	classes []int      // the lengths that have a place in the hash, longest first
-	counts  [129]int   // lines of the view, by length
-	shared  int        // lines that other nodes take over
-	extra   *inherited // nil when nothing is inherited
+	store     store
+	facts     programFacts
+	view      *rules.View
+	classes   []int      // the lengths that have a place in the hash, longest first
+	counts    [129]int   // lines of the view, by length
+	shared    int        // lines that other nodes take over
+	inherited *inherited // nil when nothing is inherited
 }
 
 // lines returns how many lines there are of the view.
@@ -104,7 +104,7 @@ func (t *table) apply(deltas []rules.Delta) error {
 	for _, d := range deltas {
 		t.counts[d.Prefix.Bits()] += one(!isNone(d.After)) - one(!isNone(d.Before))
 		t.shared += one(d.After.Service) - one(d.Before.Service)
-		if isNone(d.After) && !t.extra.keeps(d.Prefix) {
+		if isNone(d.After) && !t.inherited.keeps(d.Prefix) {
 			gone = append(gone, d.Prefix)
 		}
 	}
@@ -119,12 +119,12 @@ func (t *table) apply(deltas []rules.Delta) error {
 
 // settle gives up the inherited lines.
 func (t *table) settle() error {
-	extra := t.extra
-	t.extra = nil
-	if extra == nil {
+	earlier := t.inherited
+	t.inherited = nil
+	if earlier == nil {
 		return nil
 	}
-	for p := range extra.lines {
+	for p := range earlier.lines {
 		v, is := t.view.Line(p)
 		if err := t.put(p, v); err != nil { // first it falls silent
 			return err
@@ -151,7 +151,7 @@ func one(is bool) int {
 
 // put writes the line of a verdict, unless an inherited one stays.
 func (t *table) put(p netip.Prefix, v rules.Verdict) error {
-	if _, stays := t.extra.take(p, v); stays {
+	if _, stays := t.inherited.take(p, v); stays {
 		return nil
 	}
 	trie, err := t.place(p.Bits())

@@ -119,7 +119,7 @@ func crash(t *testing.T, r *Responder) {
 	r.finish()
 	r.mu.Unlock()
 	if r.fast != nil {
-		check(t, r.fast.end())
+		check(t, r.fast.endTasks())
 		check(t, r.fast.hook.Release())
 		check(t, r.fast.program.Close())
 	}
@@ -209,7 +209,7 @@ func TestGoOn(t *testing.T) {
 	s := newStage(t)
 	r := s.listen(view(t, static("2001:db8:f1::/64")))
 	s.want("running", "2001:db8:f1::1", true)
-	check(t, r.fast.end()) // no more signs of life
+	check(t, r.fast.endTasks()) // no more signs of life
 	check(t, r.Listener.Close())
 	for _, step := range []struct {
 		name     string
