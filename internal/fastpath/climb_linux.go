@@ -24,10 +24,10 @@ func (r *Responder) climb(fast *running) bool {
 		return false
 	}
 	var h hook
-	var worse []attempt
-	r.within(func() { h, worse = r.attach(fast.device, fast.program, fast.hook.Way()) })
+	var failed []attempt
+	r.within(func() { h, failed = r.attach(fast.device, fast.program, fast.hook.Way()) })
 	if h == nil {
-		r.showAttempts(fast, worse)
+		r.showAttempts(fast, failed)
 		r.showPath()
 		return false
 	}
@@ -42,16 +42,16 @@ func (r *Responder) climb(fast *running) bool {
 	if err := errors.Join(err, before.Close()); err != nil {
 		r.log().Warn("the program stays attached the other way as well", "way", before.Way().String(), "err", err)
 	}
-	r.showWay(fast, worse)
+	r.showWay(fast, failed)
 	r.showPath()
 	return true
 }
 
 // showWay shows that the program answers, and which better ways do not.
-func (r *Responder) showWay(fast *running, worse []attempt) {
+func (r *Responder) showWay(fast *running, failed []attempt) {
 	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now()})
 	r.showLines()
-	r.showAttempts(fast, worse)
+	r.showAttempts(fast, failed)
 }
 
 // showAttempts shows why no better way answers, and has that be tried again if it may pass.

@@ -3,8 +3,10 @@
 package fastpath
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -103,6 +105,32 @@ func TestHearingReplaced(t *testing.T) {
 	check(t, s.node.Do(func() error { r.Settle(); return nil }))
 	s.wantHears("wanted by nobody", false)
 	check(t, s.node.Do(r.Close))
+}
+
+// TestHearingPinnedLate has the device go on to hear where the program is pinned only after
+// the memberships have begun.
+func TestHearingPinnedLate(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var broken atomic.Bool
+	broken.Store(true)
+	s.options.pinWith = func(fd int, path string) error {
+		if broken.Load() {
+			return errors.New("no room")
+		}
+		return pinObject(fd, path)
+	}
+	r := s.listen(view(t, static("2001:db8:f1::/64")))
+	check(t, r.SetAllMulticast(true))
+	r.KeepGroup(1, true)
+	s.wantHears("not pinned", false)
+	broken.Store(false)
+	s.eventually("pins", func() bool { return r.Path().Pinned != "" })
+	check(t, r.SetAllMulticast(false)) // as the membership ends
+	crash(t, r)
+	s.wantHears("killed", true, 1)
+	check(t, s.node.Do(s.listen(view(t)).Close))
+	s.wantHears("closed", false)
 }
 
 // TestHearingNotTakenOver takes back what the device hears where the program answers no

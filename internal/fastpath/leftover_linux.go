@@ -46,14 +46,19 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// noteLeftover says what stays of an earlier daemon, and returns why this one has no program
-// with what else may have been left.
-func (r *Responder) noteLeftover(why error) error {
-	before := r.leftover
+// lookBehind says once what stays of an earlier daemon, by what can be seen and by the error
+// of its removal. It returns why this one has no program, with what else may have been left.
+func (r *Responder) lookBehind(why, removal error) error {
 	var perhaps string
 	r.leftover, perhaps = r.findLeftover()
-	if r.leftover != "" && r.leftover != before {
-		r.log().Warn(`the program of an earlier daemon stays attached, and answers by its own table until its hold ends: "ndproxyd detach" as root removes it`, "left", r.leftover)
+	if found := fmt.Sprint(r.leftover, removal); found != r.warnedLeft {
+		r.warnedLeft = found
+		switch {
+		case r.leftover != "":
+			r.log().Warn(`the program of an earlier daemon stays attached, and answers by its own table until its hold ends: "ndproxyd detach" as root removes it`, "left", r.leftover)
+		case removal != nil:
+			r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", removal)
+		}
 	}
 	if r.leftover == "" && perhaps != "" && privileged() != nil {
 		return fmt.Errorf("%w; nor to see whether an earlier daemon has left one: %s", why, perhaps)

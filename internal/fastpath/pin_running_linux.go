@@ -83,4 +83,5 @@ func (r *Responder) pin(fast *running) {
 	fast.why = nil
 	fast.program.pinLater()
 	fast.pin(r.Index(), false)
+	r.keepHearing() // which it may have been no use for before
 }

@@ -47,13 +47,6 @@ func (p *Program) pinLater() {
 	p.maps.folder, p.maps.unpinned = nil, nil
 }
 
-// forget has the maps not be pinned any more.
-func (p *Program) forget() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.maps.folder = nil
-}
-
 // shares reports whether there are lines that other nodes take over.
 func (p *Program) shares() bool {
 	p.mu.Lock()

@@ -38,7 +38,7 @@ func (r *Responder) takeHook(fast *running, l *left, way ndp.Way, reuse bool) (_
 			}
 		}
 		if h != nil || way != ndp.WayTC && isXDP(l.link) { // XDP takes one program only
-			p.forget()
+			p.pinLater()
 			if err := r.endLeft(l); err != nil {
 				return false, nil, err
 			}

@@ -42,7 +42,7 @@ type Responder struct {
 	refusals   map[ndp.Way]*refusal
 	warned     string // why the log says that another way answers
 	leftover   string // of an earlier daemon, and it stays attached
-	warnedLeft string // why that could not be removed, as the log says
+	warnedLeft string // what the log says of that
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {

@@ -62,7 +62,7 @@ func TestRetriedWithoutRoom(t *testing.T) {
 	r.wantAgain(true)
 	r.wantAnswers(false)
 	since := r.responder.Path().Since
-	<-r.changes // of an attempt
+	harness.Eventually(t, "an attempt", func() bool { return len(r.changes) > 0 })
 	if p := r.responder.Path(); p.Since != since {
 		t.Errorf("the packet socket answers since %s, and not since %s", p.Since, since)
 	}

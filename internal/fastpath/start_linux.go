@@ -22,11 +22,7 @@ func (r *Responder) start() {
 	if err == nil {
 		return
 	}
-	if err := r.endEarlier(f); err != nil && err.Error() != r.warnedLeft {
-		r.log().Warn("what an earlier daemon has left in the kernel stays there", "err", err)
-		r.warnedLeft = err.Error()
-	}
-	r.fallBack(r.noteLeftover(err))
+	r.fallBack(r.lookBehind(err, r.endEarlier(f)))
 }
 
 // obstacle returns what keeps the program from being tried, nil if nothing does. why is why

@@ -4,7 +4,6 @@ package fastpath
 
 import (
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -43,15 +42,8 @@ func TestDeviceState(t *testing.T) {
 		}},
 	} {
 		check(t, step.change())
-		after := d.state()
-		for last := time.Now().Add(patience); after == before; after = d.state() { // the carrier comes a moment later
-			if time.Now().After(last) {
-				t.Errorf("%s: the state is still %+v", step.name, after)
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
-		before = after
+		s.eventually("another state: "+step.name, func() bool { return d.state() != before }) // the carrier comes a moment later
+		before = d.state()
 	}
 	check(t, s.node.Delete(onDevice))
 	if gone := d.state(); gone.known {

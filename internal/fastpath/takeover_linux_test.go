@@ -74,6 +74,16 @@ func (s *stage) veth(mac [6]byte) {
 	s.t.Cleanup(func() { _ = s.conn.Close() })
 }
 
+// eventually waits until something is so.
+func (s *stage) eventually(what string, is func() bool) {
+	s.t.Helper()
+	for last := time.Now().Add(2 * patience); !is(); time.Sleep(time.Millisecond) {
+		if time.Now().After(last) {
+			s.t.Fatalf("%s: not in %s", what, 2*patience)
+		}
+	}
+}
+
 // view returns the view of rules.
 func view(t *testing.T, rs ...rules.Rule) *rules.View {
 	t.Helper()
