@@ -29,6 +29,7 @@ type Setter interface {
 // Keeper keeps the table as it was wanted last. It is a [task.Task].
 type Keeper struct {
 	open    func() (Setter, error)
+	tries   func() // is called after each attempt
 	log     *slog.Logger
 	changed chan struct{} // want has changed; holds one
 
@@ -43,9 +44,10 @@ type Keeper struct {
 	backoff task.Backoff
 }
 
-// NewKeeper returns a Keeper that makes its tables with open.
-func NewKeeper(open func() (Setter, error), log *slog.Logger) *Keeper {
-	return &Keeper{open: open, log: log, changed: make(chan struct{}, 1)}
+// NewKeeper returns a Keeper that makes its tables with open, and calls tries after each
+// attempt, which must not block.
+func NewKeeper(open func() (Setter, error), tries func(), log *slog.Logger) *Keeper {
+	return &Keeper{open: open, tries: tries, log: log, changed: make(chan struct{}, 1)}
 }
 
 // String names the task.
@@ -115,6 +117,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 		want := k.wanted()
 		wait := k.set(want)
 		k.setDone(want)
+		k.tries()
 		if waiting = wait > 0; waiting {
 			retry.Reset(wait)
 		} else {

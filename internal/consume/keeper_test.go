@@ -59,7 +59,7 @@ func keep(t *testing.T, f *fakeKernel, test func(k *consume.Keeper)) string {
 	t.Helper()
 	var log bytes.Buffer
 	synctest.Test(t, func(t *testing.T) {
-		k := consume.NewKeeper(f.open, slog.New(slog.NewTextHandler(&log, nil)))
+		k := consume.NewKeeper(f.open, func() {}, slog.New(slog.NewTextHandler(&log, nil)))
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- k.Run(ctx) }()
@@ -257,7 +257,7 @@ func (f *fakeKernel) pass(d time.Duration) {
 func TestTried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		k := consume.NewKeeper(func() (consume.Setter, error) { return nil, consume.ErrUnsupported }, slog.New(slog.DiscardHandler))
+		k := consume.NewKeeper(func() (consume.Setter, error) { return nil, consume.ErrUnsupported }, func() {}, slog.New(slog.DiscardHandler))
 		want := []consume.Uplink{{Index: 2, Prefixes: []netip.Prefix{netip.MustParsePrefix("2001:db8::/64")}}}
 		if !k.Tried(nil) || k.Tried(want) {
 			t.Error("before the first attempt: nothing has to be tried, a table has")

@@ -209,7 +209,7 @@ func TestKeeperLosesItsSocket(t *testing.T) {
 		})
 		return s, err
 	}
-	k := consume.NewKeeper(open, slog.New(slog.DiscardHandler))
+	k := consume.NewKeeper(open, func() {}, slog.New(slog.DiscardHandler))
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- k.Run(ctx) }()

@@ -11,6 +11,19 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
+// keepUnicast has the nftables table be what it has to be now, and then lets programs in the
+// kernel go that have stayed in its place.
+func (d *daemon) keepUnicast() {
+	facts := d.uplinks.Facts()
+	wanted := consumed(facts, d.store.Load())
+	d.keeper.Want(wanted)
+	for _, f := range facts {
+		if f.Path.Leaving && d.keeper.Tried(wanted) {
+			d.uplinks.Relieve(f.Config.Interface)
+		}
+	}
+}
+
 // consumed returns what the nftables table is to keep from the kernel: unicast
 // solicitations, and packets that would go back to where they came from, on the
 // uplinks that ask for it. Where a program at tc ingress answers, it keeps the former from

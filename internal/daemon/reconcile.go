@@ -141,7 +141,7 @@ func (r *reconciler) reconcile(renew bool) error {
 		}
 	}
 	r.logRules(inspect.RuleStates(cfg, found, conditions))
-	d.keeper.Want(consumed(d.uplinks.Facts(), d.store.Load()))
+	d.keepUnicast()
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())
 	return err

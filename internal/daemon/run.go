@@ -138,7 +138,7 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins str
 		Store: d.store, System: uplink.Kernel{Watcher: watcher, FastPath: fastpath.Options{Directory: pins, Log: o.Log}}, Changed: d.reconciler.changed, Ask: d.prober.Ask, Cluster: d.cluster, Log: o.Log,
 	})
 	d.evidence = kernel.New(d.judge, d.store, d.uplinks.Appeared)
-	d.keeper = consume.NewKeeper(func() (consume.Setter, error) { return consume.Open() }, o.Log)
+	d.keeper = consume.NewKeeper(func() (consume.Setter, error) { return consume.Open() }, d.reconciler.changed, o.Log)
 	d.inspector = newInspector(d)
 	d.web = web.New(web.Options{Daemon: pages{d}, Figures: d.figures, Reasons: inspect.Reasons(), Version: o.Version, Log: o.Log})
 	// Who needs others ends before them: service addresses are handed over while

@@ -49,7 +49,7 @@ func (r *Responder) climb(fast *running) bool {
 
 // showWay shows that the program answers, and which better ways do not.
 func (r *Responder) showWay(fast *running, failed []attempt) {
-	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now()})
+	r.path.Store(&ndp.Path{Way: fast.hook.Way(), Hook: fast.hook.Name(), Since: time.Now(), Leaving: r.leaving != nil})
 	r.showLines()
 	r.showAttempts(fast, failed)
 }

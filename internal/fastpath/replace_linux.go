@@ -93,14 +93,22 @@ func (r *Responder) endReplaced(fast *running, l *left) error {
 	if fast.why != nil { // the folder is still the old one
 		err = l.folder.remove()
 	}
+	var end func() error
 	switch {
 	case l.link != nil:
-		err = errors.Join(err, l.link.Close())
-		l.link = nil
-	case l.about.way() == ndp.WayTC && fast.hook.Way() != ndp.WayTC:
-		err = errors.Join(err, removeFiltersAt(r.Index()))
+		end = l.link.Close
+	case l.way() == ndp.WayTC && fast.hook.Way() != ndp.WayTC:
+		end = func() error { return removeFiltersAt(r.Index()) }
+	default:
+		return err
 	}
-	return err
+	later := fast.hook.Way() != ndp.WayTC && r.replaceable(l.way())
+	l.link = nil
+	if later {
+		r.endLater(nil, end)
+		return err
+	}
+	return errors.Join(err, end())
 }
 
 // endEarlier ends what an earlier daemon has left. f is nil where nothing can be pinned.

@@ -40,9 +40,10 @@ type Responder struct {
 	groups       map[uint32]bool
 	// refusals are of the ways that have shown that their answers are lost.
 	refusals   map[ndp.Way]*refusal
-	warned     string // why the log says that another way answers
-	leftover   string // of an earlier daemon, and it stays attached
-	warnedLeft string // what the log says of that
+	warned     string   // why the log says that another way answers
+	leftover   string   // of an earlier daemon, and it stays attached
+	warnedLeft string   // what the log says of that
+	leaving    *leaving // nil while nothing is
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
@@ -86,18 +87,21 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		clear(r.refusals)
 	}
 	if r.config.FastPath != before.FastPath || r.config.ConsumeUnicast != before.ConsumeUnicast {
-		r.fallBack(errNotAsked) // the socket answers meanwhile
-		r.start()
+		r.change()
 		return
 	}
 	switch {
 	case r.fast == nil && unfit && !r.unfit(): // such as one address less
+		r.endLeaving()
 		r.start()
 		return
 	case r.fast == nil:
 		return
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
+		if r.unfit() { // its table is whole
+			r.setAside()
+		}
 		r.fallBack(err)
 		return
 	}
@@ -124,6 +128,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 			r.showLines()
 		}
 	}
+	r.setLeavingView(view, deltas)
 	return r.Listener.SetView(view, deltas)
 }
 
@@ -185,10 +190,11 @@ func (r *Responder) Hold() error {
 	return errors.Join(err, r.Listener.Close())
 }
 
-// finish has nothing be started any more.
+// finish has nothing be started any more, and ends what is leaving.
 func (r *Responder) finish() {
 	r.ended = true
 	r.stopRetry()
+	r.endLeaving()
 }
 
 // Close implements [ndp.Responder].

@@ -23,7 +23,7 @@ func (r *Responder) giveUp(fast *running, why error) {
 	}
 	r.fallBack(why)
 	if lost { // the next way may do
-		r.within(r.start)
+		r.restart()
 	}
 	r.showPath()
 }
@@ -35,8 +35,16 @@ func (r *Responder) startAgain() {
 	if r.ended || r.fast != nil {
 		return
 	}
-	r.within(r.start)
+	r.restart()
 	r.showPath()
+}
+
+// restart puts the program before the socket in the uplink's network namespace.
+func (r *Responder) restart() {
+	r.within(func() {
+		r.endLeaving()
+		r.start()
+	})
 }
 
 // retryLater has the program be tried again, and returns when that is. Where all ways are

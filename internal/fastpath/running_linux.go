@@ -170,13 +170,10 @@ func (f *running) leave(counters *ndp.Counters) error {
 func (f *running) close(counters *ndp.Counters) error {
 	errs := []error{f.endTasks()} // before the hook, which the tasks look at
 	if f.program.owned() {
-		if f.folder != nil {
-			if f.hook == nil { // the folder is still the one of the daemon before
-				errs = append(errs, forgetHearingOf(f.folder.path))
+		if f.hook != nil { // without one, the folder is still that of the daemon before
+			if f.folder != nil {
+				errs = append(errs, f.folder.remove())
 			}
-			errs = append(errs, f.folder.remove())
-		}
-		if f.hook != nil {
 			errs = append(errs, f.hook.Close(), f.stopHearing(false, nil))
 		}
 		errs = append(errs, f.program.count(counters))

@@ -22,6 +22,10 @@ func (r *Responder) start() {
 	if err == nil {
 		return
 	}
+	if f != nil && r.endsLater(f) {
+		r.fallBack(err)
+		return
+	}
 	r.fallBack(r.lookBehind(err, r.endEarlier(f)))
 }
 
@@ -57,7 +61,7 @@ func (r *Responder) fallBack(why error) {
 		r.fast = nil
 	}
 	path := r.Listener.Path()
-	path.Since = time.Now()
+	path.Since, path.Leaving = time.Now(), r.leaving != nil
 	if before := r.Path(); before.Way == path.Way && !before.Since.IsZero() {
 		path.Since = before.Since
 	}

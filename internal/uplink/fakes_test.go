@@ -172,6 +172,10 @@ func (r *responder) Path() ndp.Path {
 
 func (r *responder) Settle() {}
 
+func (r *responder) Relieve() {
+	r.host.change(func(h *host) { r.path.Leaving, h.diary = false, append(h.diary, "relieve") })
+}
+
 func (r *responder) Hold() error { return r.Close() }
 
 func (r *responder) Close() error {

@@ -65,3 +65,36 @@ func TestFellBack(t *testing.T) {
 		}
 	}
 }
+
+// TestRelieve tells others when another way answers, and a program that has stayed for them
+// that it may go.
+func TestRelieve(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHost(up("eth0", 2))
+		r := run(t, h, static("2001:db8::/64"), "eth0")
+		defer r.stop()
+		answer := func(p ndp.Path) {
+			before := r.changed.Load()
+			socket := h.open()
+			h.change(func(*host) { socket.path = p })
+			socket.config.PathChanged()
+			synctest.Wait()
+			if r.changed.Load() == before {
+				t.Errorf("nobody hears of %+v", p)
+			}
+		}
+		answer(ndp.Path{Way: ndp.WayTC, Since: time.Now()})
+		answer(ndp.Path{Way: ndp.WaySocket, Since: time.Now(), Leaving: true})
+		for _, c := range []struct {
+			uplink string
+			leaves bool
+		}{{"eth1", true}, {"eth0", false}} {
+			r.set.Relieve(c.uplink)
+			synctest.Wait()
+			if got := r.facts("eth0").Path.Leaving; got != c.leaves {
+				t.Errorf("%s is relieved, and it is leaving: %t", c.uplink, got)
+			}
+		}
+	})
+}

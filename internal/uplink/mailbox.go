@@ -46,6 +46,7 @@ type mail struct {
 	appeared  map[netip.Addr]bool
 	questions []question
 	settled   bool // the evidence is complete
+	relieved  bool // something else keeps unicast solicitations from the kernel
 	calls     []func()
 }
 

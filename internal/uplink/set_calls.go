@@ -25,6 +25,16 @@ func (s *Set) Settle() {
 	}
 }
 
+// Relieve says that something else keeps unicast solicitations from the kernel by now, on
+// an uplink on which a program has stayed for that ([ndp.Path].Leaving).
+func (s *Set) Relieve(name string) {
+	for _, u := range s.All() {
+		if u.name == name {
+			u.box.post(func(m *mail) { m.relieved = true })
+		}
+	}
+}
+
 // countWait is how long an uplink gets to read the kernel's figures. One that takes
 // longer shows those that it read last.
 const countWait = 100 * time.Millisecond

@@ -143,6 +143,9 @@ func (u *Uplink) handle(m mail) {
 	if m.settled {
 		u.settle()
 	}
+	if m.relieved && u.responder != nil {
+		u.responder.Relieve()
+	}
 	u.conflicts.drop(u, m.appeared)
 	u.askStations(m.questions)
 	for _, call := range m.calls {
@@ -193,6 +196,10 @@ func (u *Uplink) end(removed bool) {
 	u.options.Store.SetOnLink(u.name, nil)
 }
 
+// sameWay compares what others of the daemon depend on of paths: what keeps unicast
+// solicitations from the kernel.
+func sameWay(a, b ndp.Path) bool { return a.Way == b.Way && a.Leaving == b.Leaving }
+
 // publish shows the present facts, and tells others when they depend on what
 // changed.
 func (u *Uplink) publish() {
@@ -204,10 +211,10 @@ func (u *Uplink) publish() {
 		Counters: u.counters, Recent: u.recent,
 	}
 	if u.responder != nil {
-		next.alive, next.path = u.responder.Alive, u.responder.Path
+		next.alive, next.path, next.Path = u.responder.Alive, u.responder.Path, u.responder.Path()
 	}
 	u.facts.Store(next)
-	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || last.Path.Way != next.Path.Way || !sameLink(last.Link, next.Link) {
+	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameWay(last.Path, next.Path) || !sameLink(last.Link, next.Link) {
 		u.configured = false
 		u.options.Changed()
 	}

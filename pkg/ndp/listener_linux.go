@@ -281,6 +281,9 @@ func (l *Listener) Path() Path { return Path{Way: WaySocket, Since: l.since} }
 // Settle implements [Responder]. A packet socket inherits nothing.
 func (l *Listener) Settle() {}
 
+// Relieve implements [Responder]. A packet socket keeps nothing from the kernel.
+func (l *Listener) Relieve() {}
+
 // Hold is Close: no packet socket outlives its process.
 func (l *Listener) Hold() error { return l.Close() }
 

@@ -31,6 +31,10 @@ type Path struct {
 	// Inherited is how many lines an earlier daemon has left that the evidence of this
 	// one does not confirm yet. They stand in place of lines of the view, or beside them.
 	Inherited int
+	// Leaving is true while a program that does not count any more still keeps unicast
+	// solicitations from the kernel's IPv6, until something else does, see
+	// [Responder.Relieve].
+	Leaving bool
 }
 
 // Way is what answers solicitations.

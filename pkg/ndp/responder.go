@@ -49,6 +49,9 @@ type Responder interface {
 	// Settle says that the view has all that there is to know: lines that an earlier
 	// process has left, and that nothing has confirmed by now, are given up.
 	Settle()
+	// Relieve says that something else keeps unicast solicitations from the kernel's IPv6
+	// by now: a program that has stayed for that alone goes, see [Path].Leaving.
+	Relieve()
 	// Hold is Close at the end of the process: what answers without a process goes on
 	// until the next one takes over, or for as long as that may take.
 	Hold() error
