@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"slices"
@@ -31,7 +32,12 @@ func newDetach(e env) *cobra.Command {
 the named interfaces of this network namespace, or from all of them. To have silence at
 once, stop the daemon and call this. It prints a line for each thing that it removes, and
 nothing where there is nothing to remove; both have exit code 0. What a daemon that runs
-answers with stays, and the exit code is 1.`,
+answers with stays, and the exit code is 1. So it is where a program is still attached that
+is pinned in another directory than the one that is looked at: that of --directory, else of
+--config, else of ` + config.DefaultPath + `, if it exists, else ` + config.DefaultFastPathDirectory + `.
+
+Pins of interfaces that were deleted, with their network namespace or without, are removed
+as well where no interface is named.`,
 		Example: "  ndproxyd detach eth0",
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -40,7 +46,8 @@ answers with stays, and the exit code is 1.`,
 			}
 			if o.Directory == "" {
 				var err error
-				if o.Directory, err = pinDirectory(file, e); err != nil {
+				src := configFlags{path: file, format: config.ByNameLenient, getenv: e.getenv}
+				if o.Directory, err = pinDirectory(src, e.stderr); err != nil {
 					return err
 				}
 			}
@@ -51,6 +58,8 @@ answers with stays, and the exit code is 1.`,
 				_, _ = fmt.Fprintln(e.stdout, "removed from", line)
 			}
 			switch {
+			case errors.Is(err, fastpath.ErrElsewhere):
+				return fmt.Errorf("%w; name the directory with --directory, or the daemon's configuration with --config", err)
 			case errors.Is(err, fastpath.ErrInUse):
 				return fmt.Errorf("%w; stop it first, or set fast_path: off and reload it", err)
 			case errors.Is(err, os.ErrPermission):
@@ -68,13 +77,13 @@ answers with stays, and the exit code is 1.`,
 
 // pinDirectory returns the directory in which a daemon with that configuration pins. A file
 // that nobody has named must not keep a package from its removal, whatever is in it.
-func pinDirectory(file string, e env) (string, error) {
-	src := configFlags{path: file, getenv: e.getenv}
+func pinDirectory(src configFlags, warnings io.Writer) (string, error) {
 	c, err := src.load()
 	switch {
 	case err == nil:
 		return c.FastPathDirectory, nil
-	case file == "":
+	case src.path == "":
+		_, _ = fmt.Fprintf(warnings, "ndproxyd: looking in %s, because of the configuration: %s\n", config.DefaultFastPathDirectory, config.Shorten(err.Error()))
 		return config.DefaultFastPathDirectory, nil
 	}
 	return "", err

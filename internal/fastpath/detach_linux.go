@@ -31,12 +31,18 @@ type DetachOptions struct {
 	// It returns the name of the daemon that runs there, "" if none does, and whether
 	// that answers with the program on an interface.
 	Daemon func() (name string, uses func(device string) bool)
+
+	// trusted reports whether what is pinned at a path may be removed; nil for always. Root
+	// needs no such question, as it follows no symbolic link.
+	trusted func(path string) bool
 }
 
 // Detach removes what daemons that no longer run have left: links, programs and maps that
 // are pinned, which ends them, and filters at tc ingress. It returns a line for each thing
-// that it has removed. What a daemon uses stays, as does what cannot be removed; the error
-// names all of that, and wraps [ErrInUse] or the kernel's error.
+// that it has removed. Without names of interfaces, pins of devices go as well that were in
+// other network namespaces and are gone. What a daemon uses stays, as does what cannot be
+// removed; the error names all of that, and wraps [ErrInUse], [ErrElsewhere] or the kernel's
+// error.
 func Detach(o DetachOptions) (removed []string, err error) {
 	runtime.LockOSThread() // the network namespace is the thread's
 	defer runtime.UnlockOSThread()
@@ -52,9 +58,12 @@ func Detach(o DetachOptions) (removed []string, err error) {
 	}
 	d := &detacher{DetachOptions: o, pins: pins}
 	d.free(own)
-	if o.AllNamespaces {
+	switch {
+	case o.AllNamespaces:
 		d.others(own)
 		d.collect(ifEmpty(os.Remove(o.Directory)))
+	case len(o.Interfaces) == 0:
+		d.dead(own)
 	}
 	d.collect(pins.close())
 	return d.removed, errors.Join(d.errs...)
@@ -144,6 +153,9 @@ func (d *detacher) free(cookie uint64) {
 				d.collect(fmt.Errorf("detach %s: %w", device, err))
 			}
 			d.unpin(folder, name)
+		}
+		if l, ok := byName[device]; ok {
+			d.collect(d.elsewhere(l, cookie))
 		}
 	}
 	d.collect(d.pins.removeEmpty(folder))

@@ -67,6 +67,9 @@ metrics: {listen: ""}
 	a.WantAnswer(conformance.Pod)
 	detach(0, "", "eth7")
 	a.WantAnswer(conformance.Pod)
+	detach(1, "a program is still attached, at tc ingress, and nothing of it is pinned in "+mount+"/other, but in "+directory+"; name the directory with --directory",
+		"--directory", mount+"/other")
+	a.WantAnswer(conformance.Pod)
 	detach(0, "removed from uplink: what was pinned in "+directory)
 	a.WantSilence(conformance.Pod)
 	detach(0, "")

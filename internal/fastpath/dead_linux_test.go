@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fastpath
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/ndproxyd/ndproxyd/internal/lab"
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
+)
+
+// nobody is the Daemon of a Detach where none runs.
+func nobody() (string, func(string) bool) { return "", nil }
+
+// TestDead removes what is pinned of a device that was deleted with its network namespace,
+// from another namespace, and nothing of a device that is there.
+func TestDead(t *testing.T) {
+	t.Parallel()
+	for name, remove := range map[string]func(directory string) ([]string, error){
+		"detach": func(directory string) ([]string, error) {
+			return Detach(DetachOptions{Directory: directory, Daemon: nobody})
+		},
+		"a daemon starts": func(directory string) ([]string, error) { return Sweep(directory, []string{onDevice}) },
+	} {
+		for _, c := range []struct {
+			name  string
+			mode  rules.FastPathMode
+			other bool // clsact, of which nothing can be known
+		}{{name: "tcx", mode: rules.FastPathTC}, {name: "XDP", mode: rules.FastPathXDPGeneric}, {name: "clsact", mode: rules.FastPathTC, other: true}} {
+			t.Run(name+" "+c.name, func(t *testing.T) {
+				t.Parallel()
+				own, err := lab.New()
+				check(t, err)
+				t.Cleanup(own.Close)
+				s := newStage(t)
+				s.options.withoutTCX, s.config.FastPath = c.other, c.mode
+				r := s.listen(view(t, static("2001:db8:f1::/64")))
+				if r.Path().Pinned == "" {
+					t.Fatalf("the path is %+v", r.Path())
+				}
+				check(t, r.Hold())
+				folder := s.folderPath()
+				var removed []string
+				sweep := func() {
+					check(t, own.Do(func() (err error) {
+						removed, err = remove(s.directory)
+						return err
+					}))
+				}
+				sweep()
+				if _, err := os.Stat(folder); err != nil || len(removed) > 0 {
+					t.Errorf("the device is there: %v, %q", err, removed)
+				}
+				s.want("still", "2001:db8:f1::1", true)
+				l, err := s.node.Link.LinkByName(onDevice)
+				check(t, err)
+				check(t, s.node.Link.LinkDel(l))
+				sweep()
+				_, err = os.Stat(filepath.Dir(folder))
+				switch {
+				case c.other && (err != nil || len(removed) > 0):
+					t.Errorf("nothing is known of the device: %v, %q", err, removed)
+				case !c.other && (!os.IsNotExist(err) || len(removed) != 1 || !strings.HasPrefix(removed[0], onDevice+", which is gone: what was pinned in "+folder)):
+					t.Errorf("the device is gone: %v, %q", err, removed)
+				}
+			})
+		}
+	}
+}
+
+// TestElsewhere says where a program is pinned that detach was not told of.
+func TestElsewhere(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		mode rules.FastPathMode
+		at   string
+	}{{rules.FastPathTC, "tc ingress"}, {rules.FastPathXDPGeneric, "XDP"}} {
+		t.Run(c.mode.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.config.FastPath = c.mode
+			r := s.listen(view(t, static("2001:db8:f1::/64")))
+			check(t, r.Hold())
+			other := filepath.Join(filepath.Dir(s.directory), "another")
+			for _, interfaces := range [][]string{nil, {onDevice}} {
+				check(t, s.node.Do(func() error {
+					_, err := Detach(DetachOptions{Directory: other, Interfaces: interfaces, Daemon: nobody})
+					if want := "detach " + onDevice + ": a program is still attached, at " + c.at + ", and nothing of it is pinned in " + other + ", but in " + s.directory; !errors.Is(err, ErrElsewhere) || err.Error() != want {
+						t.Errorf("%v: the error is %v", interfaces, err)
+					}
+					_, err = Detach(DetachOptions{Directory: other, Interfaces: []string{"lo"}, Daemon: nobody})
+					return err
+				}))
+			}
+			s.want("still", "2001:db8:f1::1", true)
+			check(t, s.node.Do(func() error {
+				_, err := Detach(DetachOptions{Directory: s.directory, Daemon: nobody})
+				return err
+			}))
+			s.want("now", "2001:db8:f1::1", false)
+		})
+	}
+}
