@@ -70,9 +70,10 @@ that the kernel has a more specific route for, to a device behind this node.`,
 					return c, err
 				}
 			}
+			set, _ := daemonSet(name(e.getenv))
 			return runDaemon(cmd.Context(), daemon.Options{
 				Load: load, Origin: src.origin, File: src.file(), Control: socket, Version: buildVersion(), Log: log,
-				Manager: manager(log, e.getenv), Name: name(e.getenv), Predecessor: predecessor(e.getenv),
+				Manager: manager(log, e.getenv), Name: name(e.getenv), Predecessor: predecessor(e.getenv), DaemonSet: set,
 			})
 		},
 	}

@@ -13,8 +13,7 @@ import (
 
 // keepUnicast has the nftables table be what it has to be now, and then lets programs in the
 // kernel go that have stayed in its place.
-func (d *daemon) keepUnicast() {
-	facts := d.uplinks.Facts()
+func (d *daemon) keepUnicast(facts []*uplink.Facts) {
 	wanted := consumed(facts, d.store.Load())
 	d.keeper.Want(wanted)
 	for _, f := range facts {

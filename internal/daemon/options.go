@@ -38,6 +38,9 @@ type Options struct {
 	// Predecessor reports whether the daemon of that name is one that this daemon
 	// replaces, and so waits for. Nil is for none.
 	Predecessor func(name string) bool
+	// DaemonSet is the one that the daemon's pod is of, with its namespace and a slash
+	// before its name; "" for none.
+	DaemonSet string
 	// Version is shown in status and in build_info.
 	Version status.Version
 	// Log receives one line for each change of state.

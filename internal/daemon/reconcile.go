@@ -141,7 +141,9 @@ func (r *reconciler) reconcile(renew bool) error {
 		}
 	}
 	r.logRules(inspect.RuleStates(cfg, found, conditions))
-	d.keepUnicast()
+	facts := d.uplinks.Facts()
+	d.keepUnicast(facts)
+	d.removal.look(facts)
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())
 	return err

@@ -52,6 +52,7 @@ type daemon struct {
 	keeper   *consume.Keeper
 
 	reconciler *reconciler
+	removal    *removal
 	reloads    *reloader
 	manager    *process.Notifier
 	figures    *web.Figures
@@ -105,7 +106,11 @@ func Run(ctx context.Context, o Options) error {
 		return err
 	}
 	context.AfterFunc(ctx, d.manager.Stopping)
+	gone := d.removal.follows(ctx)
 	err = d.group.Run(ctx)
+	if gone() {
+		d.detach()
+	}
 	o.Log.Info("stopped")
 	return err
 }
@@ -122,6 +127,7 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins str
 	d.store.ResolveDevices(d.routes.Index)
 	d.store.ResolveLinks(d.judge.SharesLink)
 	d.reconciler = newReconciler(d)
+	d.removal = newRemoval(d)
 	d.reloads = &reloader{d: d, loaded: make(chan load), changed: volume.changed}
 	d.prober = probe.New(probe.Config{
 		Store: d.store, Devices: d.routes, Wires: probe.KernelWires{Routes: d.routes}, Log: o.Log,
@@ -148,6 +154,6 @@ func build(o Options, watcher *hostwatch.Watcher, volume *configVolume, pins str
 		control.New(control.Options{Address: o.Control, Daemon: d, Log: o.Log}),
 	}
 	tasks = append(tasks, d.web.Tasks()...)
-	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, newSettler(d), volume, d.manager.NewWatchdog(d.Alive))...)
+	d.group = task.NewGroup(o.Log, append(tasks, d.reloads, d.removal, newSettler(d), volume, d.manager.NewWatchdog(d.Alive))...)
 	return d
 }

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+
 	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
@@ -73,7 +76,27 @@ func TestFastPath(t *testing.T) {
 	s.wantProgram()
 
 	s.helm("uninstall", "ndproxyd", "--namespace", "ndproxyd", "--wait", "--timeout", "60s")
-	s.a.WantSilence(conformance.Pod) // when the program has no sign of life any more
+	harness.Eventually(t, "no daemon", func() bool { return daemonOf(s.n.Nodes[0]) == "" })
+	if s.a.Ask(conformance.Pod, harness.Quiet) != nil {
+		t.Error("the program answers although the DaemonSet is gone")
+	}
+	s.wantNoProgram()
+}
+
+// wantNoProgram has nothing be attached to the uplink.
+func (s *site) wantNoProgram() {
+	s.t.Helper()
+	harness.Must(s.t, s.n.Nodes[0].Do(func() error {
+		l, err := net.InterfaceByName(harness.Uplink)
+		if err != nil {
+			return err
+		}
+		q, err := link.QueryPrograms(link.QueryOptions{Target: l.Index, Attach: ebpf.AttachTCXIngress})
+		if err == nil && len(q.Programs) > 0 {
+			s.t.Errorf("%d programs are attached", len(q.Programs))
+		}
+		return err
+	}))
 }
 
 // wantProgram waits until the program answers on the node.

@@ -135,15 +135,23 @@ func (s *site) restarts() (sum int32) {
 // process finds the daemon of a node.
 func process(t *testing.T, n *cluster.Node) *os.Process {
 	t.Helper()
+	pid := daemonOf(n)
+	if pid == "" {
+		t.Fatalf("no daemon on %s", n.Name)
+	}
+	p, err := os.FindProcess(atoi(t, pid))
+	harness.Must(t, err)
+	return p
+}
+
+// daemonOf returns the process of a node's daemon, "" for none.
+func daemonOf(n *cluster.Node) (pid string) {
 	for _, pid := range n.Processes() {
 		if line, _ := os.ReadFile(filepath.Join("/proc", pid, "cmdline")); strings.HasPrefix(string(line), "/ndproxyd\x00run") {
-			p, err := os.FindProcess(atoi(t, pid))
-			harness.Must(t, err)
-			return p
+			return pid
 		}
 	}
-	t.Fatalf("no daemon on %s", n.Name)
-	return nil
+	return ""
 }
 
 // upgrade is "helm upgrade" with the values of the test and more arguments.
