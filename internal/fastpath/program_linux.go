@@ -119,13 +119,19 @@ func (p *Program) lines() (ofView, inherited int) {
 }
 
 // Believe makes the program answer until then, and for what other nodes take over until
-// sharedUntil.
+// sharedUntil; 0 is for no more at once.
 func (p *Program) Believe(until, sharedUntil time.Duration) error {
 	now, err := monotonic()
 	if err != nil {
 		return err
 	}
-	d := programDeadlines{Until: now + uint64(until), SharedUntil: now + uint64(sharedUntil)} //nolint:gosec // not negative
+	var d programDeadlines // the program's clock is behind by up to a tick, so that now would be later than at once
+	if until > 0 {
+		d.Until = now + uint64(until)
+	}
+	if sharedUntil > 0 {
+		d.SharedUntil = now + uint64(sharedUntil)
+	}
 	if err := p.objects.Life.Put(uint32(0), &d); err != nil {
 		return fmt.Errorf("give sign of life: %w", err)
 	}
