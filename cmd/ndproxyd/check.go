@@ -14,7 +14,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/internal/discover"
+	"github.com/ndproxyd/ndproxyd/internal/fastpath"
 	"github.com/ndproxyd/ndproxyd/internal/inspect"
+	"github.com/ndproxyd/ndproxyd/internal/process"
 	"github.com/ndproxyd/ndproxyd/internal/status"
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 	"github.com/ndproxyd/ndproxyd/pkg/k8swatch"
@@ -86,6 +88,9 @@ the API server whether the node is there and what the account may read.`,
 			for _, stray := range c.StrayUplinks(uplinks) {
 				result.Warnings = append(result.Warnings, stray.Error())
 			}
+			if holder, err := process.Holder(cmd.Context()); err == nil && holder == "" {
+				result.Findings = append(result.Findings, leftFindings(uplinks)...)
+			}
 			if client != nil {
 				result.Findings = append(result.Findings, clusterFindings(cmd.Context(), c, client, uplinks)...)
 			}
@@ -95,6 +100,17 @@ the API server whether the node is there and what the account may read.`,
 	src.flags(cmd)
 	out.flag(cmd)
 	return cmd
+}
+
+// leftFindings returns findings about what daemons have left on the uplinks, while none runs.
+func leftFindings(uplinks []string) []inspect.Finding {
+	var found []inspect.Finding
+	for _, name := range uplinks {
+		if hook := fastpath.Attached(name); hook != "" {
+			found = append(found, inspect.Left(name, hook))
+		}
+	}
+	return found
 }
 
 // clusterFindings returns findings about the cluster, on the uplinks. A daemon that runs

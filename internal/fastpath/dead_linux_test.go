@@ -88,6 +88,9 @@ func TestElsewhere(t *testing.T) {
 			other := filepath.Join(filepath.Dir(s.directory), "another")
 			for _, interfaces := range [][]string{nil, {onDevice}} {
 				check(t, s.node.Do(func() error {
+					if at := Attached(onDevice); at != c.at {
+						t.Errorf("it is attached at %q", at)
+					}
 					_, err := Detach(DetachOptions{Directory: other, Interfaces: interfaces, Daemon: nobody})
 					if want := "detach " + onDevice + ": a program is still attached, at " + c.at + ", and nothing of it is pinned in " + other + ", but in " + s.directory; !errors.Is(err, ErrElsewhere) || err.Error() != want {
 						t.Errorf("%v: the error is %v", interfaces, err)
@@ -99,6 +102,9 @@ func TestElsewhere(t *testing.T) {
 			s.want("still", "2001:db8:f1::1", true)
 			check(t, s.node.Do(func() error {
 				_, err := Detach(DetachOptions{Directory: s.directory, Daemon: nobody})
+				if at := Attached(onDevice) + Attached("none9"); at != "" {
+					t.Errorf("it is still attached at %q", at)
+				}
 				return err
 			}))
 			s.want("now", "2001:db8:f1::1", false)

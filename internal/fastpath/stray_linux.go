@@ -34,13 +34,32 @@ func (d *detacher) elsewhere(l netlink.Link, cookie uint64) error {
 	return err
 }
 
+// Attached returns where a program of a daemon is attached to a device of the calling
+// thread's network namespace, whether that daemon runs or not: "tc ingress", "XDP", or "" for
+// nowhere. Who may not look at programs gets "", too.
+func Attached(device string) string {
+	l, err := netlink.LinkByName(device)
+	if err != nil {
+		return ""
+	}
+	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
+	for _, f := range filters {
+		if own, ok := f.(*netlink.BpfFilter); err == nil && ok && own.Name == filterName {
+			return atIngress
+		}
+	}
+	return attachedTo(l)
+}
+
+const atIngress = "tc ingress"
+
 // attachedTo returns where a program of a daemon is attached to a device, "" for nowhere.
 func attachedTo(l netlink.Link) string {
 	index := l.Attrs().Index
 	if q, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress}); err == nil { // Linux 6.6
 		for _, p := range q.Programs {
 			if nameOf(p.ID) == programProgNdproxydTc {
-				return "tc ingress"
+				return atIngress
 			}
 		}
 	}

@@ -24,6 +24,12 @@ func TestTakeOverFilter(t *testing.T) {
 	s.want("first", "2001:db8:f1::1", true)
 	crash(t, r)
 	s.want("without a daemon", "2001:db8:f1::1", true)
+	check(t, s.node.Do(func() error {
+		if at := Attached(onDevice); at != atIngress {
+			t.Errorf("it is attached at %q", at)
+		}
+		return nil
+	}))
 	r = s.listen(view(t, static("2001:db8:f1::/64"), static("2001:db8:f2::/64")))
 	s.want("again", "2001:db8:f1::1", true)
 	s.want("again", "2001:db8:f2::1", true)

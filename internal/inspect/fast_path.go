@@ -66,3 +66,14 @@ func because(why string) string {
 	}
 	return ": " + why
 }
+
+// Left returns the finding of a program that a daemon has left at a hook of an uplink, while
+// no daemon runs.
+func Left(uplink, hook string) Finding {
+	return Finding{
+		Interface: uplink, Reason: reasonFastPath, Severity: Info,
+		Problem: "no daemon runs, and a program that one has left is attached to " + uplink + ", at " + hook,
+		Effect:  "it answers for as long as it was told to after the daemon's end, and then passes every packet on",
+		Remedy:  "start the daemon, which takes it over; or remove it: ndproxyd detach " + uplink,
+	}
+}

@@ -55,6 +55,14 @@ metrics: {listen: ""}
 			t.Errorf("detach %v ends with %d, and says %q", args, got, c.Log())
 		}
 	}
+	check := func(left bool) {
+		t.Helper()
+		c := harness.StartProgram(t, n.Node, harness.Binary(t), "check", "--config", file)
+		if c.Exit() != 0 || strings.Contains(c.Log(), "a program that one has left is attached to uplink, at tc ingress") != left {
+			t.Errorf("left is %t, and check says %s", left, c.Log())
+		}
+	}
+	check(false)
 	const refusal = "detach uplink: a daemon that runs answers with the program: a process of the command line"
 	detach(1, refusal)
 	detach(1, refusal, harness.Uplink)
@@ -65,6 +73,7 @@ metrics: {listen: ""}
 	harness.Must(t, d.Process.Kill())
 	d.Exit()
 	a.WantAnswer(conformance.Pod)
+	check(true)
 	detach(0, "", "eth7")
 	a.WantAnswer(conformance.Pod)
 	detach(1, "a program is still attached, at tc ingress, and nothing of it is pinned in "+mount+"/other, but in "+directory+"; name the directory with --directory",
@@ -72,6 +81,7 @@ metrics: {listen: ""}
 	a.WantAnswer(conformance.Pod)
 	detach(0, "removed from uplink: what was pinned in "+directory)
 	a.WantSilence(conformance.Pod)
+	check(false)
 	detach(0, "")
 	detach(0, "", "--all-namespaces")
 	if _, err := os.Stat(directory); !os.IsNotExist(err) {
