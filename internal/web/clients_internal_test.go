@@ -25,7 +25,7 @@ import (
 // keepAlive makes a request on a connection, and keeps it open.
 func keepAlive(t *testing.T, conn net.Conn) {
 	t.Helper()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if _, err := io.WriteString(conn, "GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n"); err != nil {
 		return // it was displaced
 	}
@@ -76,7 +76,6 @@ func TestProbesBesideStrangers(t *testing.T) {
 func TestManyStrangers(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
-	s.health.idle = time.Minute // a slow machine takes longer than the kubelet may be idle
 	addr := listen(t, s.health, config.Endpoint{})
 	kubelet := dial(t, insider, addr)
 	keepAlive(t, kubelet)
@@ -89,6 +88,7 @@ func TestManyStrangers(t *testing.T) {
 	if got := code(from(t, "127.0.0.3"), "http://"+addr+"/healthz"); got != http.StatusOK {
 		t.Errorf("a newcomer gets %d", got)
 	}
+	_ = kubelet.SetDeadline(time.Now().Add(patience))
 	_, _ = io.WriteString(kubelet, "GET /healthz HTTP/1.1\r\nHost: node\r\n\r\n")
 	if resp, err := http.ReadResponse(bufio.NewReader(kubelet), nil); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("a connection of root was closed: %v, %v", resp, err)
@@ -128,7 +128,6 @@ func TestAcquaintance(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
 	s.Configure(config.Endpoint{}, "", oneToken("secret"))
-	s.metrics.idle = time.Minute // a slow machine takes longer than the scraper may be idle
 	addr := listen(t, s.metrics, config.Endpoint{Review: true})
 	url := "https://" + addr + "/metrics"
 	scraper := from(t, "127.0.0.5")
@@ -211,16 +210,17 @@ func TestAllServed(t *testing.T) {
 func TestIdleClosed(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
+	s.health.timeouts = timeouts{header: headerTimeout, idle: idleTimeout, exchange: exchangeTimeout}
 	addr := listen(t, s.health, config.Endpoint{})
 	silent, idle := dial(t, insider, addr), dial(t, insider, addr)
 	keepAlive(t, idle)
 	for name, conn := range map[string]net.Conn{"silent": silent, "idle": idle} {
-		_ = conn.SetReadDeadline(time.Now().Add(20 * time.Second))
+		_ = conn.SetReadDeadline(time.Now().Add(patience))
 		if _, err := io.Copy(io.Discard, conn); errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("a %s connection stays open", name)
 		}
 	}
-	for end := time.Now().Add(20 * time.Second); s.health.clients.openOf(insiders) > 0; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); s.health.clients.openOf(insiders) > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatal("closed connections go on to count")
 		}
@@ -261,7 +261,7 @@ func TestRequestsBounded(t *testing.T) {
 	}
 	await := func(what string, f func() bool) {
 		t.Helper()
-		for end := time.Now().Add(20 * time.Second); !f(); time.Sleep(time.Millisecond) {
+		for end := time.Now().Add(patience); !f(); time.Sleep(time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("no %s", what)
 			}

@@ -31,12 +31,16 @@ const (
 	maxHeader, maxTokenHeader = 4 << 10, 32 << 10
 )
 
+// timeouts bound what a client may take. They are parameters, for tests that are
+// not about time, and go on for longer on a slow machine.
+type timeouts struct{ header, idle, exchange time.Duration }
+
 // endpoint serves pages at an address that a reload may change. It is a
 // task.Task.
 type endpoint struct {
 	name      string
 	maxHeader int // bytes
-	idle      time.Duration
+	timeouts  timeouts
 	log       *slog.Logger
 	handler   func(config.Endpoint) http.Handler
 	clients   *clients
@@ -48,8 +52,9 @@ type endpoint struct {
 
 func newEndpoint(name string, maxHeader int, log *slog.Logger, handler func(config.Endpoint) http.Handler) *endpoint {
 	return &endpoint{
-		name: name, maxHeader: maxHeader, idle: idleTimeout, log: log, handler: handler,
-		clients: newClients(localUser), changed: make(chan struct{}),
+		name: name, maxHeader: maxHeader, log: log, handler: handler,
+		timeouts: timeouts{header: headerTimeout, idle: idleTimeout, exchange: exchangeTimeout},
+		clients:  newClients(localUser), changed: make(chan struct{}),
 	}
 }
 
@@ -151,10 +156,10 @@ func (e *endpoint) newServer(c config.Endpoint) *http.Server {
 		Handler:           tracked(e.handler(c)),
 		Protocols:         protocols,
 		ConnContext:       withConnection,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       exchangeTimeout,
-		WriteTimeout:      exchangeTimeout,
-		IdleTimeout:       e.idle,
+		ReadHeaderTimeout: e.timeouts.header,
+		ReadTimeout:       e.timeouts.exchange,
+		WriteTimeout:      e.timeouts.exchange,
+		IdleTimeout:       e.timeouts.idle,
 		MaxHeaderBytes:    e.maxHeader,
 		// Handshakes that fail are what the Internet does to a public port.
 		ErrorLog: slog.NewLogLogger(e.log.Handler(), slog.LevelDebug),

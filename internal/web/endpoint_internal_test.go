@@ -97,7 +97,7 @@ func TestEndpoint(t *testing.T) {
 	await := func(page string) {
 		t.Helper()
 		client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-		for end := time.Now().Add(20 * time.Second); code(client, page) != http.StatusOK; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(patience); code(client, page) != http.StatusOK; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("%s is not served", page)
 			}

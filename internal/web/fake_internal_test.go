@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/ndproxyd/ndproxyd/internal/config"
 	"github.com/ndproxyd/ndproxyd/internal/status"
@@ -78,16 +79,25 @@ func newDaemon(t *testing.T) *fakeDaemon {
 	}
 }
 
+// newServer returns a server that gives its clients a minute for everything.
 func newServer(d Daemon) *Server {
-	return New(Options{
+	s := New(Options{
 		Daemon: d, Figures: NewFigures(), Reasons: []string{"accept_ra", "forwarding_off"},
 		Version: status.Version{Version: "v1", Revision: "abc", Go: "go1"}, Log: slog.New(slog.DiscardHandler),
 	})
+	for _, e := range []*endpoint{s.metrics, s.health} {
+		e.timeouts = timeouts{header: patience, idle: patience, exchange: patience}
+	}
+	return s
 }
 
 // insider is the address of clients that count as root's, in the tests that
 // serve on 127.0.0.1. Its neighbors are strangers, each a client of its own.
 const insider = "127.0.0.1"
+
+// patience is how long a test waits for what comes at once on a machine that has
+// nothing else to do. A loaded one stalls for seconds.
+const patience = time.Minute
 
 // listen serves an endpoint until the test ends, and returns its address.
 func listen(t *testing.T, e *endpoint, c config.Endpoint) string {
