@@ -27,6 +27,9 @@ const (
 	// nameTimeout bounds how long a holder may take to tell its name, and a
 	// caller to read it.
 	nameTimeout = 100 * time.Millisecond
+	// lastTimeout is that for a caller who has nothing else to do, and asks once: the
+	// holder may be busy.
+	lastTimeout = time.Second
 )
 
 // introduce tells our name to everyone who connects to an address, until stop is
@@ -93,7 +96,7 @@ func tellName(ctx context.Context, l net.Listener, name string) {
 
 // nameHolder describes the process that has the name's address.
 func nameHolder(ctx context.Context, address string) string {
-	conn, err := dialName(ctx, address)
+	conn, err := dialName(ctx, address, nameTimeout)
 	if err != nil {
 		return "it does not accept connections"
 	}
@@ -112,13 +115,13 @@ func Holder(ctx context.Context) (string, error) {
 	if err != nil || len(holders) == 0 {
 		return "", err
 	}
-	return askHolder(ctx), nil
+	return askHolder(ctx, lastTimeout), nil
 }
 
 // askHolder returns what the holder of the lock says of itself, and what the
-// kernel says of it where it says nothing.
-func askHolder(ctx context.Context) string {
-	if name, pid := askName(ctx, nameAddress); pid != 0 { // 0 is one outside of our process namespace
+// kernel says of it where it says nothing in time.
+func askHolder(ctx context.Context, within time.Duration) string {
+	if name, pid := askName(ctx, nameAddress, within); pid != 0 { // 0 is one outside of our process namespace
 		return fmt.Sprintf("%s (process %d)", name, pid)
 	} else if name != "" {
 		return name
@@ -133,14 +136,14 @@ func askHolder(ctx context.Context) string {
 // Successor returns the name of the daemon that waits to take the place of the one that
 // holds the lock, "" if none does.
 func Successor(ctx context.Context) string {
-	name, _ := askName(ctx, successorAddress)
+	name, _ := askName(ctx, successorAddress, nameTimeout)
 	return name
 }
 
-// askName returns the name that a daemon tells at an address, "" if none does, and its
+// askName returns the name that a daemon tells at an address, "" if none does in time, and its
 // process, 0 where that is outside of our process namespace.
-func askName(ctx context.Context, address string) (name string, pid int32) {
-	conn, err := dialName(ctx, address)
+func askName(ctx context.Context, address string, within time.Duration) (name string, pid int32) {
+	conn, err := dialName(ctx, address, within)
 	if err != nil {
 		return "", 0
 	}
@@ -152,7 +155,7 @@ func askName(ctx context.Context, address string) (name string, pid int32) {
 	if err != nil {
 		return "", 0
 	}
-	_ = conn.SetDeadline(time.Now().Add(nameTimeout))
+	_ = conn.SetDeadline(time.Now().Add(within))
 	b, _ := io.ReadAll(io.LimitReader(conn, longestName)) // a holder that hangs says nothing
 	if len(b) == 0 {
 		return "", 0
@@ -160,8 +163,8 @@ func askName(ctx context.Context, address string) (name string, pid int32) {
 	return strings.ToValidUTF8(string(b), "?"), peer.Pid
 }
 
-func dialName(ctx context.Context, address string) (*net.UnixConn, error) {
-	d := net.Dialer{Timeout: nameTimeout}
+func dialName(ctx context.Context, address string, within time.Duration) (*net.UnixConn, error) {
+	d := net.Dialer{Timeout: within}
 	conn, err := d.DialContext(ctx, "unix", address)
 	if err != nil {
 		return nil, err

@@ -35,6 +35,16 @@ type Options struct {
 	Predecessor func(name string) bool
 	// Log receives a line when the lock has to be waited for.
 	Log *slog.Logger
+
+	wait time.Duration // instead of lockWait, where it is not 0
+}
+
+// patience returns how long another daemon gets to stop.
+func (o *Options) patience() time.Duration {
+	if o.wait != 0 {
+		return o.wait
+	}
+	return lockWait
 }
 
 // Lock keeps a second daemon from answering in the same network namespace. The
@@ -51,9 +61,10 @@ type Options struct {
 // [ErrRunning] and says who it is. A predecessor gets as long as it takes, and is told
 // of us by [Successor]. If ctx ends first, the error is ctx's.
 func Lock(ctx context.Context, o Options) (release func(), err error) {
-	deadline := time.Now().Add(lockWait)
+	deadline := time.Now().Add(o.patience())
 	shown := func() {} // ends what shows us to the predecessor
 	defer func() { shown() }()
+	told := false // the predecessor can learn of us
 	for waiting := false; ; waiting = true {
 		fd, err := tryLock()
 		if err == nil {
@@ -69,16 +80,17 @@ func Lock(ctx context.Context, o Options) (release func(), err error) {
 		replaces := o.replaces(ctx)
 		switch {
 		case replaces:
-			deadline = time.Now().Add(lockWait)
-			if !waiting {
+			deadline = time.Now().Add(o.patience())
+			if !told { // which may be later than the first time: one that is busy does not say its name in time
+				told = true
 				shown = introduce(successorAddress, o.Name, o.Log)
-				o.Log.Info("waiting for the daemon before this one to stop", "holder", askHolder(ctx))
+				o.Log.Info("waiting for the daemon before this one to stop", "holder", askHolder(ctx, nameTimeout))
 			}
 		case !waiting:
-			o.Log.Warn("another ndproxyd answers on this host: waiting for it to stop", "holder", askHolder(ctx))
+			o.Log.Warn("another ndproxyd answers on this host: waiting for it to stop", "holder", askHolder(ctx, nameTimeout))
 		}
 		if time.Now().After(deadline) {
-			return nil, fmt.Errorf("%w: %s; stop it, or this one: two daemons would answer each solicitation twice", ErrRunning, askHolder(ctx))
+			return nil, fmt.Errorf("%w: %s; stop it, or this one: two daemons would answer each solicitation twice", ErrRunning, askHolder(ctx, lastTimeout))
 		}
 		select {
 		case <-ctx.Done():
@@ -93,7 +105,7 @@ func (o *Options) replaces(ctx context.Context) bool {
 	if o.Predecessor == nil {
 		return false
 	}
-	name, _ := askName(ctx, nameAddress)
+	name, _ := askName(ctx, nameAddress, nameTimeout)
 	return name != "" && o.Predecessor(name)
 }
 

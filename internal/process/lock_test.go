@@ -54,7 +54,7 @@ func TestLock(t *testing.T) {
 			if got := holder(); !strings.HasPrefix(got, c.words) {
 				t.Errorf("the holder is called %q", got)
 			}
-			third := startLocker(t, ns, "the third", 0)
+			third := startLocker(t, ns, "the third", 0, waitName+"=1m")
 			third.wait("waiting for it to stop")
 			first.stop()
 			third.wait(held)
@@ -90,7 +90,7 @@ func TestNameTakenBack(t *testing.T) {
 	first.wait("user 4712")
 	leave()
 	said := ""
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end) && said == ""; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end) && said == ""; time.Sleep(10 * time.Millisecond) {
 		_ = ns.Do(func() error {
 			conn, err := net.Dial("unix", "@ndproxyd-lock")
 			if err != nil {
@@ -134,7 +134,7 @@ func TestLockRace(t *testing.T) {
 	for range len(ls) - 1 {
 		select {
 		case <-ended:
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Fatalf("%d have the lock, and others go on to wait", holders())
 		}
 	}
@@ -174,18 +174,36 @@ func TestLockPredecessor(t *testing.T) {
 				must(t, ns.Do(func() error { name = process.Successor(t.Context()); return nil }))
 				return name
 			}
-			if got := successor(); got != "the pod a/b-2" {
-				t.Errorf("the one that waits is called %q", got)
-			}
-			first.stop()
-			next.wait(held)
-			for end := time.Now().Add(20 * time.Second); successor() != ""; time.Sleep(10 * time.Millisecond) {
-				if time.Now().After(end) {
-					t.Fatal("it goes on to wait as a successor")
+			await := func(want string) {
+				t.Helper()
+				for end := time.Now().Add(patience); successor() != want; time.Sleep(10 * time.Millisecond) {
+					if time.Now().After(end) {
+						t.Fatalf("the one that waits is not %q", want)
+					}
 				}
 			}
+			await("the pod a/b-2")
+			first.stop()
+			next.wait(held)
+			await("")
 		})
 	}
+}
+
+// TestLockPredecessorLate has the predecessor tell its name only after its successor has
+// begun to wait: the successor tells it of itself all the same.
+func TestLockPredecessorLate(t *testing.T) {
+	t.Parallel()
+	ns := namespace(t)
+	leave := squat(t, ns, "@ndproxyd-lock", 1)
+	first := startLocker(t, ns, "the pod a/b-1", 0)
+	first.wait(held)
+	next := startLocker(t, ns, "the pod a/b-2", 0, predecessorName+"=the pod a/b-1", waitName+"=1m")
+	next.wait("another ndproxyd answers on this host: waiting for it to stop")
+	leave()
+	next.wait("waiting for the daemon before this one to stop")
+	first.stop()
+	next.wait(held)
 }
 
 // TestLockContext ends the context of a daemon that waits.
@@ -239,14 +257,14 @@ func TestCheckDaemon(t *testing.T) {
 		t.Errorf("the error for a stranger is %v", err)
 	}
 	startLocker(t, ns, "a daemon", 4711).wait(held)
-	var err error
-	for range 100 { // it tells its name a moment after it has the lock
-		if err = check(ns, "@ndproxyd-lock"); err == nil {
+	// It tells its name a moment after it has the lock.
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		err := check(ns, "@ndproxyd-lock")
+		if err == nil {
 			break
 		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	if err != nil {
-		t.Errorf("the error for a daemon is %v", err)
+		if time.Now().After(end) {
+			t.Fatalf("the error for a daemon is %v", err)
+		}
 	}
 }

@@ -30,7 +30,13 @@ const (
 
 	// predecessorName is the variable with the name that a helper waits for.
 	predecessorName = "PROCESS_TEST_PREDECESSOR"
+	// waitName is that with how long it waits for another one.
+	waitName = "PROCESS_TEST_WAIT"
 )
+
+// patience is how long a test waits for what comes at once on a machine that has
+// nothing else to do. A loaded one stalls for seconds.
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if name := os.Getenv(helperName); name != "" {
@@ -45,6 +51,9 @@ func holdLock(name string) int {
 	o := process.Options{Name: name, Log: log}
 	if before := os.Getenv(predecessorName); before != "" {
 		o.Predecessor = func(name string) bool { return name == before }
+	}
+	if d, err := time.ParseDuration(os.Getenv(waitName)); err == nil {
+		o.SetWait(d)
 	}
 	release, err := process.Lock(context.Background(), o)
 	if err != nil {
@@ -104,7 +113,7 @@ func startLocker(t *testing.T, ns *lab.Namespace, name string, uid uint32, vars 
 
 func (l *locker) wait(words string) {
 	l.t.Helper()
-	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		if strings.Contains(l.out.String(), words) {
 			return
 		}
@@ -122,7 +131,7 @@ func (l *locker) refused(words ...string) {
 		if err == nil || strings.Contains(l.out.String(), held) {
 			l.t.Errorf("it has got the lock: %s", &l.out)
 		}
-	case <-time.After(20 * time.Second):
+	case <-time.After(patience):
 		l.t.Fatalf("it does not end: %s", &l.out)
 	}
 	for _, w := range words {
