@@ -5,6 +5,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/netip"
@@ -69,7 +70,7 @@ func bubble(t *testing.T, d *stuckDaemon, f func(*Client)) {
 		ctx, cancel := context.WithCancel(t.Context())
 		l := make(pipes)
 		done := make(chan error)
-		go func() { done <- serveOn(ctx, l, newHandler(d), slog.New(slog.DiscardHandler)) }()
+		go func() { done <- serveOn(ctx, l, newHandler(d), usual(), slog.New(slog.DiscardHandler)) }()
 		f(l.client())
 		close(d.release)
 		cancel()
@@ -135,7 +136,8 @@ func (e *exhausted) Accept() (net.Conn, error) {
 // TestNoDescriptors accepts connections again once there are descriptors.
 func TestNoDescriptors(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("unix", "@ndproxyd-control-exhausted")
+	address := fmt.Sprintf("@ndproxyd-control-exhausted-%d", os.Getpid())
+	l, err := net.Listen("unix", address)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,9 +146,9 @@ func TestNoDescriptors(t *testing.T) {
 	d := &stuckDaemon{release: make(chan struct{})}
 	close(d.release)
 	go func() {
-		done <- serveOn(ctx, newGate(&exhausted{Listener: l, left: 5}), newHandler(d), slog.New(slog.DiscardHandler))
+		done <- serveOn(ctx, newGate(&exhausted{Listener: l, left: 5}), newHandler(d), timeouts{time.Minute, time.Minute, time.Minute}, slog.New(slog.DiscardHandler))
 	}()
-	if _, err := NewClient("@ndproxyd-control-exhausted").Status(t.Context()); err != nil {
+	if _, err := NewClient(address).Status(t.Context()); err != nil {
 		t.Error(err)
 	}
 	cancel()

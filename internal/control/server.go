@@ -49,11 +49,21 @@ type Options struct {
 
 // Server serves the control socket. It is a task.Task.
 type Server struct {
-	options Options
+	options  Options
+	timeouts timeouts
+}
+
+// timeouts bound what a client may take. They are parameters, for tests that are
+// not about time, and go on for longer on a slow machine.
+type timeouts struct{ header, idle, exchange time.Duration }
+
+// usual returns the timeouts of the daemon.
+func usual() timeouts {
+	return timeouts{header: headerTimeout, idle: idleTimeout, exchange: exchangeTimeout}
 }
 
 // New returns a server, which listens once it runs.
-func New(o Options) *Server { return &Server{options: o} }
+func New(o Options) *Server { return &Server{options: o, timeouts: usual()} }
 
 // Run serves until ctx ends, and returns nil then. The daemon goes on without
 // the socket, so an address that another process has, or a listener that fails,
@@ -103,17 +113,17 @@ func (s *Server) serve(ctx context.Context, listening func()) error {
 		return fmt.Errorf("listen: %w", err)
 	}
 	listening()
-	return serveOn(ctx, newGate(l), newHandler(s.options.Daemon), s.options.Log)
+	return serveOn(ctx, newGate(l), newHandler(s.options.Daemon), s.timeouts, s.options.Log)
 }
 
 // serveOn serves on a listener until ctx ends, and returns nil then.
-func serveOn(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+func serveOn(ctx context.Context, l net.Listener, h http.Handler, ts timeouts, log *slog.Logger) error {
 	server := &http.Server{
 		Handler:           h,
-		ReadHeaderTimeout: headerTimeout,
-		ReadTimeout:       exchangeTimeout,
-		WriteTimeout:      exchangeTimeout,
-		IdleTimeout:       idleTimeout,
+		ReadHeaderTimeout: ts.header,
+		ReadTimeout:       ts.exchange,
+		WriteTimeout:      ts.exchange,
+		IdleTimeout:       ts.idle,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
