@@ -30,12 +30,12 @@ const (
 	onLink     = "/64"
 	uplink     = "uplink"
 
-	startTimeout = 5 * time.Second
+	startTimeout = 30 * time.Second
 	// silence is how long the ping waits that gets no reply, and patience that
 	// of the others. The router repeats a solicitation after a second, and
 	// gives up after three (RFC 4861 §10).
 	silence  = time.Second
-	patience = 5 * time.Second
+	patience = 30 * time.Second
 )
 
 // Run plays the demonstration with the daemon at path, and writes it to out.

@@ -22,8 +22,9 @@ import (
 	"github.com/ndproxyd/ndproxyd/internal/uplink"
 )
 
-// patience bounds every wait for the daemon. It is no claim about speed.
-const patience = 20 * time.Second
+// Patience bounds every wait for what has to come. It is no claim about speed: a loaded
+// machine stalls for seconds.
+const Patience = time.Minute
 
 // Daemon is a running daemon in a namespace.
 type Daemon struct {
@@ -137,7 +138,7 @@ func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 	d.tb.Helper()
 	var last status.Status
 	var err error
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		select {
 		case state := <-d.exited:
 			d.exited <- state
@@ -148,13 +149,13 @@ func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 			return
 		}
 	}
-	d.tb.Fatalf("no %s after %s; the last status is %+v, %v", what, patience, last, err)
+	d.tb.Fatalf("no %s after %s; the last status is %+v, %v", what, Patience, last, err)
 }
 
 // Eventually waits until f returns true.
 func Eventually(tb testing.TB, what string, f func() bool) {
 	tb.Helper()
-	await(tb, what, patience, 5*time.Millisecond, f)
+	await(tb, what, Patience, 5*time.Millisecond, f)
 }
 
 // Within is like [Eventually], for what takes long: its bound is its own, and it looks less
@@ -177,23 +178,29 @@ func await(tb testing.TB, what string, within, every time.Duration, f func() boo
 // Status returns the daemon's status.
 func (d *Daemon) Status() status.Status {
 	d.tb.Helper()
-	s, err := d.Client.Status(context.Background())
-	Must(d.tb, err)
+	var s status.Status
+	Must(d.tb, Undisturbed(func() (err error) { // the daemon gives a client two seconds
+		s, err = d.Client.Status(context.Background())
+		return err
+	}))
 	return s
 }
 
 // Explain returns what the daemon does with a solicitation for an address.
 func (d *Daemon) Explain(target netip.Addr) status.Explanation {
 	d.tb.Helper()
-	e, err := d.Client.Explain(context.Background(), target)
-	Must(d.tb, err)
+	var e status.Explanation
+	Must(d.tb, Undisturbed(func() (err error) {
+		e, err = d.Client.Explain(context.Background(), target)
+		return err
+	}))
 	return e
 }
 
 // Get fetches a page of the metrics endpoint.
 func (d *Daemon) Get(path string) (int, string) {
 	d.tb.Helper()
-	client := http.Client{Timeout: patience, Transport: &http.Transport{DialContext: d.Dial, DisableKeepAlives: true}}
+	client := http.Client{Timeout: Patience, Transport: &http.Transport{DialContext: d.Dial, DisableKeepAlives: true}}
 	var resp *http.Response
 	Eventually(d.tb, "metrics endpoint", func() bool { // it opens beside the control socket
 		var err error
@@ -230,7 +237,7 @@ func (d *Daemon) Exit() int {
 	case state := <-d.exited:
 		d.exited <- state
 		return state.ExitCode()
-	case <-time.After(patience):
+	case <-time.After(Patience):
 		d.tb.Fatalf("daemon did not end; its log:\n%s", d.Log())
 		return -1
 	}

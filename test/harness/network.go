@@ -3,12 +3,14 @@
 package harness
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"slices"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
@@ -93,8 +95,38 @@ func OpenPort(tb testing.TB, n *lab.Namespace, device string) *Port {
 		return err
 	}))
 	ignoreOutgoing(tb, p.conn)
+	_, _ = p.stamp() // the kernel notes when frames arrive from the first call on
 	tb.Cleanup(func() { _ = p.conn.Close() })
 	return p
+}
+
+// Arrived returns when the frame that was read last has arrived, by the kernel: a test
+// may read it much later.
+func (p *Port) Arrived() time.Time {
+	p.tb.Helper()
+	at, err := p.stamp()
+	Must(p.tb, err)
+	return at
+}
+
+// stamp asks for the time at which the frame that was read last has arrived.
+func (p *Port) stamp() (time.Time, error) {
+	const siocgstampns = 0x8907 // linux/sockios.h: SIOCGSTAMPNS_OLD, with a struct timespec
+	raw, err := p.conn.SyscallConn()
+	if err != nil {
+		return time.Time{}, err
+	}
+	var at unix.Timespec
+	var errno unix.Errno
+	if err := raw.Control(func(fd uintptr) {
+		_, _, errno = unix.Syscall(unix.SYS_IOCTL, fd, siocgstampns, uintptr(unsafe.Pointer(&at)))
+	}); err != nil {
+		return time.Time{}, err
+	}
+	if errno != 0 {
+		return time.Time{}, fmt.Errorf("ask when a frame arrived: %w", errno)
+	}
+	return time.Unix(at.Unix()), nil
 }
 
 // ignoreOutgoing keeps a socket from what this host sends on its device.
@@ -113,6 +145,18 @@ func (p *Port) Send(frame []byte) {
 	if _, err := p.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]}); err != nil {
 		p.tb.Fatal(err)
 	}
+}
+
+// Count waits for some Neighbor Advertisements, and returns them and any more that come
+// within [Quiet] after that.
+func (p *Port) Count(wanted int) [][]byte {
+	p.tb.Helper()
+	var out [][]byte
+	if wanted > 0 {
+		left := wanted
+		out = p.Advertisements(Patience, func([]byte) bool { left--; return left == 0 })
+	}
+	return append(out, p.Advertisements(Quiet, Never)...)
 }
 
 // Advertisements returns the Neighbor Advertisements that arrive from now until
@@ -137,10 +181,10 @@ func (p *Port) Messages(kind byte, within time.Duration) [][]byte {
 
 func (p *Port) until(kind byte, timeout time.Duration, stop func(frame []byte) bool) [][]byte {
 	p.tb.Helper()
-	Must(p.tb, p.conn.SetReadDeadline(time.Now().Add(timeout)))
 	var out [][]byte
-	for {
-		n, _, err := p.conn.ReadFrom(p.buf)
+	// Stalls of the machine are no part of the time: what was due comes afterwards.
+	for end, stalled := time.Now().Add(timeout), Stalled(); ; {
+		n, err := readWithin(p.conn, p.buf, time.Until(end)+Stalled()-stalled)
 		if os.IsTimeout(err) {
 			return out
 		}

@@ -95,19 +95,19 @@ func (s *Steady) ask() {
 	buf := make([]byte, 256)
 	tick := time.NewTicker(steadyPeriod)
 	defer tick.Stop()
+	Stalled() // from now on, stalls are noted
 	for {
 		begin := time.Now()
 		patience := steadyPatience
 		if got.Lost >= steadyLost {
 			patience = steadyPeriod
 		}
-		_ = s.conn.SetReadDeadline(begin.Add(patience))
 		if _, err := s.conn.WriteTo(s.frame, &packet.Addr{HardwareAddr: s.frame[:6]}); err != nil {
 			s.tb.Errorf("steady router: %v", err)
 		}
 		got.Sent++
 		s.sent.Add(1)
-		switch _, _, err := s.conn.ReadFrom(buf); {
+		switch _, err := readWithin(s.conn, buf, patience); {
 		case err == nil:
 			took = append(took, time.Since(begin))
 		case os.IsTimeout(err):
@@ -136,10 +136,9 @@ func AskOnce(tb testing.TB, router *lab.Namespace, device string, question confo
 	conn := hearing(tb, router, device, question.Target, 0)
 	defer conn.Close()
 	frame := question.Bytes()
-	Must(tb, conn.SetReadDeadline(time.Now().Add(within)))
 	_, err := conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
 	Must(tb, err)
-	_, _, err = conn.ReadFrom(make([]byte, 256))
+	_, err = readWithin(conn, make([]byte, 256), within)
 	return err == nil
 }
 

@@ -45,7 +45,7 @@ func TestRouterKeepsNeighbor(t *testing.T) {
 	net := harness.NewNetwork(t)
 	addPod(t, net, conformance.Pod)
 	for name, value := range map[string]string{
-		"base_reachable_time_ms": "300", "delay_first_probe_time": "1", "retrans_time_ms": "200",
+		"base_reachable_time_ms": "300", "delay_first_probe_time": "1",
 	} {
 		harness.Must(t, net.Router.Sysctl("net/ipv6/neigh/"+harness.RouterPort+"/"+name, value))
 	}
@@ -56,7 +56,7 @@ func TestRouterKeepsNeighbor(t *testing.T) {
 	// Each cycle goes REACHABLE, STALE, DELAY, and PROBE by unicast.
 	const cycles = 3
 	for range 300 {
-		if _, err := p.Ping(context.Background(), 2*time.Second); err != nil {
+		if _, err := p.Ping(context.Background(), harness.Patience); err != nil {
 			t.Fatal(err)
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -158,7 +158,7 @@ rules:
 		t.Errorf("answered on the uplink without a rule: % x", got)
 	}
 	first.Send(ask)
-	if got := first.Advertisements(5*time.Second, func([]byte) bool { return true }); len(got) != 1 {
+	if got := first.Count(1); len(got) != 1 {
 		t.Errorf("%d answers on the uplink with the rule, want 1", len(got))
 	}
 	if got := other.Advertisements(100*time.Millisecond, harness.Never); len(got) != 0 {
@@ -181,7 +181,7 @@ func TestTwoProxies(t *testing.T) {
 	p := harness.OpenPort(t, router, "eth0")
 	time.Sleep(100 * time.Millisecond)
 	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
-	if got := p.Advertisements(500*time.Millisecond, harness.Never); len(got) != 2 {
+	if got := p.Count(2); len(got) != 2 {
 		t.Errorf("%d answers, want one of each", len(got))
 	}
 	for name, d := range ports {
@@ -234,7 +234,7 @@ func TestLimitPerAsker(t *testing.T) {
 	p.Send(framed.Bytes())
 	p.Send(conformance.Probe(conformance.Pod).Bytes())
 	p.Send(quiet.Bytes())
-	if got := p.Advertisements(5*time.Second, func(f []byte) bool { return [6]byte(f) == conformance.OtherMAC }); len(got) == 0 || [6]byte(got[len(got)-1]) != conformance.OtherMAC {
+	if got := p.Advertisements(harness.Patience, func(f []byte) bool { return [6]byte(f) == conformance.OtherMAC }); len(got) == 0 || [6]byte(got[len(got)-1]) != conformance.OtherMAC {
 		t.Error("the quiet asker got no answer")
 	}
 	d.Wait("all solicitations", func(s status.Status) bool { return s.Uplinks[0].Received == asked+3 })
@@ -255,7 +255,7 @@ func TestEarlySocket(t *testing.T) {
 	f.Tags = []conformance.Tag{{TPID: 0x8100, VID: 100}}
 	p.Send(f.Bytes())
 	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
-	if got := p.Advertisements(500*time.Millisecond, harness.Never); len(got) != 1 {
+	if got := p.Count(1); len(got) != 1 {
 		t.Errorf("%d answers, want 1", len(got))
 	}
 }

@@ -128,6 +128,10 @@ func TestStrangersConnections(t *testing.T) {
 
 // probeHealth asks for a page as a supervisor does, on a connection of its own.
 func probeHealth(d *harness.Daemon, url string) error {
+	return harness.Undisturbed(func() error { return probeOnce(d, url) })
+}
+
+func probeOnce(d *harness.Daemon, url string) error {
 	client := http.Client{Timeout: 6 * time.Second, Transport: &http.Transport{DialContext: d.Dial, DisableKeepAlives: true}}
 	resp, err := client.Get(url)
 	if err != nil {

@@ -67,7 +67,7 @@ func TestFile(t *testing.T) {
 	t.Log("it comes, with Windows' line breaks, and is announced")
 	harness.Must(t, os.Mkdir(filepath.Dir(path), 0o755))
 	replaceFile(t, path, "\ufeff# made by a panel\r\n"+one.String()+"\r\n")
-	if a.Hear(one, 10*time.Second) == nil {
+	if a.Hear(one, harness.Patience) == nil {
 		t.Error("not announced")
 	}
 	a.WantAnswer(one)

@@ -194,7 +194,7 @@ func TestSwappedNames(t *testing.T) {
 	states("ready", "absent")
 	p := harness.OpenPort(t, other, "link")
 	p.Send(conformance.Solicitation(conformance.Pod).Bytes())
-	if got := p.Advertisements(500*time.Millisecond, harness.Never); len(got) != 1 {
+	if got := p.Count(1); len(got) != 1 {
 		t.Errorf("%d answers, want 1", len(got))
 	}
 }

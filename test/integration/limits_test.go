@@ -62,7 +62,7 @@ func TestForgedAsker(t *testing.T) {
 			// The node knows its router, as any node that sends does.
 			pinger, err := n.Node.NewPinger(conformance.RouterAddr)
 			harness.Must(t, err)
-			_, err = pinger.Ping(t.Context(), 5*time.Second)
+			_, err = pinger.Ping(t.Context(), harness.Patience)
 			harness.Must(t, err)
 			pinger.Close()
 			d := harness.StartProgram(t, n.Node, harness.PlainBinary(t), "run", "--config", harness.WriteConfig(t, "version: 1\n"+

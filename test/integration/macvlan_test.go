@@ -5,7 +5,6 @@ package integration
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -77,7 +76,7 @@ func TestMacvlan(t *testing.T) {
 		for _, target := range []netip.Addr{addr(theirs), addr(mine)} {
 			wantOne(t, a, target)
 		}
-		if f := a.Ask(addr(theirs), 5*time.Second); f == nil || [6]byte(f[6:12]) != mac {
+		if f := a.Ask(addr(theirs), harness.Patience); f == nil || [6]byte(f[6:12]) != mac {
 			t.Errorf("the answer is not the container's: % x", f)
 		}
 		ping(t, n, addr(theirs))

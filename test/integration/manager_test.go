@@ -36,7 +36,7 @@ func TestManager(t *testing.T) {
 	wait := func(wanted string) (message string) {
 		t.Helper()
 		b := make([]byte, 4096)
-		harness.Must(t, manager.SetReadDeadline(time.Now().Add(10*time.Second)))
+		harness.Must(t, manager.SetReadDeadline(time.Now().Add(harness.Patience)))
 		for {
 			n, err := manager.Read(b)
 			if err != nil {
@@ -190,13 +190,13 @@ func TestAlive(t *testing.T) {
 		return l.Alive(ctx)
 	}
 	for range 100 {
-		harness.Must(t, alive(5*time.Second))
+		harness.Must(t, alive(harness.Patience))
 	}
 	p := harness.OpenPort(t, n.Router, harness.RouterPort)
 	end := time.Now().Add(time.Second)
 	for time.Now().Before(end) {
 		p.Send(conformance.Solicitation(conformance.NodeAddr).Bytes())
-		harness.Must(t, alive(5*time.Second))
+		harness.Must(t, alive(harness.Patience))
 	}
 	f := conformance.Solicitation(conformance.Pod)
 	f.Source = addr("2001:db8:1:0:f::66") // another station has an address of the rule

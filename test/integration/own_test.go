@@ -5,7 +5,6 @@ package integration
 import (
 	"net/netip"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -45,8 +44,9 @@ func wantOne(t *testing.T, a *harness.Asker, target netip.Addr) {
 	a.Port.Advertisements(harness.Quiet, harness.Never) // late ones
 	a.Port.Send(conformance.Solicitation(target).Bytes())
 	n := 0
-	for _, f := range a.Port.Advertisements(2*harness.Quiet, harness.Never) {
-		if [16]byte(f[62:78]) == target.As16() && f[58]&0x40 != 0 {
+	answers := func(f []byte) bool { return [16]byte(f[62:78]) == target.As16() && f[58]&0x40 != 0 }
+	for _, f := range append(a.Port.Advertisements(harness.Patience, answers), a.Port.Advertisements(2*harness.Quiet, harness.Never)...) {
+		if answers(f) {
 			n++
 		}
 	}
@@ -186,7 +186,7 @@ func TestOwnAddressIsAnnounced(t *testing.T) {
 	harness.Run(t, n.Node, "--config", harness.WriteConfig(t, "version: 1\nuplinks: [{interface: uplink}]\nrules: [{prefix: \"2001:db8:1:0:b::/80\", method: route}]\n"))
 	a := newAsker(t, n)
 	harness.Must(t, n.Node.Address("br0", vip+"/128"))
-	if a.Hear(addr(vip), 5*time.Second) == nil {
+	if a.Hear(addr(vip), harness.Patience) == nil {
 		t.Error("no advertisement")
 	}
 }

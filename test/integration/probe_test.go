@@ -30,7 +30,7 @@ func TestProbe(t *testing.T) {
 	t.Parallel()
 	n, pods := probed(t)
 	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
-		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, ttl: 1s, timeout: 100ms, retries: 1, deadtime: 1s}\n"))
+		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, ttl: 1s, timeout: 500ms, retries: 3, deadtime: 1s}\n"))
 	a := newAsker(t, n)
 	if f := a.Ask(conformance.Pod, harness.Quiet); f != nil {
 		t.Fatalf("an absent pod is answered for: % x", f)
@@ -42,16 +42,16 @@ func TestProbe(t *testing.T) {
 	a.WantAnswer(conformance.Pod)
 	t.Log("a living pod is asked again, and answered for all the time")
 	for end := time.Now().Add(3 * time.Second); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
-		if a.Ask(conformance.Pod, 5*time.Second) == nil {
+		if a.Ask(conformance.Pod, harness.Patience) == nil {
 			t.Fatal("a gap in the answers")
 		}
 	}
-	asked := 0
+	asked, begin := 0, time.Now()
 	for range harness.OpenPort(t, pods, "eth0").Solicitations(2*time.Second, conformance.Pod) {
 		asked++
 	}
-	if asked < 1 || asked > 3 {
-		t.Errorf("a living pod was asked %d times in 2s", asked)
+	if took := time.Since(begin); asked < 1 || asked > 1+int(took/time.Second) {
+		t.Errorf("a living pod was asked %d times in %s", asked, took)
 	}
 
 	t.Log("the pod goes")
@@ -66,7 +66,10 @@ func TestProbe(t *testing.T) {
 func TestProbeWaiting(t *testing.T) {
 	t.Parallel()
 	n, pods := probed(t)
-	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", probeRule)
+	// The routers wait for twenty seconds, so that a busy machine gives the pod its address
+	// in time.
+	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t,
+		"version: 1\nuplinks: [{interface: uplink}]\nrules:\n  - {prefix: \"2001:db8:1:0:f::/80\", method: probe, timeout: 2s, retries: 10}\n"))
 	a := newAsker(t, n)
 	first, second := conformance.Solicitation(conformance.Pod), conformance.Solicitation(conformance.Pod)
 	second.EtherSrc, second.Source = conformance.MAC{2, 0, 0, 0, 0, 0x31}, addr("2001:db8:1::fe")
@@ -76,7 +79,7 @@ func TestProbeWaiting(t *testing.T) {
 	d.Wait("both", func(s status.Status) bool { return s.Uplinks[0].Received == 2 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	asked := make(map[[6]byte]bool)
-	a.Port.Advertisements(5*time.Second, func(f []byte) bool {
+	a.Port.Advertisements(harness.Patience, func(f []byte) bool {
 		if f[58]&0x40 != 0 {
 			asked[[6]byte(f[:6])] = true
 		}
@@ -99,9 +102,9 @@ func TestProbeEvents(t *testing.T) {
 	d.Wait("missing answer", func(s status.Status) bool { return s.Uplinks[0].Ignored["no_neighbor"] == 1 })
 	harness.Must(t, pods.Address("eth0", conformance.Pod.String()+"/80"))
 	route(t, n.Node, conformance.Pod.String()+"/128", "pods", n.Node.Link.RouteAdd)
-	begin := time.Now()
+	begin, stalled := time.Now(), harness.Stalled()
 	a.WantAnswer(conformance.Pod)
-	if took := time.Since(begin); took > 2*time.Second { // 3 s without the event
+	if took := time.Since(begin) - (harness.Stalled() - stalled); took > 2*time.Second { // 3 s without the event
 		t.Errorf("answered after %s", took)
 	}
 	t.Log("the route moves to a device where the pod is not")

@@ -163,7 +163,7 @@ func TestTwoPodsBehindOneRoute(t *testing.T) {
 	for i := range 20 {
 		target := conformance.PodPrefix.Addr().As16()
 		target[15] = byte(i + 1)
-		if a.Ask(netip.AddrFrom16(target), 5*time.Second) == nil {
+		if a.Ask(netip.AddrFrom16(target), harness.Patience) == nil {
 			t.Errorf("no answer for %s", netip.AddrFrom16(target))
 		}
 	}
@@ -183,9 +183,10 @@ func TestDiscovery(t *testing.T) {
 	p, err := n.Router.NewPinger(conformance.Pod)
 	harness.Must(t, err)
 	defer p.Close()
-	if _, err := p.Ping(context.Background(), 10*time.Second); err != nil {
-		t.Error(err)
-	}
+	harness.Eventually(t, "reply of the pod", func() bool {
+		_, err := p.Ping(context.Background(), time.Second)
+		return err == nil
+	})
 	a.WantSilence(addr("2001:db8:1:0:f::6"))
 
 	t.Log("the default route moves")

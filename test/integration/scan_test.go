@@ -92,7 +92,7 @@ func TestStartInScan(t *testing.T) {
 		harness.Must(t, pods.Address("eth0", a.String()+"/80"))
 		p, err := n.Node.NewPinger(a) // the node's kernel knows it
 		harness.Must(t, err)
-		_, err = p.Ping(t.Context(), 5*time.Second)
+		_, err = p.Ping(t.Context(), harness.Patience)
 		harness.Must(t, err)
 		p.Close()
 	}

@@ -56,7 +56,8 @@ func TestSquatterStays(t *testing.T) {
 func TestSquatterTakesNoCalls(t *testing.T) {
 	t.Parallel()
 	least := make(map[bool]time.Duration)
-	for range 3 { // the shortest of three, as others use the machine, too
+	// The shortest of three, and of more where others use the machine, too.
+	for try := 0; try < 3 || try < 10 && least[true] > 5*least[false]; try++ {
 		for _, squatted := range []bool{false, true} {
 			n := harness.NewNetwork(t)
 			if squatted {

@@ -55,11 +55,8 @@ func wantReached(t *testing.T, router *lab.Namespace, want bool) {
 	p, err := router.NewPinger(conformance.Pod)
 	harness.Must(t, err)
 	defer p.Close()
-	tries := 50
-	if !want {
-		tries = 3
-	}
-	for range tries {
+	end := time.Now().Add(harness.Patience)
+	for tries := 0; time.Now().Before(end) && (want || tries < 3); tries++ {
 		if _, err = p.Ping(context.Background(), 200*time.Millisecond); err == nil {
 			break
 		}

@@ -35,11 +35,11 @@ func TestConsumeUnicast(t *testing.T) {
 	inside := harness.OpenPort(t, pods, "eth0")
 	// probe returns whether the answer came, and whether an error or a
 	// forwarded solicitation did.
-	probe := func(source string) (answered, disturbed bool) {
+	probe := func(source string, within time.Duration) (answered, disturbed bool) {
 		f := conformance.Solicitation(conformance.Pod)
 		f.EtherDst, f.Dest, f.Source = conformance.NodeMAC, conformance.Pod, addr(source)
 		a.Port.Send(f.Bytes())
-		answered = a.Hear(conformance.Pod, time.Second) != nil
+		answered = a.Hear(conformance.Pod, within) != nil
 		a.Port.Send(f.Bytes())
 		errors := a.Port.Messages(unreachable, harness.Quiet)
 		forwarded := inside.Solicitations(harness.Quiet, conformance.Pod)
@@ -52,7 +52,7 @@ func TestConsumeUnicast(t *testing.T) {
 
 	d := start("")
 	for _, source := range sources {
-		if answered, disturbed := probe(source); !answered || !disturbed {
+		if answered, disturbed := probe(source, harness.Patience); !answered || !disturbed {
 			t.Fatalf("%s: answered %t, disturbed by the kernel %t: this test shows nothing", source, answered, disturbed)
 		}
 	}
@@ -61,7 +61,7 @@ func TestConsumeUnicast(t *testing.T) {
 
 	d = start(", consume_unicast: true")
 	for _, source := range sources {
-		if answered, disturbed := probe(source); !answered || disturbed {
+		if answered, disturbed := probe(source, harness.Patience); !answered || disturbed {
 			t.Errorf("%s: answered %t, disturbed by the kernel %t", source, answered, disturbed)
 		}
 	}
@@ -69,24 +69,27 @@ func TestConsumeUnicast(t *testing.T) {
 	p, err := n.Router.NewPinger(conformance.NodeAddr)
 	harness.Must(t, err)
 	defer p.Close()
-	if _, err := p.Ping(context.Background(), 5*time.Second); err != nil {
+	if _, err := p.Ping(context.Background(), harness.Patience); err != nil {
 		t.Error(err)
 	}
 	f := conformance.Solicitation(conformance.NodeAddr)
 	f.EtherDst, f.Dest = conformance.NodeMAC, conformance.NodeAddr
 	a.Port.Send(f.Bytes())
-	if a.Hear(conformance.NodeAddr, time.Second) == nil {
+	if a.Hear(conformance.NodeAddr, harness.Patience) == nil {
 		t.Error("the kernel no longer answers for its own address")
 	}
 	t.Log("nothing is left of it after a kill")
 	d.Signal(syscall.SIGKILL)
 	d.Exit()
-	harness.Eventually(t, "kernel to send errors again", func() bool { _, disturbed := probe(sources[0]); return disturbed })
+	harness.Eventually(t, "kernel to send errors again", func() bool {
+		_, disturbed := probe(sources[0], harness.Quiet)
+		return disturbed
+	})
 	t.Log("and none of it without the privilege, but an answer")
 	const uid = 65534
 	d = harness.StartAs(t, n.Node, uid, []uintptr{capNetRaw}, harness.Binary(t), "run", "--config", publicConfig(t, path))
 	d.WaitReady()
-	if answered, disturbed := probe(sources[0]); !answered || !disturbed {
+	if answered, disturbed := probe(sources[0], harness.Patience); !answered || !disturbed {
 		t.Errorf("answered %t, disturbed %t", answered, disturbed)
 	}
 	harness.Eventually(t, "word about the privilege", func() bool { return contains(d.Log(), "needs the capability CAP_NET_ADMIN") })

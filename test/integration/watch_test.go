@@ -60,7 +60,7 @@ func TestWatch(t *testing.T) {
 	n := harness.NewNetwork(t)
 	d := harness.Run(t, n.Node, "--interface", harness.Uplink, "--rule", podRule)
 	a := newAsker(t, n)
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), harness.Patience)
 	defer cancel()
 	enough := errors.New("enough")
 	var seen []string

@@ -96,7 +96,7 @@ func (p *pair) wantAnnounced(t *testing.T, a *harness.Asker, host int) {
 	t.Helper()
 	announced := make(map[netip.Addr]bool)
 	begun := time.Now()
-	a.Port.Advertisements(2*time.Second, func(f []byte) bool {
+	a.Port.Advertisements(harness.Patience, func(f []byte) bool {
 		const override = 0x20
 		if [6]byte(f[6:12]) == p.macs[host] && f[58]&override != 0 {
 			announced[netip.AddrFrom16([16]byte(f[62:78]))] = true
@@ -161,9 +161,11 @@ rules:
 		time.Sleep(pause)
 		a := harness.NewAsker(t, p.router, "eth0")
 		p.move(t, 1, 0)
-		moved := time.Now()
 		p.wantAnnounced(t, a, 0)
-		a.Port.Advertisements(time.Until(moved.Add(pause)), harness.Never) // that were on their way
+		harness.Eventually(t, "the other host to know", func() bool {
+			return daemons[1].Explain(exactStation).Answers[0].Reason == "standby"
+		})
+		a.Port.Advertisements(harness.Quiet, harness.Never) // that were on their way
 		for _, f := range a.Port.Advertisements(3*time.Second, harness.Never) {
 			if station := netip.AddrFrom16([16]byte(f[62:78])); [6]byte(f[6:12]) == p.macs[1] && slices.Contains(stations, station) {
 				t.Errorf("the host that has lost the address goes on to announce %s", station)
