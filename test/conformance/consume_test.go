@@ -66,7 +66,7 @@ func testConsume(t *testing.T, mode rules.FastPathMode, consume bool) {
 uplinks: [{interface: uplink, fast_path: %s, consume_unicast: %t}]
 rules:
   - {prefix: "2001:db8:1:0:f::/80", method: static}
-  - {prefix: "2001:db8:1:0:d::/80", method: probe, timeout: 500ms, retries: 0}
+  - {prefix: "2001:db8:1:0:d::/80", method: probe, timeout: 2s, retries: 0}
   - {prefix: "2001:db8:1:0:c::/80", method: file, targets: /nonexistent/targets}
   - {prefix: "%s/128", method: static}
 `, mode, consume, conformance.NodeAddr)))

@@ -19,7 +19,7 @@ import (
 
 // sendTime is far more than a send may take that does not wait, and far less than
 // the queue of these tests takes to drain.
-const sendTime = 2 * time.Second
+const sendTime = harness.Patience
 
 // slowDevice shapes the node's uplink down to ten frames a second or so, and
 // returns its index.

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -20,7 +19,7 @@ import (
 )
 
 // answerTime bounds the wait for an answer that has to come.
-const answerTime = 5 * time.Second
+const answerTime = harness.Patience
 
 // config is the table's rules as a file, for a daemon whose packet socket answers alone.
 func config() string { return configOf(rules.FastPathOff) }
