@@ -14,6 +14,14 @@ import (
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
+// isDefended reports whether somebody keeps a device from an address. The station waits
+// for longer than the second of RFC 4862 §5.1, so that a busy machine can defend it.
+func isDefended(t *testing.T, n *lab.Namespace, device, address string) bool {
+	t.Helper()
+	harness.Must(t, n.Sysctl("net/ipv6/neigh/"+device+"/retrans_time_ms", "20000"))
+	return !takesAddress(t, n, device, address)
+}
+
 // takesAddress gives a device an address with duplicate address detection, and
 // reports whether the station may keep it.
 func takesAddress(t *testing.T, n *lab.Namespace, device, address string) bool {

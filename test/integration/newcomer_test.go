@@ -50,7 +50,7 @@ func TestNewcomer(t *testing.T) {
 			harness.NewAsker(t, l.router, "eth0").WantAnswer(addr(behind))
 			for i, address := range []string{"2001:db8:1::a3", "2001:db8:1:0:f::a3"} {
 				n := l.sw.connect("newcomer"+string(rune('a'+i)), [6]byte{2, 0, 0, 0, 0, byte(0x40 + i)})
-				if takesAddress(t, n, "eth0", address+"/64") == c.defended {
+				if c.defended && !isDefended(t, n, "eth0", address+"/64") || !c.defended && !takesAddress(t, n, "eth0", address+"/64") {
 					t.Errorf("%s: defended is not %t", address, c.defended)
 				}
 				if e := d.Explain(addr(address)).Answers[0]; e.Answered && (e.DAD == "") != c.defended {
@@ -58,7 +58,7 @@ func TestNewcomer(t *testing.T) {
 				}
 			}
 			n := l.sw.connect("thief", [6]byte{2, 0, 0, 0, 0, 0x50})
-			if takesAddress(t, n, "eth0", behind+"/64") {
+			if !isDefended(t, n, "eth0", behind+"/64") {
 				t.Errorf("%s is in use behind the node, and was given away", behind)
 			}
 		})

@@ -37,13 +37,13 @@ func TestOwnAddressAmidTheLink(t *testing.T) {
 				}
 			}
 			newcomer := l.sw.connect("early", [6]byte{2, 0, 0, 0, 0, 0x50})
-			if takesAddress(t, newcomer, "eth0", vip+"/64") {
+			if !isDefended(t, newcomer, "eth0", vip+"/64") {
 				t.Error("a newcomer takes an address of the host before anybody has asked for it")
 			}
 			harness.NewAsker(t, l.router, "eth0").WantAnswer(addr(vip))
 			l.pings(t, vip)
 			newcomer = l.sw.connect("late", [6]byte{2, 0, 0, 0, 0, 0x51})
-			if takesAddress(t, newcomer, "eth0", vip+"/64") {
+			if !isDefended(t, newcomer, "eth0", vip+"/64") {
 				t.Error("a newcomer takes an address of the host")
 			}
 		})

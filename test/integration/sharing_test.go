@@ -143,7 +143,7 @@ func TestSharedPrefix(t *testing.T) {
 			}
 			l.keepsOut(t, absent, "2001:db8:1::a3")
 			n := l.sw.connect("thief", [6]byte{2, 0, 0, 0, 0, 0x43})
-			if takesAddress(t, n, "eth0", container+"/64") {
+			if !isDefended(t, n, "eth0", container+"/64") {
 				t.Error("a newcomer takes the container's address")
 			}
 		})

@@ -97,7 +97,10 @@ func link(t *testing.T) *network {
 func (n *network) reached(target string) {
 	n.t.Helper()
 	harness.NewAsker(n.t, n.router, harness.RouterPort).WantAnswer(netip.MustParseAddr(target))
-	n.elsewhere.run("ping -c 1 -W 5 " + target)
+	harness.Eventually(n.t, "reply of "+target, func() bool {
+		_, err := n.elsewhere.try("ping -c 1 -W 1 " + target)
+		return err == nil
+	})
 }
 
 // silent asks for an address that nobody must answer for.

@@ -17,7 +17,7 @@ import (
 const configuration = "/etc/ndproxyd/config.yaml"
 
 // patience bounds the wait for what a command is to print. It is no claim about speed.
-const patience = 10 * time.Second
+const patience = harness.Patience
 
 // page is a recipe that is played on a network.
 type page struct {
