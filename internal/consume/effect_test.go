@@ -75,7 +75,8 @@ func TestBorders(t *testing.T) {
 	returns := func(addrs ...string) map[string]bool {
 		t.Helper()
 		back := make(map[string]bool)
-		for range 50 { // the first ones may be lost while neighbors are resolved
+		// The first ones may be lost while neighbors are resolved.
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); {
 			for _, a := range addrs {
 				f := make([]byte, 54)
 				copy(f, nodeMAC[:])

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/vishvananda/netlink"
 
@@ -191,7 +192,8 @@ func TestKernel(t *testing.T) {
 				wanted = !wanted
 			}
 			var got [][]byte
-			for range 3 { // an answer may wait for the kernel to resolve the asker
+			// An answer may wait for the kernel to resolve the asker.
+			for end := time.Now().Add(harness.Patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 				last := conformance.Solicitation(e.sentinel())
 				proxy(last.Target)
 				if got = e.do(t, c, last); len(got) > 0 || !wanted {
