@@ -34,8 +34,8 @@ type reconciler struct {
 	states map[int]string
 	policy []string
 
-	complete atomic.Bool // the uplinks have taken the first configuration over
-	followed atomic.Bool // and the rules that follow from their links are made
+	complete atomic.Bool // the uplinks have taken the first configuration over, or had their time
+	followed atomic.Bool // they have, and the rules that follow from their links are made
 	// first are the links of the uplinks at the start, see linkOf. They never change.
 	first map[string]rules.Link
 }
@@ -130,6 +130,7 @@ func (r *reconciler) reconcile(renew bool) error {
 		r.first = readLinks(names)
 	}
 	r.tellHops()
+	looked := r.looked()
 	found := d.discoverable()
 	conditions := d.conditions(cfg)
 	rs := discover.Hold(discover.Rules(cfg, found, d.cluster.ServiceCIDRs()), conditions)
@@ -144,6 +145,9 @@ func (r *reconciler) reconcile(renew bool) error {
 	facts := d.uplinks.Facts()
 	d.keepUnicast(facts)
 	d.removal.look(facts)
+	if looked && err == nil {
+		r.followed.Store(true)
+	}
 	d.cluster.UplinksChanged()
 	d.manager.Status(d.summary())
 	return err
@@ -160,12 +164,17 @@ func readLinks(names []string) map[string]rules.Link {
 	return links
 }
 
+// looked reports whether all uplinks have looked for their interfaces since the start.
+func (r *reconciler) looked() bool {
+	return r.complete.Load() && !slices.ContainsFunc(r.d.uplinks.Facts(), func(f *uplink.Facts) bool { return !f.Looked })
+}
+
 // linkOf returns the link of an uplink: what it shows, or what was read at the start, until
-// the uplinks have looked at theirs. The rules that follow from links have to be there by
+// it has looked at its own, however long that takes on a busy host. The rules that follow from links have to be there by
 // then, because uplinks begin with the rules that there are, and what an earlier daemon has
 // left in the kernel outside of them falls silent.
 func (r *reconciler) linkOf(f *uplink.Facts) rules.Link {
-	if f.Link.Index != 0 || r.complete.Load() {
+	if f.Looked {
 		return f.Link
 	}
 	return r.first[f.Config.Interface]

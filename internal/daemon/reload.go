@@ -182,7 +182,6 @@ func (r *reloader) finish(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
-	r.d.reconciler.followed.Store(true)
 	names := r.d.reconciler.names()
 	r.d.log.Info("configuration loaded", "config", *r.d.origin.Load(), "uplinks", names, "rules", len(r.d.store.Load().Rules()))
 	if len(names) == 0 {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
 // TestSettler tells the uplinks once that the evidence is complete, and not before.
@@ -54,6 +56,37 @@ func TestSettlerEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Run(ctx); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSlowUplink has an uplink look for its interface only after its time is over: until
+// then, what was read of the interface at the start stands, and the evidence is not
+// complete.
+func TestSlowUplink(t *testing.T) {
+	t.Parallel()
+	d := start(t, rulesFor(static("2001:db8::/64")), Options{})
+	r := d.reconciler
+	r.first = map[string]rules.Link{"none-such": {Index: 7}}
+	r.complete.Store(true) // its time is over
+	r.look()
+	if got := r.linkOf(d.uplinks.Facts()[0]).Index; got != 7 || d.missing() == nil {
+		t.Errorf("before it has looked, its link has the index %d, and %v is missing", got, d.missing())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- d.uplinks.Run(ctx) }()
+	for end := time.Now().Add(time.Minute); !r.followed.Load(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the uplink never looks")
+		}
+		r.look()
+	}
+	if got := r.linkOf(d.uplinks.Facts()[0]).Index; got != 0 {
+		t.Errorf("an interface that is gone has the index %d", got)
+	}
+	cancel()
+	if err := <-ended; err != nil {
 		t.Error(err)
 	}
 }

@@ -21,6 +21,8 @@ type Facts struct {
 	State State
 	Why   string
 	Since time.Time
+	// Looked is set once the uplink has looked for its interface.
+	Looked bool
 	// Link is the zero Link, and Interface nil, while there is no device.
 	Link      rules.Link
 	Interface *ndp.Interface

@@ -61,7 +61,7 @@ func (u *Uplink) refresh() {
 		link.Stations = u.options.System.Stations(link.Index)
 	}
 	moved := u.link.MAC != link.MAC
-	u.link = link
+	u.link, u.looked = link, true
 	// Before a socket opens: a router's address is never answered for, nor what is on
 	// the link because of a route that is no more specific than the link's.
 	u.onLink.read(u)
@@ -132,7 +132,7 @@ func (u *Uplink) announceReady(moved bool) {
 // lose gives the device up.
 func (u *Uplink) lose(why string) {
 	u.abandon()
-	u.link, u.iface = rules.Link{}, nil
+	u.link, u.iface, u.looked = rules.Link{}, nil, true
 	u.setState(Absent, why)
 }
 

@@ -44,6 +44,7 @@ type Uplink struct {
 	since         time.Time
 	ready         bool // was ready before
 	settled       bool // the evidence is complete
+	looked        bool // for its interface
 	configured    bool // has new settings, which others depend on, too
 	retry         task.Backoff
 	again         time.Time // of the next attempt; zero for none
@@ -205,7 +206,7 @@ func sameWay(a, b ndp.Path) bool { return a.Way == b.Way && a.Leaving == b.Leavi
 func (u *Uplink) publish() {
 	last := u.facts.Load()
 	next := &Facts{
-		Config: u.config, State: u.state, Why: u.why, Since: u.since, Link: u.link, Interface: u.iface, View: u.view,
+		Config: u.config, State: u.state, Why: u.why, Since: u.since, Looked: u.looked, Link: u.link, Interface: u.iface, View: u.view,
 		Membership: u.membershipStatus(), Conflicts: u.conflicts.standing(),
 		Announcing: u.announcements.announcer.Len(), Unannounced: u.announcements.announcer.Dropped,
 		Counters: u.counters, Recent: u.recent,
@@ -214,7 +215,7 @@ func (u *Uplink) publish() {
 		next.alive, next.path, next.Path = u.responder.Alive, u.responder.Path, u.responder.Path()
 	}
 	u.facts.Store(next)
-	if last == nil || u.configured || last.State != next.State || last.Why != next.Why || !sameWay(last.Path, next.Path) || !sameLink(last.Link, next.Link) {
+	if last == nil || u.configured || last.Looked != next.Looked || last.State != next.State || last.Why != next.Why || !sameWay(last.Path, next.Path) || !sameLink(last.Link, next.Link) {
 		u.configured = false
 		u.options.Changed()
 	}
