@@ -173,6 +173,13 @@ func (p *Port) Solicitations(within time.Duration, target netip.Addr) [][]byte {
 	return slices.DeleteFunc(p.until(135, within, Never), func(f []byte) bool { return [16]byte(f[62:78]) != target.As16() })
 }
 
+// SolicitationsUntil returns those that arrive from now until stop returns true for one of
+// them, or until the timeout.
+func (p *Port) SolicitationsUntil(timeout time.Duration, stop func(frame []byte) bool) [][]byte {
+	p.tb.Helper()
+	return p.until(135, timeout, stop)
+}
+
 // Messages returns the ICMPv6 messages of a type that arrive within a time.
 func (p *Port) Messages(kind byte, within time.Duration) [][]byte {
 	p.tb.Helper()

@@ -163,13 +163,17 @@ func TestLargeFile(t *testing.T) {
 		fmt.Fprintf(&b, "2001:db8:1:0:f::%x:%x\n", i>>16, i&0xffff)
 	}
 	replaceFile(t, path, b.String())
-	d := harness.Run(t, n.Node, "--config", harness.WriteConfig(t, fileRule(path)))
+	d := harness.Start(t, n.Node, "--config", harness.WriteConfig(t, fileRule(path)))
+	harness.Within(t, 10*time.Minute, "whole file", func() bool {
+		s, err := d.Client.Status(t.Context())
+		return err == nil && s.Ready
+	})
 	a := newAsker(t, n)
 	a.WantAnswer(addr("2001:db8:1:0:f::1:869f"))
 	more := addr("2001:db8:1:0:f::2:0")
 	a.WantSilence(more)
 	appendTo(t, path, more.String()+"\n")
-	a.WantAnswer(more)
+	harness.Within(t, 10*time.Minute, "the target that came", func() bool { return a.Ask(more, harness.Quiet) != nil })
 	d.Wait("all targets", func(s status.Status) bool { return s.Files[0].Targets == many+1 && s.Files[0].Faults == 0 })
 	t.Logf("%d MiB resident", d.Resident()>>10)
 }
