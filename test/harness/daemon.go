@@ -24,7 +24,7 @@ import (
 
 // Patience bounds every wait for what has to come. It is no claim about speed: a loaded
 // machine stalls for seconds.
-const Patience = time.Minute
+const Patience = 90 * time.Second
 
 // Daemon is a running daemon in a namespace.
 type Daemon struct {
@@ -138,7 +138,7 @@ func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 	d.tb.Helper()
 	var last status.Status
 	var err error
-	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	for begin := time.Now(); time.Since(begin) < Patience; pause(begin, often) {
 		select {
 		case state := <-d.exited:
 			d.exited <- state
@@ -155,24 +155,34 @@ func (d *Daemon) Wait(what string, wanted func(status.Status) bool) {
 // Eventually waits until f returns true.
 func Eventually(tb testing.TB, what string, f func() bool) {
 	tb.Helper()
-	await(tb, what, Patience, 5*time.Millisecond, f)
+	await(tb, what, Patience, often, f)
 }
 
 // Within is like [Eventually], for what takes long: its bound is its own, and it looks less
 // often.
 func Within(tb testing.TB, within time.Duration, what string, f func() bool) {
 	tb.Helper()
-	await(tb, what, within, 100*time.Millisecond, f)
+	await(tb, what, within, seldom, f)
 }
+
+// often and seldom are the shortest times between two looks at what is waited for.
+const often, seldom = 5 * time.Millisecond, 100 * time.Millisecond
 
 func await(tb testing.TB, what string, within, every time.Duration, f func() bool) {
 	tb.Helper()
-	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(every) {
+	for begin := time.Now(); time.Since(begin) < within; pause(begin, every) {
 		if f() {
 			return
 		}
 	}
 	tb.Fatalf("no %s after %s", what, within)
+}
+
+// pause is the time between two looks: a twentieth of what one has waited for, so that
+// many tests that wait leave the processors to those that work, and none of them waits
+// noticeably longer for that.
+func pause(begin time.Time, shortest time.Duration) {
+	time.Sleep(min(max(shortest, time.Since(begin)/20), 10*shortest))
 }
 
 // Status returns the daemon's status.

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -128,10 +129,13 @@ func TestWithoutPrivilege(t *testing.T) {
 func advertise(t *testing.T, n *harness.Network) {
 	t.Helper()
 	harness.Must(t, n.Router.Sysctl("net/ipv6/conf/all/forwarding", "1")) // or its answers say that it is no router
+	link, err := n.Router.Link.LinkByName(harness.RouterPort)
+	harness.Must(t, err)
+	zone := strconv.Itoa(link.Attrs().Index) // a name would be looked up in the namespace of some thread
 	var conn *icmp.PacketConn
 	harness.Eventually(t, "link-local address of the router", func() bool {
 		return n.Router.Do(func() (err error) {
-			conn, err = icmp.ListenPacket("ip6:ipv6-icmp", conformance.RouterLinkLocal.String()+"%"+harness.RouterPort)
+			conn, err = icmp.ListenPacket("ip6:ipv6-icmp", conformance.RouterLinkLocal.String()+"%"+zone)
 			return err
 		}) == nil
 	})
@@ -143,7 +147,7 @@ func advertise(t *testing.T, n *harness.Network) {
 	go func() {
 		defer close(done)
 		for {
-			_, _ = conn.WriteTo(b, &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: harness.RouterPort})
+			_, _ = conn.WriteTo(b, &net.IPAddr{IP: net.ParseIP("ff02::1"), Zone: zone})
 			select {
 			case <-stop:
 				return

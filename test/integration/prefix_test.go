@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"net"
 	"net/netip"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -34,6 +35,9 @@ func newAdvertiser(t *testing.T, router *lab.Namespace, device string) *advertis
 			if err != nil {
 				return err
 			}
+			// The zone of what is sent: a name would be looked up later, in the namespace
+			// that some thread is in.
+			ifi.Name = strconv.Itoa(ifi.Index)
 			a.conn, _, err = ndp.Listen(ifi, ndp.LinkLocal)
 			return err
 		}) == nil

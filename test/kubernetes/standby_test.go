@@ -106,7 +106,7 @@ func TestStandby(t *testing.T) {
 	wantOwner(t, n, a, targets[0])
 	rest := slices.Delete(slices.Clone(daemons), killed, killed+1)
 	harness.Within(t, 3*looks, "node in its place", func() bool { return len(standing(rest)) == len(by)-1 })
-	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	for end := time.Now().Add(12 * time.Second); time.Now().Before(end); time.Sleep(time.Second) {
 		if now := standing(rest); len(now) != len(by)-1 {
 			t.Fatalf("nodes %v stand by a moment later", now)
 		}
