@@ -1,7 +1,7 @@
 # Commands of the project. "make demo" and "make test" are all that a newcomer
 # needs; the demonstration, the tests and the measurements need root.
 .POSIX:
-.PHONY: all build demo test test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference generate generated emulators manifests packages image release clean help
+.PHONY: all build demo test computing test-full bench bench-kubernetes compare fuzz lint control-plane go-is-there root-is-there reference generate generated emulators manifests packages image release clean help
 
 GO      = go
 CACHE   = .cache
@@ -44,33 +44,46 @@ demo: root-is-there build
 
 # The race detector needs a C compiler; the tests run without it, too. Nothing is taken
 # from the cache, which does not see that the daemon that a test builds has changed.
-# What runs against an API server waits for most of its time, so it runs beside the rest.
-# ALONE are those of these tests that bound how much is lost: they have the machine for
-# themselves.
+# What runs against an API server waits for most of its time, so it runs beside the rest,
+# of which what takes longest begins first.
+# ALONE and GUIDE are those of these tests that bound how much is lost: they come when the
+# rest is done, one of each at a time, and what computes beside them gives way to them.
 # COMPUTING are tests of one goroutine that compute for long: the race detector, which
 # makes them ten times slower, has nothing to see there.
-ALONE = ^(TestGuide|TestMassDelete|TestOutage|TestOwner|TestOwnershipModes|TestReload|TestRival)$$
+ALONE = ^(TestMassDelete|TestOutage|TestOwner|TestOwnershipModes|TestReload|TestRival)$$
+GUIDE = ^TestGuide$$
 COMPUTING = ^(TestIncremental|TestSeats|TestChaos)$$
+# Make runs a line that names $(MAKE) even where it is only to print it.
+SELF = $(MAKE)
+LONGEST = ./test/integration ./internal/ownership ./internal/fastpath ./pkg/ndp
 
 test: root-is-there go-is-there control-plane $(CACHE)/recipes/done $(TOOLS)/wireguard
 	@if command -v "$$($(GO) env CC)" >/dev/null; then race=-race; else race=; echo '== no C compiler: testing without the race detector'; fi; \
 	CGO_ENABLED=$${race:+1}; export CGO_ENABLED=$${CGO_ENABLED:-0}; failed=; \
 	echo "== testing all packages$${race:+ with the race detector}: builds the daemon, then runs it in network namespaces"; \
 	echo '== beside that: testing against a real API server'; \
-	(cd test/kubernetes && exec $(GO) test $$race -count 1 -timeout 20m -parallel 4 -skip '$(ALONE)' ./...) >$(CACHE)/kubernetes.log 2>&1 & beside=$$!; \
+	(cd test/kubernetes && exec $(GO) test $$race -count 1 -timeout 20m -parallel 5 -skip '$(ALONE)|$(GUIDE)' ./...) >$(CACHE)/kubernetes.log 2>&1 & beside=$$!; \
 	trap 'kill $$beside; exit 1' INT TERM; \
-	$(GO) test $$race -count 1 -timeout 20m -parallel 6 -skip '$(COMPUTING)' ./... || failed=1; \
-	$(GO) test -count 1 -timeout 20m -run '$(COMPUTING)' ./pkg/rules ./internal/ownership || failed=1; \
+	$(GO) test $$race -count 1 -timeout 20m -p 3 -parallel 6 -skip '$(COMPUTING)' $(LONGEST) ./... || failed=1; \
 	wait $$beside || failed=1; \
 	echo '== what the tests against a real API server say'; cat $(CACHE)/kubernetes.log; \
-	echo '== and those that bound what is lost'; \
+	echo '== and those that bound what is lost; beside them, tests that compute, the measurements, and fuzzing for a moment'; \
+	(cd test/kubernetes && exec $(GO) test $$race -count 1 -timeout 20m -run '$(GUIDE)' .) >$(CACHE)/guide.log 2>&1 & guide=$$!; \
+	nice -n 19 $(SELF) -s computing >$(CACHE)/computing.log 2>&1 & computing=$$!; \
+	trap 'kill $$guide $$computing; exit 1' INT TERM; \
 	(cd test/kubernetes && $(GO) test $$race -count 1 -timeout 20m -run '$(ALONE)' .) || failed=1; \
+	wait $$guide || failed=1; cat $(CACHE)/guide.log; \
+	wait $$computing || failed=1; cat $(CACHE)/computing.log; \
 	test -z "$$failed"
+	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, other kernels, real network plugins, a cut switch port, a planned stop without a successor, ten million solicitations'
+
+# What computes, and needs neither the race detector nor a machine that is quick.
+computing: go-is-there
+	@$(GO) test -count 1 -timeout 20m -run '$(COMPUTING)' ./pkg/rules ./internal/ownership
 	@echo '== testing the measurements: they compile, and their tables and plots are right'
 	@cd test/bench && $(GO) vet ./... && $(GO) test ./...
 	@echo '== fuzzing for a moment'
 	@$(MAKE) -s fuzz FUZZ=5
-	@echo '== left to "make test-full": the release, systemd 252 and 257, a kubelet with the chart, a Prometheus with the alerts, other kernels, real network plugins, a cut switch port'
 
 # What takes more than network namespaces: a real systemd, a kubelet, a Prometheus, network
 # plugins.
@@ -78,6 +91,8 @@ ROOTS = $(CACHE)/debian/bookworm/done $(CACHE)/debian/trixie/done
 PLUGINS = $(CACHE)/plugins/bin
 # FULL are the tests of test/kubernetes itself that are left to it.
 FULL = ^(TestCut|TestRivalOnNode)$$
+# FULLER are those of test/integration.
+FULLER = ^(TestStopHold|TestMemory)$$
 
 # Kernels that qemu starts, each on one processor: what Debian has of the years since 2022, and
 # of other processors. Debian has no 5.15 and no 6.6.
@@ -93,8 +108,12 @@ test-full: root-is-there go-is-there emulators $(KERNELS:%=$(CACHE)/kernels/%/do
 	@$(GO) test -tags full -count 1 -timeout 20m -parallel 2 ./test/kernels
 	@echo '== testing beside network plugins'
 	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m ./plugins
-	@echo '== testing a cut switch port, and a proxy entry of the kernel on a node'
-	@cd test/kubernetes && $(GO) test -tags full -count 1 -timeout 20m -run '$(FULL)' .
+	@echo '== testing a cut switch port, a proxy entry of the kernel on a node, a planned stop without a successor, and ten million solicitations'
+	@(cd test/kubernetes && exec $(GO) test -tags full -count 1 -timeout 20m -run '$(FULL)' .) & beside=$$!; failed=; \
+	trap 'kill $$beside; exit 1' INT TERM; \
+	$(GO) test -tags full -count 1 -timeout 20m -run '$(FULLER)' ./test/integration || failed=1; \
+	wait $$beside || failed=1; \
+	test -z "$$failed"
 
 # The network plugins that the daemon is tested beside, and the programs that call them.
 PLUGIN  = CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o $(CURDIR)/$(PLUGINS)/
