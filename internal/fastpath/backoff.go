@@ -9,6 +9,9 @@ import "time"
 const (
 	firstRetry = time.Second
 	lastRetry  = 5 * time.Minute
+	// seldomRetry takes the place of firstRetry where nobody has asked for the program, and
+	// there is no bpffs for it: an idle daemon does not wake up for that.
+	seldomRetry = 30 * time.Second
 )
 
 // backoff says when something is tried again that has failed: first after a short time, and

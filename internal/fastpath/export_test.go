@@ -36,6 +36,9 @@ func LookedAt(r ndp.Responder) bool {
 	return false
 }
 
+// Eager has it be tried soon whether there is a bpffs by now.
+func (o Options) Eager() Options { o.seldom = firstRetry; return o }
+
 // Within has what the responder does by itself done in a network namespace.
 func (o Options) Within(do func(func())) Options { o.within = do; return o }
 

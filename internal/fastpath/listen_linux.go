@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -24,6 +25,8 @@ type Options struct {
 
 	// withoutTCX is for tests: the kernel is used as one before Linux 6.6.
 	withoutTCX bool
+	// seldom is for tests: how soon it is looked again for a bpffs, 0 for seldomRetry.
+	seldom time.Duration
 	// blind is for tests: nothing is looked at before the program is attached.
 	blind bool
 	// pinWith is for tests: it pins in place of pinObject.

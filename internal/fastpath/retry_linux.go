@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"cmp"
 	"errors"
 	"time"
 )
@@ -51,6 +52,10 @@ func (r *Responder) restart() {
 // refused the attempts before look at the device alone.
 func (r *Responder) retryLater() time.Time {
 	now := time.Now()
+	r.retries.first = firstRetry
+	if usable(&r.config, r.options) != nil {
+		r.retries.first = cmp.Or(r.options.seldom, seldomRetry)
+	}
 	at := r.retries.next(now)
 	if r.allRefused() == nil {
 		r.retry = time.AfterFunc(at.Sub(now), r.startAgain)

@@ -84,7 +84,7 @@ func TestMountedLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, mount := newRig(t), t.TempDir()
-			r.listen(harness.Uplink, rules.Uplink{FastPath: c.mode}, fastpath.Options{Directory: filepath.Join(mount, "ndproxyd")})
+			r.listen(harness.Uplink, rules.Uplink{FastPath: c.mode}, fastpath.Options{Directory: filepath.Join(mount, "ndproxyd")}.Eager())
 			if p := r.responder.Path(); p.Hook != c.hook || !strings.Contains(p.Why+p.Unpinned, "is not in a bpffs") {
 				t.Errorf("the path is %+v", p)
 			}

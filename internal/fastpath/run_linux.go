@@ -17,7 +17,7 @@ import (
 func (r *Responder) run(f *folder, why error) (err error) {
 	facts := r.iface.Facts()
 	if err := fits(&facts); err != nil { // before anything is done to what an earlier daemon has left
-		return err
+		return lasting{err}
 	}
 	old, err := r.openLeft(f)
 	if err != nil {
