@@ -21,21 +21,29 @@ import (
 // returns what calls a function on such a thread, in the node's namespace.
 func (s *stage) lowly(user int) func(func()) {
 	s.t.Helper()
-	work, done := make(chan func()), make(chan error)
+	work, done, ended := make(chan func()), make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // user and capabilities are the thread's, which ends with this
 		err := s.node.Enter(func() error { return becomeLowly(user) })
 		done <- err
-		for f := range work {
-			f()
-			done <- nil
+		for {
+			select {
+			case f := <-work:
+				f()
+				done <- nil
+			case <-ended:
+				return
+			}
 		}
 	}()
 	check(s.t, <-done)
-	s.t.Cleanup(func() { close(work) })
+	s.t.Cleanup(func() { close(ended) })
 	return func(f func()) {
-		work <- f
-		<-done
+		select {
+		case work <- f:
+			<-done
+		case <-ended: // a daemon that was left tries again
+		}
 	}
 }
 
