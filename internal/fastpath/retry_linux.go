@@ -53,7 +53,7 @@ func (r *Responder) restart() {
 func (r *Responder) retryLater() time.Time {
 	now := time.Now()
 	r.retries.first = firstRetry
-	if usable(&r.config, r.options) != nil {
+	if r.leftover == "" && usable(&r.config, r.options) != nil {
 		r.retries.first = cmp.Or(r.options.seldom, seldomRetry)
 	}
 	at := r.retries.next(now)
