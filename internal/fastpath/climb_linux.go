@@ -11,7 +11,8 @@ import (
 
 // climb has a program answer by a better way than it does once that can be had, such as
 // when another program has left the hook, and reports whether it does. Both ways have one
-// table, so that nothing goes unanswered. Like pinAnew it does not wait for the lock.
+// table, and the better one is there before the other goes. Like pinAnew it does not wait for
+// the lock.
 func (r *Responder) climb(fast *running) bool {
 	if fast.best || !r.mu.TryLock() {
 		return false

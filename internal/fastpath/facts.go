@@ -34,7 +34,7 @@ const (
 func factsOf(i *ndp.Interface, consume bool) (programFacts, error) {
 	from := i.Facts()
 	if err := fits(&from); err != nil {
-		return programFacts{}, lasting{err}
+		return programFacts{}, err
 	}
 	var f programFacts
 	copy(f.Mac[:], from.MAC[:])
@@ -56,19 +56,23 @@ func factsOf(i *ndp.Interface, consume bool) (programFacts, error) {
 }
 
 // fits returns an error where the interface or its settings are more than the program
-// can decide by.
+// can decide by: one that lasts.
 func fits(f *ndp.InterfaceFacts) error {
+	var err error
 	switch {
 	case f.Uplink.LimitPerAsker > 0:
-		return fmt.Errorf("limit_per_asker: only the packet socket counts askers")
+		err = fmt.Errorf("limit_per_asker: only the packet socket counts askers")
 	case len(f.Addresses) > maxAddresses:
-		return fmt.Errorf("the interface has %d addresses, of which the program takes %d", len(f.Addresses), maxAddresses)
+		err = fmt.Errorf("the interface has %d addresses, of which the program takes %d", len(f.Addresses), maxAddresses)
 	case f.Uplink.Source == rules.SourceAuto && len(f.Sources) > maxSources:
-		return fmt.Errorf("the interface has %d addresses to answer from, of which the program takes %d", len(f.Sources), maxSources)
+		err = fmt.Errorf("the interface has %d addresses to answer from, of which the program takes %d", len(f.Sources), maxSources)
 	case f.Uplink.RequireOnLinkSource && len(f.OnLink) > maxOnLink:
-		return fmt.Errorf("the interface has %d on-link prefixes, of which the program takes %d", len(f.OnLink), maxOnLink)
+		err = fmt.Errorf("the interface has %d on-link prefixes, of which the program takes %d", len(f.OnLink), maxOnLink)
 	case len(f.Uplink.IgnoreSources) > maxIgnored:
-		return fmt.Errorf("ignore_sources has %d askers, of which the program takes %d", len(f.Uplink.IgnoreSources), maxIgnored)
+		err = fmt.Errorf("ignore_sources has %d askers, of which the program takes %d", len(f.Uplink.IgnoreSources), maxIgnored)
+	}
+	if err != nil {
+		return lasting{err}
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (r *Responder) endLater(fast *running, end func() error) {
 func (r *Responder) Relieve() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.endLeaving()
+	r.within(r.endLeaving)
 }
 
 // relieve does so for what nobody has relieved, unless it has gone meanwhile.

@@ -81,7 +81,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.Listener.SetInterface(i)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, unfit := r.config, r.unfit()
+	before, unfit := r.config, r.unfit() != nil
 	r.iface, r.config = i, i.Facts().Uplink
 	if r.config.FastPath != before.FastPath {
 		clear(r.refusals)
@@ -91,7 +91,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		return
 	}
 	switch {
-	case r.fast == nil && unfit && !r.unfit(): // such as one address less
+	case r.fast == nil && unfit && r.unfit() == nil: // such as one address less
 		r.endLeaving()
 		r.start()
 		return
@@ -99,7 +99,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		return
 	}
 	if err := r.fast.program.SetInterface(i); err != nil {
-		if r.unfit() { // its table is whole
+		if r.unfit() != nil { // its table is whole
 			r.setAside()
 		}
 		r.fallBack(err)
@@ -109,10 +109,10 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.showLines()
 }
 
-// unfit reports whether the program cannot decide on the interface as it is.
-func (r *Responder) unfit() bool {
+// unfit returns why the program cannot decide on the interface as it is, nil if it can.
+func (r *Responder) unfit() error {
 	facts := r.iface.Facts()
-	return fits(&facts) != nil
+	return fits(&facts)
 }
 
 // SetView implements [ndp.Responder].

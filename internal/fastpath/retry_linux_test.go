@@ -27,6 +27,16 @@ func (r *rig) wantAgain(again bool) {
 	}
 }
 
+// wantOutlived ends the responder, after which what is pinned answers.
+func (r *rig) wantOutlived() {
+	r.t.Helper()
+	must(r.t, r.responder.Hold())
+	r.responder = nil
+	if f := r.asker.Ask(conformance.Pod, harness.Quiet*20); f == nil {
+		r.t.Error("nobody answers without the daemon")
+	}
+}
+
 // TestRetried attaches the program again after a change of it has failed.
 func TestRetried(t *testing.T) {
 	t.Parallel()
@@ -94,11 +104,7 @@ func TestMountedLate(t *testing.T) {
 			harness.Eventually(t, "pins", func() bool { return r.responder.Path().Pinned != "" })
 			r.wantPath("tcx", "")
 			r.wantAnswers(true)
-			must(t, r.responder.Hold())
-			r.responder = nil
-			if f := r.asker.Ask(conformance.Pod, harness.Quiet*20); f == nil {
-				t.Error("nobody answers without the daemon")
-			}
+			r.wantOutlived()
 		})
 	}
 }
@@ -147,11 +153,7 @@ func TestClimbs(t *testing.T) {
 			if _, err := os.Stat(filepath.Join(r.responder.Path().Pinned, "link")); err != nil {
 				t.Error(err)
 			}
-			must(t, r.responder.Hold())
-			r.responder = nil
-			if f := r.asker.Ask(conformance.Pod, harness.Quiet*20); f == nil {
-				t.Error("nobody answers without the daemon")
-			}
+			r.wantOutlived()
 		})
 	}
 }

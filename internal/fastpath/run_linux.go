@@ -15,10 +15,6 @@ import (
 // what an earlier daemon has left, it goes on to answer meanwhile. f is where to pin it, nil
 // for why it cannot be pinned.
 func (r *Responder) run(f *folder, why error) (err error) {
-	facts := r.iface.Facts()
-	if err := fits(&facts); err != nil { // before anything is done to what an earlier daemon has left
-		return lasting{err}
-	}
 	old, err := r.openLeft(f)
 	if err != nil {
 		why = errors.Join(why, err)

@@ -29,14 +29,17 @@ func (r *Responder) start() {
 	r.fallBack(r.lookBehind(err, r.endEarlier(f)))
 }
 
-// obstacle returns what keeps the program from being tried, nil if nothing does. why is why
-// it cannot be pinned.
+// obstacle returns what keeps the program from being tried, nil if nothing does: then nothing
+// is done to what an earlier daemon has left. why is why it cannot be pinned.
 func (r *Responder) obstacle(why error) error {
 	if err := usable(&r.config, r.options); err != nil {
 		return err
 	}
 	if r.config.FastPath == rules.FastPathAuto && errors.Is(why, errForeign) {
 		return why
+	}
+	if err := r.unfit(); err != nil {
+		return err
 	}
 	r.liftRefusalsHere()
 	return r.allRefused()

@@ -42,11 +42,8 @@ func Attached(device string) string {
 	if err != nil {
 		return ""
 	}
-	filters, err := netlink.FilterList(l, netlink.HANDLE_MIN_INGRESS)
-	for _, f := range filters {
-		if own, ok := f.(*netlink.BpfFilter); err == nil && ok && own.Name == filterName {
-			return atIngress
-		}
+	if filters, err := ownFilters(l); err == nil && len(filters) > 0 {
+		return atIngress
 	}
 	return attachedTo(l)
 }
