@@ -170,9 +170,9 @@ func (r *reconciler) looked() bool {
 }
 
 // linkOf returns the link of an uplink: what it shows, or what was read at the start, until
-// it has looked at its own, however long that takes on a busy host. The rules that follow from links have to be there by
-// then, because uplinks begin with the rules that there are, and what an earlier daemon has
-// left in the kernel outside of them falls silent.
+// it has looked at its own, however long that takes on a busy host. The rules that follow from
+// links have to be there by then, because uplinks begin with the rules that there are, and what
+// an earlier daemon has left in the kernel outside of them falls silent.
 func (r *reconciler) linkOf(f *uplink.Facts) rules.Link {
 	if f.Looked {
 		return f.Link
