@@ -106,7 +106,7 @@ type Answers struct {
 }
 
 // While asks for a target, one time after the other, until f returns. What is not
-// answered within 300 ms is unanswered.
+// answered within 100 ms is unanswered, of which stalls of the machine are no part.
 func (a *Asker) While(target netip.Addr, f func()) Answers {
 	a.tb.Helper()
 	stop, got := make(chan struct{}), make(chan Answers, 1)
@@ -126,7 +126,7 @@ func (a *Asker) until(stop <-chan struct{}, target netip.Addr) (got Answers) {
 		default:
 		}
 		got.Asked++
-		answer := a.Ask(target, 300*time.Millisecond)
+		answer := a.Ask(target, 100*time.Millisecond)
 		got.Longest = max(got.Longest, time.Since(last))
 		if answer == nil {
 			got.Unanswered++
