@@ -23,11 +23,10 @@ func TestReload(t *testing.T) {
 	targets := append(services(c, "s", 12), pod)
 	config := node.ConfigFor(cluster.AdminToken, settle, both)
 	d := harness.Run(t, node.Namespace, "--config", config)
-	run(t, n.Nodes[1], settle, serviceRules)
-	for _, target := range targets {
-		a.WantAnswer(target)
-	}
-	time.Sleep(5 * time.Second) // all have settled, and are on disk
+	other := run(t, n.Nodes[1], settle, serviceRules)
+	settled(t, n, a, []*harness.Daemon{d, other}, targets[:len(targets)-1])
+	a.WantAnswer(pod)
+	time.Sleep(5 * time.Second) // until what is known is on disk
 	before := owners(t, n, a, targets)
 	kept := targets[len(targets)-2] // of one service only, by its label
 	reload := func(old, words string) {

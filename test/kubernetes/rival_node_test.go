@@ -29,7 +29,8 @@ func TestRivalOnNode(t *testing.T) {
 	for i, on := range n.Nodes {
 		daemons[i] = run(t, on, settle, wideRule)
 	}
-	var shared netip.Addr // owned by the first node
+	settled(t, n, a, daemons, nil) // until then the first node owns each address
+	var shared netip.Addr          // owned by the first node
 	for i := byte(1); !shared.IsValid(); i++ {
 		at := netip.AddrFrom16([16]byte{0: 0x20, 1: 0x01, 2: 0x0d, 3: 0xb8, 5: 1, 14: 0xc, 15: i})
 		c.CreateService("s"+string('a'+rune(i)), externalIP(at))
