@@ -236,8 +236,8 @@ fuzz:
 	fuzz FuzzMessages ./pkg/hostwatch 25000
 
 bench: build $(CACHE)/ndppd/usr/sbin/ndppd
-	@echo '== the responder alone'
-	@$(GO) test -run '^$$' -bench . -count 5 ./pkg/ndp
+	@echo '== the responder alone, and the program in the kernel alone'
+	@$(GO) test -run '^$$' -bench . -count 5 ./pkg/ndp ./internal/fastpath
 	@echo '== following routes, a scan, an address that moves'
 	@$(GO) test -run '^$$' -bench . -benchtime 1x -timeout 30m ./test/measure
 	@echo '== every way to answer, side by side with ndppd, the kernel and a bare reflector'

@@ -74,3 +74,6 @@ func Maps(r ndp.Responder) (config, lines, life, table *ebpf.Map, slot uint32) {
 	slot = p.table.facts.Slot
 	return p.objects.Config, p.objects.Lines, p.objects.Life, p.maps.slots[slot][0], slot
 }
+
+// XDP returns the program for an XDP hook.
+func (p *Program) XDP() *ebpf.Program { return p.of(ndp.WayXDP) }
