@@ -13,7 +13,7 @@ import (
 // layout numbers what the maps mean. Whoever changes that, in bpf/table.h or in what is
 // pinned, counts it up, also where all sizes stay the same: a daemon with another layout
 // makes maps of its own.
-const layout = 1
+const layout = 2
 
 // about is what a folder tells of itself, in a map that no program reads.
 type about struct {

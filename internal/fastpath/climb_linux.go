@@ -34,6 +34,7 @@ func (r *Responder) climb(fast *running) bool {
 	}
 	before := fast.hook
 	fast.hook = h
+	fast.rely()
 	was, _ := fast.pinned()
 	r.pin(fast)
 	var err error

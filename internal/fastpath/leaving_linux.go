@@ -92,6 +92,7 @@ func (r *Responder) change() {
 	if r.keepsWay() {
 		if err := r.fast.program.SetInterface(r.iface); err == nil {
 			r.fast.setHold(r.config.Hold())
+			r.fast.rely()
 			path := *r.path.Load()
 			path.Why = ""
 			r.path.Store(&path)

@@ -18,7 +18,7 @@ func TestSharedLines(t *testing.T) {
 		end    func(t *testing.T, r *Responder)
 		within time.Duration // until the service address is silent
 	}{
-		"killed": {crash, sharedHold},
+		"killed": {crash, aliveHold},
 		"ended":  {func(t *testing.T, r *Responder) { check(t, r.Hold()) }, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,9 +34,9 @@ func TestSharedLines(t *testing.T) {
 			entry := rules.Entry{Prefix: netip.MustParsePrefix(service + "/128"), Behind: true}
 			store.Update(rules.ServiceAddresses, []rules.EntryChange{{Entry: entry}})
 			check(t, r.SetView(change.After.View(onDevice), change.Deltas(onDevice)))
-			s.next(r, sharedHold/signs)
+			s.next(r, aliveHold/signs)
 			s.want("running", service, true)
-			time.Sleep(sharedHold + sharedHold/signs)
+			time.Sleep(aliveHold + aliveHold/signs)
 			before := s.byProgram()
 			s.want("still running", service, true)
 			check(t, r.CountDrops())

@@ -24,9 +24,9 @@ type programCounts struct {
 }
 
 type programDeadlines struct {
-	_           structs.HostLayout
-	Until       uint64
-	SharedUntil uint64
+	_          structs.HostLayout
+	Until      uint64
+	AliveUntil uint64
 }
 
 type programFacts struct {

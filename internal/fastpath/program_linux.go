@@ -3,7 +3,6 @@
 package fastpath
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"sync"
@@ -118,9 +117,10 @@ func (p *Program) lines() (ofView, inherited int) {
 	return p.table.lines(), p.table.inherited.count()
 }
 
-// Believe makes the program answer until then, and for what other nodes take over until
-// sharedUntil; 0 is for no more at once.
-func (p *Program) Believe(until, sharedUntil time.Duration) error {
+// Believe makes the program answer until then, and do until aliveUntil what it must not do
+// when the daemon is dead; 0 is for no more at once. After an error the program goes by what
+// it was told before.
+func (p *Program) Believe(until, aliveUntil time.Duration) error {
 	now, err := monotonic()
 	if err != nil {
 		return err
@@ -129,8 +129,8 @@ func (p *Program) Believe(until, sharedUntil time.Duration) error {
 	if until > 0 {
 		d.Until = now + uint64(until)
 	}
-	if sharedUntil > 0 {
-		d.SharedUntil = now + uint64(sharedUntil)
+	if aliveUntil > 0 {
+		d.AliveUntil = now + uint64(aliveUntil)
 	}
 	if err := p.objects.Life.Put(uint32(0), &d); err != nil {
 		return fmt.Errorf("give sign of life: %w", err)
@@ -157,33 +157,3 @@ func (p *Program) Close() error {
 	p.closed = true
 	return errors.Join(p.aboutMap.Close(), p.maps.close())
 }
-
-// Run puts a frame to the program as the tc hook of the device with that index would, in
-// the calling thread's network namespace, or as XDP would. It returns the frame that the
-// program answers with, nil where it passes the frame up. Nothing is sent.
-func (p *Program) Run(frame []byte, xdp bool, index int) ([]byte, error) {
-	out := make([]byte, len(frame)+256) // the kernel writes behind it what programs add
-	o := ebpf.RunOptions{Data: frame, DataOut: out}
-	program, answered := p.objects.NdproxydXdp, uint32(actTX)
-	if !xdp {
-		program, answered = p.objects.NdproxydTc, actRedirect
-		skb := make([]byte, 192)                               // struct __sk_buff, whose field ifindex is the eleventh
-		binary.NativeEndian.PutUint32(skb[40:], uint32(index)) //nolint:gosec // an index
-		o.Context = skb
-	}
-	verdict, err := program.Run(&o)
-	if err != nil {
-		return nil, fmt.Errorf("run program: %w", err)
-	}
-	if verdict != answered {
-		return nil, nil
-	}
-	return o.DataOut, nil
-}
-
-// What the program returns for a frame that it has made an answer of: TC_ACT_REDIRECT and
-// XDP_TX.
-const (
-	actRedirect = 7
-	actTX       = 3
-)

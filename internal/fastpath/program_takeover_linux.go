@@ -7,6 +7,8 @@ import (
 	"math/rand/v2"
 
 	"github.com/cilium/ebpf"
+
+	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 )
 
 // takeOver goes on with the maps that an earlier daemon has left, which the program was
@@ -47,9 +49,11 @@ func (p *Program) pinLater() {
 	p.maps.folder, p.maps.unpinned = nil, nil
 }
 
-// shares reports whether there are lines that other nodes take over.
-func (p *Program) shares() bool {
+// relies reports whether there is what the program, attached that way, must not do when the
+// daemon is dead: answer for what other nodes take over, or keep what it does not answer from
+// the kernel's IPv6.
+func (p *Program) relies(w ndp.Way) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.table.shared > 0
+	return p.table.shared > 0 || w == ndp.WayTC && p.table.facts.Flags&flagConsume != 0
 }

@@ -106,6 +106,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		return
 	}
 	r.fast.setHold(r.config.Hold())
+	r.fast.rely()
 	r.showLines()
 }
 
@@ -124,7 +125,7 @@ func (r *Responder) SetView(view *rules.View, deltas []rules.Delta) error {
 		if err := r.fast.program.SetView(view, deltas); err != nil {
 			r.fallBack(err)
 		} else {
-			r.fast.share()
+			r.fast.rely()
 			r.showLines()
 		}
 	}

@@ -108,7 +108,7 @@ func (r *Responder) fill(fast *running, old *left, reuse bool, earlier *inherite
 	if err := fast.program.fillTable(r.iface, r.view, earlier); err != nil {
 		return err
 	}
-	fast.shares.Store(fast.program.shares())
+	fast.relies.Store(fast.program.relies(r.wanted()))
 	_, err := fast.believe()
 	return err
 }
@@ -128,6 +128,7 @@ func (r *Responder) openRecords(fast *running, reuse bool) (err error) {
 // do not.
 func (r *Responder) answerBy(fast *running, failed []attempt) {
 	r.fast, r.leftover = fast, ""
+	fast.rely() // it may be attached another way than was tried first
 	r.keepHearing()
 	r.showWay(fast, failed)
 	fast.tasks.Go(func() { follow(fast.reader, r.ProgramAnswers()) })

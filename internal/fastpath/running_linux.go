@@ -29,7 +29,7 @@ type running struct {
 	stop                 chan struct{}
 	tasks                sync.WaitGroup
 	hold                 atomic.Int64  // how long it answers without a sign of life
-	shares               atomic.Bool   // there are lines that other nodes take over
+	relies               atomic.Bool   // there is what it does only while the daemon is alive
 	renew                chan struct{} // asks for a sign of life at once; has room for one
 	trouble              func(error)   // hears that there was none
 	settle               *time.Timer   // when inherited lines go; nil without any
@@ -37,9 +37,11 @@ type running struct {
 
 // How long a program answers without a sign of life.
 const (
-	// sharedHold is for service addresses: less than the silence after which other nodes
-	// take them over (2.35 s, package ownership).
-	sharedHold = 2 * time.Second
+	// aliveHold is for what the program must not do when the daemon is dead. It is less than
+	// the silence after which other nodes take service addresses over (2.35 s, package
+	// ownership), and for so long an address may be silent that the host is given after the
+	// death of a daemon with consume_unicast.
+	aliveHold = 2 * time.Second
 	// StopHold is for all others when the daemon has ended as planned: as long as a
 	// service manager or a kubelet takes to start the next one.
 	StopHold = 10 * time.Second
@@ -55,9 +57,9 @@ func (f *running) setHold(d time.Duration) {
 	}
 }
 
-// share looks whether there are lines now that other nodes take over.
-func (f *running) share() {
-	if shares := f.program.shares(); f.shares.Swap(shares) != shares {
+// rely looks whether there is now what the program does only while the daemon is alive.
+func (f *running) rely() {
+	if relies := f.program.relies(f.hook.Way()); f.relies.Swap(relies) != relies {
 		f.wake()
 	}
 }
@@ -73,10 +75,10 @@ func (f *running) wake() {
 // believe gives a sign of life, and returns when the next one is due.
 func (f *running) believe() (next time.Duration, err error) {
 	hold := time.Duration(f.hold.Load())
-	if !f.shares.Load() {
+	if !f.relies.Load() {
 		return hold / signs, f.program.Believe(hold, 0)
 	}
-	return min(hold, sharedHold) / signs, f.program.Believe(hold, min(hold, sharedHold))
+	return min(hold, aliveHold) / signs, f.program.Believe(hold, min(hold, aliveHold))
 }
 
 // goOn has the table of an earlier daemon be believed while it is built anew, or be believed

@@ -207,7 +207,7 @@ INLINE int decide(const struct facts *f, struct solicitation *s, __u64 now)
 	line = find(f, &s->target);
 	if (!(line & ANSWER) || ((line & DELAYED) && s->multicast)) /* RFC 4861 7.2.8 */
 		return 0;
-	if ((line & SHARED) && now >= l->shared_until)
+	if ((line & SHARED) && now >= l->alive_until)
 		return 0;
 	return choose_source(f, s);
 }
@@ -282,7 +282,8 @@ INLINE struct facts *uplink_facts(void)
 }
 
 /* Keeps a unicast solicitation for an address that the rules cover from the kernel's IPv6,
- * which would send the asker an error or forward it, while our socket hears it. */
+ * which would send the asker an error or forward it, while our socket hears it. Without a
+ * daemon nobody would, and an own address that the facts do not know yet would be silent. */
 INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, __u64 now)
 {
 	/* Read anew, so that the verifier need not tell apart where this is called from. */
@@ -297,7 +298,7 @@ INLINE int pass_tc(struct __sk_buff *skb, const struct facts *f, __u64 now)
 		return TC_ACT_UNSPEC;
 	s.source = s.target = address_at(in->to);
 	l = map_lookup(&life, &zero);
-	if (!l || now >= l->until || owns_any(f, &s) || !(find(f, &s.target) & COVERED))
+	if (!l || now >= l->alive_until || owns_any(f, &s) || !(find(f, &s.target) & COVERED))
 		return TC_ACT_UNSPEC;
 	skb->mark = CONSUMED_MARK;
 	skb_change_type(skb, PACKET_OTHERHOST);

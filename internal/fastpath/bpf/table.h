@@ -80,10 +80,13 @@ struct key {
 	__u32 address[4];
 };
 
-/* Until when the daemon's table is believed, on the monotonic clock in nanoseconds. */
+/* Until when the daemon's table is believed, and until when the daemon itself is taken to be
+ * alive, on the monotonic clock in nanoseconds. What somebody else does once the daemon is
+ * dead is not done for longer than that: other nodes take lines over that are SHARED, and
+ * the kernel answers for an address that it was given since. */
 struct deadlines {
 	__u64 until;
-	__u64 shared_until; /* lines that are SHARED */
+	__u64 alive_until;
 };
 
 /* What one processor has counted, and how it rations records. */
