@@ -41,6 +41,9 @@ func (p *Program) repair() (repaired bool, err error) {
 	if now, err := readAbout(p.aboutMap); err != nil || now.Owner != p.about.Owner {
 		return false, err // it is for the one that has taken the maps over to look after them
 	}
+	if err := unfrozen(p.objects.outer(), p.aboutMap); err != nil {
+		return false, err
+	}
 	now, whole, err := p.see()
 	if err != nil {
 		return false, err
@@ -74,8 +77,8 @@ func (p *Program) see() (now seen, whole bool, err error) {
 		}
 		var is uint32
 		id, _ := info.ID()
-		if err := outer.Lookup(slot, &is); err != nil || ebpf.MapID(is) != id {
-			return now, false, nil //nolint:nilerr // it is not in its place
+		if err := outer.Lookup(slot, &is); err != nil || ebpf.MapID(is) != id || info.Frozen() {
+			return now, false, nil //nolint:nilerr // it is not in its place, or takes no lines
 		}
 		now.memory[i], _ = info.Memlock()
 	}

@@ -70,6 +70,9 @@ func (l *left) openMaps() (err error) {
 		}
 		l.outer[name] = m
 	}
+	if err := unfrozen(l.outer, l.aboutMap); err != nil {
+		return err
+	}
 	if err := l.openFacts(spec.Maps[programMapConfig].InnerMap); err != nil {
 		return err
 	}

@@ -60,8 +60,8 @@ func (r *Responder) newRunning(f *folder, why error) *running {
 	fast := &running{
 		folder: f, why: why, pins: newBackoff(), climbs: newBackoff(),
 		stop: make(chan struct{}), renew: make(chan struct{}, 1),
-		trouble: func(err error) { r.log().Warn("the program in the kernel will stop to answer", "err", err) },
 	}
+	fast.trouble = func(err error) { go r.giveUp(fast, err) } // which waits for the one that calls it
 	fast.hold.Store(int64(r.config.Hold()))
 	return fast
 }

@@ -31,7 +31,7 @@ type running struct {
 	hold                 atomic.Int64  // how long it answers without a sign of life
 	relies               atomic.Bool   // there is what it does only while the daemon is alive
 	renew                chan struct{} // asks for a sign of life at once; has room for one
-	trouble              func(error)   // hears that there was none
+	trouble              func(error)   // hears that there can be none; called once at most
 	settle               *time.Timer   // when inherited lines go; nil without any
 }
 
@@ -94,13 +94,14 @@ func (f *running) goOn(l *left, i *ndp.Interface) error {
 	return err
 }
 
-// live shows that the daemon lives, until the program is closed. Where there are no lines
-// that other nodes take over, that is once in a long time.
+// live shows that the daemon lives, until the program is closed, or cannot be shown. Where it
+// does nothing that a dead daemon's must not do, that is once in a long time.
 func (f *running) live() {
 	for {
 		next, err := f.believe()
 		if err != nil {
 			f.trouble(err)
+			return
 		}
 		timer := time.NewTimer(next)
 		select {
@@ -156,9 +157,9 @@ func (f *running) endTasks() error {
 }
 
 // leave lets go of a program that answers until the next daemon takes it over, or detaches
-// one that cannot stay.
+// one that cannot stay, or that cannot be told for how long.
 func (f *running) leave(counters *ndp.Counters) error {
-	if !f.stays() {
+	if !f.stays() || notFrozen(programMapLife, f.program.objects.Life) != nil {
 		return f.close(counters)
 	}
 	err := f.endTasks()

@@ -113,6 +113,16 @@ func TestTakeOverKinds(t *testing.T) {
 			spec := &ebpf.MapSpec{Type: ebpf.Hash, KeySize: 20, ValueSize: 4, MaxEntries: 8, Flags: unix.BPF_F_NO_PREALLOC}
 			s.repin(slotName(1, 0), makeMap(t, spec).FD())
 		}, sameLink: true, lost: true},
+		"a sign of life that cannot be given": {change: frozen(programMapLife), sameLink: true, lost: true},
+		"folder that cannot be marked":        {change: frozen(pinnedAbout), sameLink: true, lost: true},
+		"facts that cannot be replaced":       {change: frozen(programMapConfig), sameLink: true, lost: true},
+		"lines that cannot be replaced":       {change: frozen(programMapLines), sameLink: true, lost: true},
+		"tries that cannot be replaced":       {change: frozen(programMapTries), sameLink: true, lost: true},
+		"records that cannot be read":         {change: frozen(programMapRecords), sameLink: true, lost: true},
+		"facts that cannot be changed":        {change: frozen(pinnedFacts), sameLink: true, sameProgram: true, inherited: 1},
+		"lines that cannot be changed":        {change: frozen(slotName(1, 0)), sameLink: true, sameProgram: true, inherited: 1},
+		"tries that cannot be changed":        {change: frozen(slotName(1, 1)), sameLink: true, sameProgram: true, inherited: 1},
+		"counters that cannot be changed":     {change: frozen(programMapCounters), sameLink: true, sameProgram: true, inherited: 1},
 		"attached another way": {change: func(_ *testing.T, s *stage) {
 			s.config.FastPath = rules.FastPathXDPGeneric
 		}, inherited: 1},

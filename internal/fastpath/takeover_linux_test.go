@@ -39,6 +39,7 @@ type stage struct {
 	counters     *ndp.Counters
 	options      Options
 	config       rules.Uplink
+	changed      func() // hears of another way; may be nil
 }
 
 func newStage(t *testing.T) *stage {
@@ -114,7 +115,7 @@ func (s *stage) listenHere(v *rules.View) (*Responder, error) {
 		return nil, err
 	}
 	r, err := Listen(ndp.ListenConfig{
-		Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent),
+		Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent), PathChanged: s.changed,
 	}, s.options)
 	if err != nil {
 		return nil, err
