@@ -35,10 +35,12 @@ func TestOutage(t *testing.T) {
 	targets = spread(t, n, a, targets, func(i int) netip.Addr { return c.CreateService(fmt.Sprintf("more-%d", i)) })
 	before := owners(t, n, a, targets)
 	a.WantAnswer(pod)
-	for _, d := range daemons { // what they know has to be on disk
-		d.Wait("snapshot", func(s status.Status) bool { return len(s.Cluster.Sources) >= 4 })
+	onDisk(t, n.Nodes[0], "pods", quoted([]netip.Addr{pod})...)
+	for _, node := range n.Nodes {
+		onDisk(t, node, "services", quoted(targets)...)
+		onDisk(t, node, "leases", hasSettled, hasSettled)
+		onDisk(t, node, "node_addresses", quoted([]netip.Addr{n.Nodes[0].Addr, n.Nodes[1].Addr})...)
 	}
-	time.Sleep(6 * time.Second)
 
 	c.StopServer(syscall.SIGKILL)
 	for end := time.Now().Add(15 * time.Second); time.Now().Before(end); {
@@ -70,7 +72,7 @@ func TestOutage(t *testing.T) {
 	// A daemon that starts now answers from its snapshot, and leaves alone what
 	// another has taken over.
 	daemons[1].Exit()
-	daemons[1] = run(t, n.Nodes[1], settle, both)
+	daemons[1] = run(t, n.Nodes[1], "  settle: 8s\n", both) // longer than the look takes
 	if got := answers(n, a, target, 300*time.Millisecond); !slices.Equal(got, []int{0}) {
 		t.Errorf("right after the return the owners of one address are %v", got)
 	}

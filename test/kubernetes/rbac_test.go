@@ -5,11 +5,11 @@ package kubernetes
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -92,7 +92,11 @@ func revoke(t *testing.T, c *cluster.Cluster, p permission) (restore func()) {
 	}
 	all, own := cr.Rules, r.Rules
 	put(without(all, p), without(own, p))
-	return func() { put(all, own) }
+	c.AwaitAccess("ndproxyd", "ndproxyd", p.group, p.resource, p.verb, false)
+	return func() {
+		put(all, own)
+		c.AwaitAccess("ndproxyd", "ndproxyd", p.group, p.resource, p.verb, true)
+	}
 }
 
 // TestLeastPrivilege runs under the account of the manifests, where everything
@@ -151,7 +155,6 @@ func TestLeastPrivilege(t *testing.T) {
 				_ = c.Client.CoordinationV1().Leases("ndproxyd").Delete(context.Background(), "ndproxyd-"+node.Name, metav1.DeleteOptions{})
 			}
 			defer revoke(t, c, p)()
-			time.Sleep(50 * time.Millisecond) // until the server has heard of it
 			d := start(rules)
 			defer end(d)
 			switch {
@@ -243,7 +246,9 @@ func TestKubelet(t *testing.T) {
 	}
 	harness.Within(t, 3*k8swatch.ForbiddenFor, "word of what is missing", func() bool { return alone(d.Status()) })
 	a.WantAnswer(service)
-	time.Sleep(6 * time.Second) // what it knows is on disk
+	onDisk(t, node, "missing permissions", "leases")
+	onDisk(t, node, "pods", quoted([]netip.Addr{pod})...)
+	onDisk(t, node, "services", quoted([]netip.Addr{service})...)
 	harness.Must(t, d.Process.Kill())
 	d.Exit()
 	d = harness.Run(t, node.Namespace, "--config", node.ConfigFor(cluster.KubeletToken, "", both))

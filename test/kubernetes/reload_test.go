@@ -3,6 +3,7 @@
 package kubernetes
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 	"time"
@@ -26,7 +27,9 @@ func TestReload(t *testing.T) {
 	other := run(t, n.Nodes[1], settle, serviceRules)
 	settled(t, n, a, []*harness.Daemon{d, other}, targets[:len(targets)-1])
 	a.WantAnswer(pod)
-	time.Sleep(5 * time.Second) // until what is known is on disk
+	onDisk(t, node, "pods", quoted([]netip.Addr{pod})...)
+	onDisk(t, node, "services", quoted(targets[:len(targets)-1])...)
+	onDisk(t, node, "leases", hasSettled, hasSettled)
 	before := owners(t, n, a, targets)
 	kept := targets[len(targets)-2] // of one service only, by its label
 	reload := func(old, words string) {

@@ -61,7 +61,11 @@ func TestRemoval(t *testing.T) {
 	a := n.Asker()
 	directory := harness.BPFFS(t)
 	ctx := context.Background()
-	sets, roles := c.Client.AppsV1().DaemonSets("agents"), c.Client.RbacV1().RoleBindings("agents")
+	sets := c.Client.AppsV1().DaemonSets("agents")
+	noRole := func() {
+		harness.Must(t, c.Client.RbacV1().RoleBindings("agents").Delete(ctx, "agent", metav1.DeleteOptions{}))
+		access(c, false)
+	}
 	for _, step := range []removalStep{
 		{name: "a rollout", stop: func(string) {}},
 		{name: "the DaemonSet is deleted", stop: func(string) { harness.Must(t, sets.Delete(ctx, "agent", metav1.DeleteOptions{})) }, removed: true, says: "the DaemonSet is deleted"},
@@ -69,8 +73,8 @@ func TestRemoval(t *testing.T) {
 			foreground := metav1.DeletePropagationForeground
 			harness.Must(t, sets.Delete(ctx, "agent", metav1.DeleteOptions{PropagationPolicy: &foreground}))
 		}, removed: true, says: "the DaemonSet is deleted"},
-		{name: "the role is taken away", stop: func(string) { harness.Must(t, roles.Delete(ctx, "agent", metav1.DeleteOptions{})) }, removed: true, says: "may not be read any more"},
-		{name: "there never was a permission", before: func() { harness.Must(t, roles.Delete(ctx, "agent", metav1.DeleteOptions{})) }, stop: func(string) {
+		{name: "the role is taken away", stop: func(string) { noRole() }, removed: true, says: "may not be read any more"},
+		{name: "there never was a permission", before: noRole, stop: func(string) {
 			harness.Must(t, sets.Delete(ctx, "agent", metav1.DeleteOptions{}))
 		}},
 		{name: "the server is away", stop: func(string) { c.StopServer(syscall.SIGKILL) }, says: "could not be asked"},
@@ -92,6 +96,7 @@ func (s removalStep) run(t *testing.T, c *cluster.Cluster, n *cluster.Network, a
 	t.Helper()
 	removeFinalizers(c)
 	c.Apply(ownSet)
+	access(c, true)
 	if s.before != nil {
 		s.before()
 	}
@@ -113,6 +118,11 @@ func (s removalStep) run(t *testing.T, c *cluster.Cluster, n *cluster.Network, a
 	if !strings.Contains(d.Log(), s.says) {
 		t.Errorf("%s: the log does not say %q:\n%s", s.name, s.says, d.Log())
 	}
+}
+
+// access waits until the API server goes by a change of what the pod may read.
+func access(c *cluster.Cluster, permitted bool) {
+	c.AwaitAccess("agents", "agent", "apps", "daemonsets", "get", permitted)
 }
 
 // removeFinalizers lets a DaemonSet go that waits for its pods, if there is one.

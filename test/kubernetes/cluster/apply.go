@@ -5,6 +5,7 @@ package cluster
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -12,6 +13,7 @@ import (
 	"strings"
 
 	authv1 "k8s.io/api/authentication/v1"
+	authzv1 "k8s.io/api/authorization/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -73,6 +75,21 @@ func resource(u *unstructured.Unstructured) schema.GroupVersionResource {
 		name = strings.ToLower(gvk.Kind) + "s"
 	}
 	return gvk.GroupVersion().WithResource(name)
+}
+
+// AwaitAccess waits until the API server permits an account of a namespace something there, or
+// no longer: it goes by a change of a role a moment after it has taken it.
+func (c *Cluster) AwaitAccess(namespace, account, group, resource, verb string, permitted bool) {
+	c.tb.Helper()
+	user := "system:serviceaccount:" + namespace + ":" + account
+	harness.Eventually(c.tb, fmt.Sprintf("change of whether %s may %s %s: %t", user, verb, resource, permitted), func() bool {
+		r, err := c.Client.AuthorizationV1().SubjectAccessReviews().Create(context.Background(), &authzv1.SubjectAccessReview{Spec: authzv1.SubjectAccessReviewSpec{
+			User:               user,
+			Groups:             []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"},
+			ResourceAttributes: &authzv1.ResourceAttributes{Namespace: namespace, Name: account, Group: group, Resource: resource, Verb: verb},
+		}}, metav1.CreateOptions{})
+		return err == nil && r.Status.Allowed == permitted
+	})
 }
 
 // AgentToken returns a token of the agent's account that is bound to a node, as
