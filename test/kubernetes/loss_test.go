@@ -19,19 +19,32 @@ type loss struct {
 	http, ping *gap
 }
 
-// gap is the longest time without success.
+// gap is the longest time without success, of which stalls of the machine are no part.
 type gap struct {
 	mu      sync.Mutex
 	last    time.Time
+	stalled time.Duration // until then
 	longest time.Duration
 	tries   int
 	failed  int
 	cut     int // of them, those that had a connection
 }
 
-func (g *gap) result(err error) {
+func newGap() *gap { return &gap{last: time.Now(), stalled: harness.Stalled()} }
+
+// since returns how long the last success is ago.
+func (g *gap) since() time.Duration { return time.Since(g.last) - (harness.Stalled() - g.stalled) }
+
+// try notes what becomes of one request. One that fails while the machine stands still says
+// nothing.
+func (g *gap) try(f func() error) {
+	before := harness.Stalled()
+	err := f()
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if err != nil && harness.Stalled() != before {
+		return
+	}
 	g.tries++
 	if err != nil {
 		g.failed++
@@ -40,13 +53,13 @@ func (g *gap) result(err error) {
 		}
 		return
 	}
-	g.longest, g.last = max(g.longest, time.Since(g.last)), time.Now()
+	g.longest, g.last, g.stalled = max(g.longest, g.since()), time.Now(), harness.Stalled()
 }
 
 func (g *gap) take() (longest time.Duration, tries, failed, cut int) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	longest, tries, failed, cut = max(g.longest, time.Since(g.last)), g.tries, g.failed, g.cut
+	longest, tries, failed, cut = max(g.longest, g.since()), g.tries, g.failed, g.cut
 	g.longest, g.tries, g.failed, g.cut = 0, 0, 0, 0
 	return longest, tries, failed, cut
 }
@@ -54,21 +67,23 @@ func (g *gap) take() (longest time.Duration, tries, failed, cut int) {
 // watch begins to fetch pages of a service and to ping a pod, each time anew.
 func (g *guide) watch(service, pod netip.Addr) *loss {
 	g.t.Helper()
-	l := &loss{t: g.t, http: &gap{last: time.Now()}, ping: &gap{last: time.Now()}}
+	l := &loss{t: g.t, http: newGap(), ping: newGap()}
 	ctx, cancel := context.WithCancel(context.Background())
 	pinger, err := g.n.Router.NewPinger(pod)
 	harness.Must(g.t, err)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			l.http.result(g.get(service, 300*time.Millisecond))
+			l.http.try(func() error { return g.get(service, 300*time.Millisecond) })
 			time.Sleep(30 * time.Millisecond)
 		}
 	})
 	wg.Go(func() {
 		for ctx.Err() == nil {
-			_, err := pinger.Ping(ctx, 100*time.Millisecond)
-			l.ping.result(err)
+			l.ping.try(func() error {
+				_, err := pinger.Ping(ctx, 100*time.Millisecond)
+				return err
+			})
 			time.Sleep(30 * time.Millisecond)
 		}
 	})
