@@ -34,9 +34,10 @@ func TestDiscovery(t *testing.T) {
 		a.WantAnswer(target)
 	}
 	a.WantSilence(service)
-	if e := d.Explain(service).Answers[0]; e.Reason != "other_kind" || !e.Rule.Discovered {
-		t.Errorf("a cluster IP is explained as %+v", e)
-	}
+	harness.Eventually(t, "the rule of the cluster IPs", func() bool {
+		e := d.Explain(service).Answers[0]
+		return e.Reason == "other_kind" && e.Rule.Discovered
+	})
 	for _, k := range d.Status().Cluster.Kinds {
 		if k.Kind == "cluster-ip" && k.Answered > 0 || k.Kind != "cluster-ip" && k.Answered != k.Known {
 			t.Errorf("counted as %+v", k)

@@ -151,9 +151,10 @@ func TestLocalPolicy(t *testing.T) {
 		slice, err = slicesAPI.Update(context.Background(), slice, metav1.UpdateOptions{})
 		harness.Must(t, err)
 		harness.Eventually(t, "the endpoint's node", func() bool { return slices.Equal(answers(n, a, target, 50*time.Millisecond), []int{i}) })
-		if e := d.Explain(target).Answers[0].Cluster; e == nil || !slices.Equal(e.Endpoints, []string{n.Nodes[i].Name}) {
-			t.Errorf("explained as %+v", e)
-		}
+		harness.Eventually(t, "the first node to hear of it, too", func() bool {
+			e := d.Explain(target).Answers[0].Cluster
+			return e != nil && slices.Equal(e.Endpoints, []string{n.Nodes[i].Name})
+		})
 	}
 	// The only endpoint terminates and serves, until it does not; then there is one
 	// without a node.
@@ -221,7 +222,8 @@ func TestReasons(t *testing.T) {
 	c.CreateNode("elsewhere", ofNode)
 	c.CreateService("taken", externalIP(ofNode))
 	d := run(t, n.Nodes[0], settle, podRules+"  - {prefix: \"2001:db8:1:0:e::/112\", method: services}\n  - {prefix: \"2001:db8:1:0:d::/112\", method: services, kinds: [load-balancer]}\n")
-	run(t, n.Nodes[1], settle, serviceRules)
+	other := run(t, n.Nodes[1], settle, serviceRules)
+	settled(t, n, a, []*harness.Daemon{d, other}, nil) // until then no address is the first node's
 	targets := map[ndp.Reason]netip.Addr{ndp.Silent(rules.NotLocal): addr("2001:db8:1:0:f::77"), ndp.Silent(rules.NotAllocated): addr("2001:db8:1:0:e::fffe"), ndp.Silent(rules.OtherKind): external, ndp.Silent(rules.NodeAddress): ofNode}
 	harness.Eventually(t, "an address of the other node", func() bool {
 		list, err := c.Client.CoreV1().Services("default").List(context.Background(), metav1.ListOptions{})
