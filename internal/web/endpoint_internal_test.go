@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -74,15 +75,27 @@ func TestNoHTTP2(t *testing.T) {
 	}
 }
 
+// listenFixed listens on a port that no process gets which leaves the choice to the kernel:
+// while a test has given it back, nobody else takes it.
+func listenFixed(t *testing.T) net.Listener {
+	t.Helper()
+	const first, count = 20_000, 10_000 // below net.ipv4.ip_local_port_range
+	for i := range count {
+		l, err := net.Listen("tcp", fmt.Sprintf("[::1]:%d", first+(os.Getpid()+i)%count))
+		if err == nil {
+			return l
+		}
+	}
+	t.Fatal("no port is free")
+	return nil
+}
+
 // TestEndpoint moves an endpoint to an address that is taken, and to one that
 // is free.
 func TestEndpoint(t *testing.T) {
 	t.Parallel()
 	s := newServer(newDaemon(t))
-	taken, err := net.Listen("tcp", "[::1]:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	taken := listenFixed(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error)
 	for _, task := range s.Tasks() {
