@@ -6,6 +6,7 @@ package systemd
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -135,11 +136,10 @@ func (c *container) pins(t *testing.T) (paths []string) {
 	return paths
 }
 
-// wantPinned wants the daemon to have pinned something, or nothing.
+// wantPinned waits until the daemon has pinned something, or nothing.
 func (c *container) wantPinned(t *testing.T, want bool) {
 	t.Helper()
-	paths := c.pins(t)
-	if got := slices.ContainsFunc(paths, func(p string) bool { return strings.Count(p, "/") > 2 }); got != want {
-		t.Errorf("pinned is %v", paths)
-	}
+	c.eventually(fmt.Sprintf("pins: %t", want), func() bool {
+		return slices.ContainsFunc(c.pins(t), func(p string) bool { return strings.Count(p, "/") > 2 }) == want
+	})
 }

@@ -67,7 +67,7 @@ func TestService(t *testing.T) {
 			}
 
 			c.write("etc/ndproxyd/config.yaml", config)
-			c.write("etc/systemd/system/ndproxyd.service.d/test.conf", "[Service]\nWatchdogSec=5s\n")
+			c.write("etc/systemd/system/ndproxyd.service.d/test.conf", "[Service]\nWatchdogSec=15s\n")
 			c.run("systemctl", "daemon-reload")
 			c.run("systemctl", "enable", "--now", "ndproxyd")
 			a.WantAnswer(conformance.Pod)
