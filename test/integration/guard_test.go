@@ -78,9 +78,7 @@ func TestGuard(t *testing.T) {
 			}
 		}
 	}
-	if n := d.Status().Uplinks[0].Ignored["claimed"]; n == 0 {
-		t.Error("no solicitation was ignored as claimed")
-	}
+	d.Wait("solicitation that is ignored as claimed", func(s status.Status) bool { return s.Uplinks[0].Ignored["claimed"] > 0 })
 	_, metrics := d.Get("/metrics")
 	if n := metric(t, metrics, `ndproxyd_conflicts_total{interface="eth0"}`); n != 1 {
 		t.Errorf("%g conflicts counted, want 1", n)
@@ -159,7 +157,5 @@ func TestBridgedPod(t *testing.T) {
 		}
 		return false
 	})
-	if got := d.Status().Uplinks[0].Ignored["local_station"]; got == 0 {
-		t.Error("no solicitation of the pod was seen")
-	}
+	d.Wait("solicitation of the pod", func(s status.Status) bool { return s.Uplinks[0].Ignored["local_station"] > 0 })
 }

@@ -213,9 +213,7 @@ func TestForgottenGroups(t *testing.T) {
 		harness.Must(t, n.Node.Link.LinkSetMTU(link, v))
 	}
 	for range 2 {
-		if !hasGroup(t, n.Node, harness.Uplink, group) {
-			t.Error("not in the group")
-		}
+		harness.Eventually(t, "the group", func() bool { return hasGroup(t, n.Node, harness.Uplink, group) })
 		mtu(1200)
 		d.WaitState(uplink.NoIPv6)
 		mtu(1500)

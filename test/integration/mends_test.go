@@ -259,9 +259,7 @@ func (m mend) mendedTwice(t *testing.T, n *harness.Network, target netip.Addr) {
 	if len(found) != 1 || found[0].Severity != inspect.Warning {
 		t.Fatalf("after the first remedy:%s", show(found))
 	}
-	if e := d.Explain(target); !e.Answers[0].Answered {
-		t.Errorf("explain: %+v", e.Answers[0])
-	}
+	harness.Eventually(t, "explanation of an answer", func() bool { return d.Explain(target).Answers[0].Answered })
 	shell(t, n.Node, found[0].Remedy)
 	if found = named(check(t, n, args...), m.reason, ""); len(found) > 0 {
 		t.Errorf("after the second remedy:%s", show(found))

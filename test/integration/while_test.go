@@ -135,14 +135,13 @@ rules:
 			reachable(t, &harness.Network{Router: p.router}, station)
 		}
 		p.wantNeighbors(t, holder)
-		e := daemons[other].Explain(exactStation).Answers[0]
-		if e.Answered || e.Reason != "standby" || !contains(e.Why, "no device has 2001:db8:1::f0") {
-			t.Errorf("the other host explains %+v", e)
-		}
-		s := daemons[other].Status()
-		if len(s.RuleStates) != 3 || len(s.RuleStates[0].Waits) != 1 || s.RuleStates[0].While != "the host has 2001:db8:1::f0" {
-			t.Errorf("the other host's rules are %+v", s.RuleStates)
-		}
+		harness.Eventually(t, "the other host to stand by", func() bool { // it hears of its loss by itself
+			e := daemons[other].Explain(exactStation).Answers[0]
+			return !e.Answered && e.Reason == "standby" && contains(e.Why, "no device has 2001:db8:1::f0")
+		})
+		daemons[other].Wait("its rules to wait", func(s status.Status) bool {
+			return len(s.RuleStates) == 3 && len(s.RuleStates[0].Waits) == 1 && s.RuleStates[0].While == "the host has 2001:db8:1::f0"
+		})
 		if holder == 1 {
 			break
 		}
