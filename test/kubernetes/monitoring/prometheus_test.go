@@ -105,7 +105,11 @@ func (p *prometheus) get(path string) (int, []byte) {
 // query returns the samples of an expression, and the server's complaint about it.
 func (p *prometheus) query(expression string) (values []float64, complaint string) {
 	p.t.Helper()
-	_, b := p.get("/api/v1/query?query=" + url.QueryEscape(expression))
+	var b []byte
+	harness.Eventually(p.t, "reply of Prometheus", func() bool { // which may stand still for as long as a request may take
+		_, b = p.get("/api/v1/query?query=" + url.QueryEscape(expression))
+		return b != nil
+	})
 	var answer struct {
 		Status, Error string
 		Data          struct {
@@ -136,6 +140,34 @@ func (p *prometheus) wait(expression string, want float64) {
 		}
 	}
 	p.t.Errorf("%s is %v, want %g", expression, got, want)
+}
+
+// has waits until an expression has a sample.
+func (p *prometheus) has(what, expression string) {
+	p.t.Helper()
+	harness.Eventually(p.t, "data of "+what+": "+expression, func() bool {
+		got, complaint := p.query(expression)
+		if complaint != "" {
+			p.t.Fatalf("%s: %s: %s", what, expression, complaint)
+		}
+		return len(got) > 0
+	})
+}
+
+// scraped waits for scrapes of all targets that begin from now on.
+func (p *prometheus) scraped() { p.newer(`min(timestamp(up{job="ndproxyd"}))`) }
+
+// evaluated waits for an evaluation of the rules that begins from now on.
+func (p *prometheus) evaluated() { p.newer("min(timestamp(ndproxyd:solicitations_received:rate5m))") }
+
+// newer waits until an expression is a later time than now.
+func (p *prometheus) newer(expression string) {
+	p.t.Helper()
+	now := float64(time.Now().UnixMilli()) / 1000
+	harness.Eventually(p.t, "time of now: "+expression, func() bool {
+		got, _ := p.query(expression)
+		return len(got) == 1 && got[0] > now
+	})
 }
 
 // instance is the label by which a node is scraped.
