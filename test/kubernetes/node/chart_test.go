@@ -126,6 +126,7 @@ func (s *site) checkSecond() {
 // checkOutage takes the API server away for longer than probes would take to fail.
 func (s *site) checkOutage() {
 	s.t.Helper()
+	s.settled() // as one has just been killed
 	before := s.restarts()
 	s.c.StopServer(syscall.SIGKILL)
 	got := s.a.While(s.service, func() { time.Sleep(45 * time.Second) })
@@ -150,12 +151,12 @@ func (s *site) checkRollout() {
 				harness.Must(s.t, os.Remove(filepath.Join(node.Dir, "state.json")))
 			}
 		}
-		time.Sleep(3 * time.Second) // both have settled
+		s.settled()
 		old := s.pods()
 		got := s.a.While(s.service, func() {
 			s.helm("upgrade", "ndproxyd", s.chart, "--namespace", "ndproxyd", "--values", s.values, "--set", "podAnnotations.rollout=r"+itoa(i), "--wait", "--timeout", "120s")
 			s.awaitPods(old...)
-			time.Sleep(3 * time.Second) // the last one has settled, too
+			s.settled()
 		})
 		s.t.Logf("during a rollout: %d of %d unanswered, longest time without an answer %s", got.Unanswered, got.Asked, got.Longest)
 		if got.Unanswered > 0 {

@@ -15,7 +15,6 @@ import (
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 
-	"github.com/ndproxyd/ndproxyd/internal/control"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
@@ -102,11 +101,8 @@ func (s *site) wantNoProgram() {
 // wantProgram waits until the program answers on the node.
 func (s *site) wantProgram() {
 	s.t.Helper()
-	client := control.NewClientFunc(control.DefaultAddress, func(ctx context.Context) (net.Conn, error) {
-		return s.n.Nodes[0].Dial(ctx, "unix", control.DefaultAddress)
-	})
 	harness.Eventually(s.t, "answers by the program", func() bool {
-		now, err := client.Status(context.Background())
+		now, err := client(s.n.Nodes[0]).Status(context.Background())
 		return err == nil && len(now.Uplinks) == 1 && now.Uplinks[0].FastPath != nil &&
 			now.Uplinks[0].FastPath.Way == "tc" && strings.HasPrefix(now.Uplinks[0].FastPath.Pinned, "/bpf/")
 	})
