@@ -76,9 +76,10 @@ func Must(tb testing.TB, err error) {
 
 // Port sends and receives whole Ethernet frames on a device.
 type Port struct {
-	tb   testing.TB
-	conn *packet.Conn
-	buf  []byte
+	tb     testing.TB
+	conn   *packet.Conn
+	buf    []byte
+	rounds byte // of questions, so far
 }
 
 // OpenPort opens a port on a device of a namespace. It hears everything that
@@ -144,6 +145,25 @@ func (p *Port) Send(frame []byte) {
 	p.tb.Helper()
 	if _, err := p.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]}); err != nil {
 		p.tb.Fatal(err)
+	}
+}
+
+// Round asks for targets, and returns what tells the answers from all else. Each round asks by
+// a source address of its own: what comes late is no answer to the next round, and neither is
+// what the router's kernel has asked for.
+func (p *Port) Round(targets ...netip.Addr) (isAnswer func(frame []byte) bool) {
+	p.tb.Helper()
+	p.rounds++
+	source := netip.AddrFrom16([16]byte{0: 0xfe, 1: 0x80, 13: 0xc, 15: p.rounds})
+	for _, target := range targets {
+		f := conformance.Solicitation(target)
+		f.Source = source
+		p.Send(f.Bytes())
+	}
+	return func(frame []byte) bool {
+		const solicited = 0x40
+		return [16]byte(frame[38:54]) == source.As16() && frame[58]&solicited != 0 &&
+			slices.Contains(targets, netip.AddrFrom16([16]byte(frame[62:78])))
 	}
 }
 

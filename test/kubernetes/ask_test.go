@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 	"github.com/ndproxyd/ndproxyd/test/kubernetes/cluster"
 )
@@ -17,12 +16,10 @@ import (
 // answers asks once for a target and returns the indices of all nodes that
 // answer within a time.
 func answers(n *cluster.Network, a *harness.Asker, target netip.Addr, within time.Duration) []int {
-	a.Port.Advertisements(5*time.Millisecond, harness.Never) // what was asked before
-	a.Port.Send(conformance.Solicitation(target).Bytes())
+	isAnswer := a.Port.Round(target)
 	var nodes []int
 	for _, f := range a.Port.Advertisements(within, harness.Never) {
-		const solicited = 0x40
-		if [16]byte(f[62:78]) != target.As16() || f[58]&solicited == 0 {
+		if !isAnswer(f) {
 			continue
 		}
 		i := slices.IndexFunc(n.Nodes, func(node *cluster.Node) bool { return bytes.Equal(f[6:12], node.MAC[:]) })

@@ -14,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ndproxyd/ndproxyd/test/conformance"
 	"github.com/ndproxyd/ndproxyd/test/harness"
 )
 
@@ -25,17 +24,13 @@ const silent = -1
 // as often as it has.
 func (s *site) census(targets []netip.Addr, within time.Duration) map[netip.Addr][]int {
 	s.t.Helper()
-	s.port.Advertisements(5*time.Millisecond, harness.Never) // what was asked before
-	for _, target := range targets {
-		s.port.Send(conformance.Solicitation(target).Bytes())
-	}
+	isAnswer := s.port.Round(targets...)
 	got := make(map[netip.Addr][]int)
 	for _, f := range s.port.Advertisements(within, harness.Never) {
-		const solicited = 0x40
-		target := netip.AddrFrom16([16]byte(f[62:78]))
-		if f[58]&solicited == 0 || !slices.Contains(targets, target) {
+		if !isAnswer(f) {
 			continue
 		}
+		target := netip.AddrFrom16([16]byte(f[62:78]))
 		who := slices.IndexFunc(s.hosts[:], func(h *host) bool { return slices.Equal(f[6:12], h.MAC[:]) })
 		got[target] = append(got[target], who)
 	}
