@@ -24,7 +24,8 @@ func RunWalled(tb testing.TB, ns *lab.Namespace, args ...string) *Daemon {
 	group, err := os.MkdirTemp(root, "ndproxyd-test")
 	Must(tb, err)
 	tb.Cleanup(func() { // after the daemon has ended
-		Must(tb, os.Remove(group))
+		// A process that has been waited for may be in its group for a moment more.
+		Eventually(tb, "end of the daemon's control group", func() bool { return os.Remove(group) == nil })
 		Must(tb, unix.Unmount(root, 0))
 	})
 	dir, err := os.Open(filepath.Clean(group))
