@@ -101,7 +101,8 @@ func (a *Asker) WantSilence(target netip.Addr) {
 // Answers is what becomes of solicitations for one target over a time.
 type Answers struct {
 	Asked, Unanswered int
-	// Longest is the longest time without an answer.
+	// Longest is the longest time without an answer, of which stalls of the machine are no
+	// part.
 	Longest time.Duration
 }
 
@@ -119,7 +120,7 @@ func (a *Asker) While(target netip.Addr, f func()) Answers {
 }
 
 func (a *Asker) until(stop <-chan struct{}, target netip.Addr) (got Answers) {
-	for last := time.Now(); ; {
+	for last, stalled := time.Now(), Stalled(); ; {
 		select {
 		case <-stop:
 			return got
@@ -127,12 +128,12 @@ func (a *Asker) until(stop <-chan struct{}, target netip.Addr) (got Answers) {
 		}
 		got.Asked++
 		answer := a.Ask(target, 100*time.Millisecond)
-		got.Longest = max(got.Longest, time.Since(last))
+		got.Longest = max(got.Longest, time.Since(last)-(Stalled()-stalled))
 		if answer == nil {
 			got.Unanswered++
 			continue
 		}
-		last = time.Now()
+		last, stalled = time.Now(), Stalled()
 		time.Sleep(time.Millisecond)
 	}
 }
