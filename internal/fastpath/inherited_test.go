@@ -144,9 +144,11 @@ func (f *fake) Put(slot uint32, trie bool, keys []key, lines []line) error {
 }
 
 // Delete implements [store].
-func (f *fake) Delete(slot uint32, trie bool, k key) error {
-	delete(f.slots[slot][one(trie)], k)
-	f.seen()
+func (f *fake) Delete(slot uint32, trie bool, keys []key) error {
+	for _, k := range keys {
+		delete(f.slots[slot][one(trie)], k)
+		f.seen()
+	}
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (s *mapStore) Put(slot uint32, trie bool, keys []key, lines []line) error {
 	m := s.slots[slot][one(trie)]
 	if len(keys) > 1 {
 		_, err := m.BatchUpdate(keys, lines, nil)
-		if !errors.Is(err, ebpf.ErrNotSupported) { // tries before Linux 5.16
+		if !errors.Is(err, ebpf.ErrNotSupported) { // tries before Linux 5.13
 			return full(err)
 		}
 	}
@@ -98,9 +98,28 @@ func full(err error) error {
 }
 
 // Delete implements [store].
-func (s *mapStore) Delete(slot uint32, trie bool, k key) error {
-	if err := s.slots[slot][one(trie)].Delete(&k); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
-		return err
+func (s *mapStore) Delete(slot uint32, trie bool, keys []key) error {
+	m := s.slots[slot][one(trie)]
+	for len(keys) > 1 {
+		n, err := m.BatchDelete(keys, nil)
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(err, ebpf.ErrNotSupported): // as in Put
+			return deleteSingly(m, keys)
+		case !errors.Is(err, ebpf.ErrKeyNotExist):
+			return err
+		}
+		keys = keys[n+1:] // the kernel stops at the first line that is not there
+	}
+	return deleteSingly(m, keys)
+}
+
+func deleteSingly(m *ebpf.Map, keys []key) error {
+	for i := range keys {
+		if err := m.Delete(&keys[i]); err != nil && !errors.Is(err, ebpf.ErrKeyNotExist) {
+			return err
+		}
 	}
 	return nil
 }

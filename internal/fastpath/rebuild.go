@@ -4,10 +4,7 @@ package fastpath
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"math/bits"
-	"net/netip"
 	"slices"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -15,9 +12,6 @@ import (
 
 // leastRoom is how many lines a map has room for at least.
 const leastRoom = 1024
-
-// batch is how many lines are written at a time.
-const batch = 4096
 
 // rebuild writes all lines of a view into the slot that the program does not read, and
 // lets the program read that one: it sees all of the view or nothing of it.
@@ -92,38 +86,7 @@ func (t *table) fill(counts [129]int) error {
 			return err
 		}
 	}
-	return errors.Join(w.flush(0), w.flush(1))
-}
-
-// mapOf returns 0 for a length whose lines are in the hash, and 1 for the trie.
-func (t *table) mapOf(length int) int { return one(!slices.Contains(t.classes, length)) }
-
-// writer writes the lines of a slot many at a time.
-type writer struct {
-	table *table
-	keys  [2][]key
-	lines [2][]line
-}
-
-func (w *writer) add(p netip.Prefix, l line) error {
-	i := w.table.mapOf(p.Bits())
-	w.keys[i], w.lines[i] = append(w.keys[i], keyOf(p)), append(w.lines[i], l)
-	if len(w.keys[i]) < batch {
-		return nil
-	}
-	return w.flush(i)
-}
-
-func (w *writer) flush(i int) error {
-	if len(w.keys[i]) == 0 {
-		return nil
-	}
-	err := w.table.store.Put(w.table.facts.Slot, i == 1, w.keys[i], w.lines[i])
-	w.keys[i], w.lines[i] = w.keys[i][:0], w.lines[i][:0]
-	if err != nil {
-		return fmt.Errorf("fill table: %w", err)
-	}
-	return nil
+	return w.flush()
 }
 
 // room returns for how many lines a map is made that has n: twice as many, so that it is

@@ -16,11 +16,11 @@ import (
 type store interface {
 	// Make makes both maps of a slot anew, with room for that many lines in each.
 	Make(slot uint32, lines, tries int) error
-	// Put adds lines to a slot, or replaces those that are there. It fails with
-	// errFull when there is no room.
+	// Put adds lines to a slot, or replaces those that are there, one after the other. It
+	// fails with errFull when there is no room; those before are there then.
 	Put(slot uint32, trie bool, keys []key, lines []line) error
-	// Delete removes a line, if it is there.
-	Delete(slot uint32, trie bool, k key) error
+	// Delete removes those of the lines that are there, one after the other.
+	Delete(slot uint32, trie bool, keys []key) error
 	// SetFacts replaces the facts: afterwards no processor reads the ones before.
 	SetFacts(f *programFacts) error
 }
@@ -28,8 +28,8 @@ type store interface {
 // errFull says that a map has no room for another line.
 var errFull = errors.New("the map is full")
 
-// longestChange is how many differences are applied one by one. More of them take longer
-// than making the table anew.
+// longestChange is how many differences take no longer one by one than what it takes to make
+// the maps of a table anew, without their lines.
 const longestChange = 1 << 14
 
 // table brings the program's lines into line with views. It is not safe for concurrent
@@ -64,10 +64,9 @@ func (t *table) setFacts(f programFacts) error {
 }
 
 // setView makes the program answer by another view, which differs from the last one by
-// deltas. Rules that changed are seen as a whole or not at all, and so is a change of
-// which much differs.
+// deltas. Rules that changed are seen as a whole or not at all.
 func (t *table) setView(view *rules.View, deltas []rules.Delta) error {
-	if len(deltas) > longestChange || !view.SameRules(t.view) {
+	if !view.SameRules(t.view) || t.isSoonerAnew(deltas) {
 		return t.rebuild(view)
 	}
 	t.view = view
@@ -78,29 +77,39 @@ func (t *table) setView(view *rules.View, deltas []rules.Delta) error {
 	return err
 }
 
-// apply changes lines one by one. First those that fall silent do, then those that are
-// answered, and last those go that are no more, the widest first: a line that goes shows the
-// wider one, which is right by then, because of those around it only such are left that stay.
-// So no target is answered that neither of the two views answers, and one of which the
-// program does not know for a moment is passed up.
+// isSoonerAnew reports whether a table takes less time to be made anew than to be changed by
+// deltas: a line takes as long to be written as it takes to be changed or removed.
+func (t *table) isSoonerAnew(deltas []rules.Delta) bool {
+	if len(deltas) <= longestChange {
+		return false
+	}
+	lines := t.lines()
+	for _, d := range deltas {
+		lines += one(!isNone(d.After)) - one(!isNone(d.Before))
+	}
+	return lines <= len(deltas)
+}
+
+// apply changes those lines that differ. First those that fall silent do, then those that are
+// answered, and last those go that are no more, see [table.remove]. So no target is answered
+// that neither of the two views answers, and one of which the program does not know for a
+// moment is passed up.
 func (t *table) apply(deltas []rules.Delta) error {
+	w := writer{table: t}
+	for _, answered := range []bool{false, true} {
+		for _, d := range deltas {
+			if isNone(d.After) || d.After.Answer != answered {
+				continue
+			}
+			if err := t.put(&w, d.Prefix, d.After); err != nil {
+				return err
+			}
+		}
+		if err := w.flush(); err != nil {
+			return err
+		}
+	}
 	var gone []netip.Prefix
-	for _, d := range deltas {
-		if d.After.Answer || isNone(d.After) {
-			continue
-		}
-		if err := t.put(d.Prefix, d.After); err != nil {
-			return err
-		}
-	}
-	for _, d := range deltas {
-		if !d.After.Answer {
-			continue
-		}
-		if err := t.put(d.Prefix, d.After); err != nil {
-			return err
-		}
-	}
 	for _, d := range deltas {
 		t.counts[d.Prefix.Bits()] += one(!isNone(d.After)) - one(!isNone(d.Before))
 		t.shared += one(d.After.Service) - one(d.Before.Service)
@@ -108,35 +117,30 @@ func (t *table) apply(deltas []rules.Delta) error {
 			gone = append(gone, d.Prefix)
 		}
 	}
-	slices.SortFunc(gone, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
-	for _, p := range gone {
-		if err := t.remove(p); err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.remove(gone)
 }
 
-// settle gives up the inherited lines.
+// settle gives up the inherited lines: those that the view has as well fall silent, and the
+// others go.
 func (t *table) settle() error {
 	earlier := t.inherited
 	t.inherited = nil
-	if earlier == nil {
-		return nil
-	}
-	for p := range earlier.lines {
+	w := writer{table: t}
+	var gone []netip.Prefix
+	for p := range earlier.all() {
 		v, is := t.view.Line(p)
-		if err := t.put(p, v); err != nil { // first it falls silent
-			return err
-		}
-		if is {
+		if !is {
+			gone = append(gone, p)
 			continue
 		}
-		if err := t.remove(p); err != nil {
+		if err := t.put(&w, p, v); err != nil {
 			return err
 		}
 	}
-	return nil
+	if err := w.flush(); err != nil {
+		return err
+	}
+	return t.remove(gone)
 }
 
 // isNone reports whether a verdict stands for a line that does not exist.
@@ -149,43 +153,53 @@ func one(is bool) int {
 	return 0
 }
 
-// put writes the line of a verdict, unless an inherited one stays.
-func (t *table) put(p netip.Prefix, v rules.Verdict) error {
+// put has the line of a verdict be written, unless an inherited one stays.
+func (t *table) put(w *writer, p netip.Prefix, v rules.Verdict) error {
 	if _, stays := t.inherited.take(p, v); stays {
 		return nil
 	}
-	trie, err := t.place(p.Bits())
-	if err != nil {
+	if err := t.place(p.Bits()); err != nil {
 		return err
 	}
-	if err := t.store.Put(t.facts.Slot, trie, []key{keyOf(p)}, []line{lineOf(p, v)}); err != nil {
-		return fmt.Errorf("put line %s: %w", p, err)
+	return w.add(p, lineOf(p, v))
+}
+
+// remove removes lines, the widest first: a line that goes shows the wider one, which is right
+// by then, because of those around it only such are left that stay.
+func (t *table) remove(gone []netip.Prefix) error {
+	slices.SortFunc(gone, func(a, b netip.Prefix) int { return a.Bits() - b.Bits() })
+	keys := make([]key, 0, min(len(gone), batch))
+	for i, p := range gone {
+		keys = append(keys, keyOf(p))
+		if len(keys) < batch && i+1 < len(gone) && gone[i+1].Bits() == p.Bits() {
+			continue
+		}
+		if err := t.store.Delete(t.facts.Slot, t.mapOf(p.Bits()) == 1, keys); err != nil {
+			return fmt.Errorf("delete lines of length %d: %w", p.Bits(), err)
+		}
+		keys = keys[:0]
 	}
 	return nil
 }
 
-func (t *table) remove(p netip.Prefix) error {
-	if err := t.store.Delete(t.facts.Slot, !slices.Contains(t.classes, p.Bits()), keyOf(p)); err != nil {
-		return fmt.Errorf("delete line %s: %w", p, err)
-	}
-	return nil
-}
-
-// place returns whether lines of a length go to the trie. Of a length that is new, the
-// program has to know before it has a line.
-func (t *table) place(bits int) (trie bool, err error) {
+// place finds a place for lines of a length. Of one that is new, the program has to know
+// before it has a line.
+func (t *table) place(bits int) error {
 	switch {
 	case slices.Contains(t.classes, bits):
-		return false, nil
+		return nil
 	case len(t.classes) < maxClasses:
 		t.setClasses(append(slices.Clone(t.classes), bits))
 	case t.facts.HasTrie == 1:
-		return true, nil
+		return nil
 	default:
-		trie, t.facts.HasTrie = true, 1
+		t.facts.HasTrie = 1
 	}
-	return trie, t.store.SetFacts(&t.facts)
+	return t.store.SetFacts(&t.facts)
 }
+
+// mapOf returns 0 for a length whose lines are in the hash, and 1 for the trie.
+func (t *table) mapOf(length int) int { return one(!slices.Contains(t.classes, length)) }
 
 // setClasses puts the lengths into the facts that have a place in the hash.
 func (t *table) setClasses(lengths []int) {

@@ -14,8 +14,8 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// memory is a store in memory, which looks up as bpf/answer.c does. After each change it
-// calls then.
+// memory is a store in memory, which looks up as bpf/answer.c does. Lines change one after the
+// other, as in the kernel, however many are given at a time, and after each it calls then.
 type memory struct {
 	slots [2]struct {
 		made [2]int // room of the hash and of the trie
@@ -53,9 +53,11 @@ func (m *memory) Put(slot uint32, trie bool, keys []key, lines []line) error {
 	for i := range keys {
 		err := m.change(func() error {
 			s := &m.slots[slot]
-			if s.maps[one(trie)][keys[i].prefix()] = lines[i]; len(s.maps[one(trie)]) > s.made[one(trie)] {
+			in, p := s.maps[one(trie)], keys[i].prefix()
+			if _, is := in[p]; !is && len(in) == s.made[one(trie)] {
 				return errFull
 			}
+			in[p] = lines[i]
 			return nil
 		})
 		if err != nil {
@@ -65,11 +67,17 @@ func (m *memory) Put(slot uint32, trie bool, keys []key, lines []line) error {
 	return nil
 }
 
-func (m *memory) Delete(slot uint32, trie bool, k key) error {
-	return m.change(func() error {
-		delete(m.slots[slot].maps[one(trie)], k.prefix())
-		return nil
-	})
+func (m *memory) Delete(slot uint32, trie bool, keys []key) error {
+	for _, k := range keys {
+		err := m.change(func() error {
+			delete(m.slots[slot].maps[one(trie)], k.prefix())
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (m *memory) SetFacts(f *programFacts) error {
@@ -210,7 +218,7 @@ func TestSteps(t *testing.T) {
 
 // routed returns a store with a rule and routes of these lengths, each under an address of
 // its own.
-func routed(t *testing.T, lengths ...int) *rules.Store {
+func routed(t testing.TB, lengths ...int) *rules.Store {
 	t.Helper()
 	s := new(rules.Store)
 	if err := s.SetRules([]rules.Rule{{Prefix: netip.MustParsePrefix("2001:db8::/32"), Method: rules.Route}}); err != nil {
@@ -281,6 +289,56 @@ func TestFull(t *testing.T) {
 	}
 	if room := m.slots[m.facts.Slot].made[0]; room <= leastRoom {
 		t.Errorf("there is room for %d lines", room)
+	}
+}
+
+// TestLargeChange has many lines come, change and go at once. Only where fewer are left than
+// differ is the table made anew.
+func TestLargeChange(t *testing.T) {
+	t.Parallel()
+	const many = longestChange + 1
+	lines := func(from, to int, gone bool) []rules.EntryChange {
+		var all []rules.EntryChange
+		for i := from; i < to; i++ {
+			p := netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 15: byte(i), 14: byte(i >> 8), 13: byte(i >> 16)}), 128)
+			all = append(all, rules.EntryChange{Entry: rules.Entry{Prefix: p, Device: 3, Behind: true}, Gone: gone})
+		}
+		return all
+	}
+	s := routed(t)
+	tb, m := newTable(t, s)
+	for _, c := range []struct {
+		name    string
+		changes []rules.EntryChange
+		anew    bool
+	}{
+		{"the first come", lines(0, 2*many, false), true},
+		{"some come, for which there is room", lines(2*many, 3*many, false), false},
+		{"some go", lines(0, many, true), false},
+		{"more go than stay", lines(many, 3*many-10, true), true},
+		{"some come, for which there is no room", lines(0, 2*many, false), true},
+	} {
+		slot := m.facts.Slot
+		s.UpdateRoutes(0, c.changes)
+		if anew := m.facts.Slot != slot; anew != c.anew {
+			t.Errorf("%s: the table is made anew: %t", c.name, anew)
+		}
+		view, written := s.Load().View(""), 0
+		for _, in := range m.slots[m.facts.Slot].maps {
+			written += len(in)
+			for p, l := range in {
+				if v, is := view.Line(p); !is || lineOf(p, v) != l {
+					t.Fatalf("%s: the line of %s is %#x", c.name, p, l)
+				}
+			}
+		}
+		want := 0
+		for range view.Decisions() {
+			want++
+		}
+		if written != want || tb.lines() != want {
+			t.Errorf("%s: there are %d lines, and %d counted, of %d", c.name, written, tb.lines(), want)
+		}
 	}
 }
 
