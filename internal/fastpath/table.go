@@ -109,7 +109,11 @@ func (t *table) apply(deltas []rules.Delta) error {
 			return err
 		}
 	}
-	var gone []netip.Prefix
+	n := 0
+	for _, d := range deltas {
+		n += one(isNone(d.After))
+	}
+	gone := make([]netip.Prefix, 0, n)
 	for _, d := range deltas {
 		t.counts[d.Prefix.Bits()] += one(!isNone(d.After)) - one(!isNone(d.Before))
 		t.shared += one(d.After.Service) - one(d.Before.Service)

@@ -10,10 +10,11 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// bulk is the number of changes above which update copies the whole trie and changes
-// the copy in place. Below it, copying only the changed paths is cheaper, and leaves
-// the rest to be shared with the trie that it was made from.
-const bulk = 1024
+// bulk is the part of a view's lines, one in so many, above which update copies the whole trie
+// and changes the copy in place. Below it, copying only the paths of what changes is cheaper,
+// and leaves the rest to be shared with the trie that it was made from. A path takes as long as
+// some 300 to 600 lines, and more memory.
+const bulk = 512
 
 // builder makes the views of one uplink, one after the other.
 type builder struct {
@@ -141,7 +142,7 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 		if after.Probe {
 			b.probes++
 		}
-		if changes++; changes > bulk && !fresh {
+		if changes++; changes > 1+decisions.Size()/bulk && !fresh {
 			decisions, fresh = decisions.Clone(), true
 		}
 		switch {
