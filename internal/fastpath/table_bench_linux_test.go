@@ -40,7 +40,7 @@ func BenchmarkTable(b *testing.B) {
 	routes := make([]rules.EntryChange, lines)
 	for i := range routes {
 		a := [16]byte{0x20, 1, 0xd, 0xb8}
-		binary.BigEndian.PutUint32(a[12:], uint32(i)) //nolint:gosec // small
+		binary.BigEndian.PutUint32(a[12:], uint32(i))
 		routes[i] = rules.EntryChange{Entry: rules.Entry{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 128), Device: 3, Behind: true}}
 	}
 	s.UpdateRoutes(0, routes)

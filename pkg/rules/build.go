@@ -10,11 +10,17 @@ import (
 	"github.com/gaissmai/bart"
 )
 
-// bulk is the part of a view's lines, one in so many, above which update copies the whole trie
-// and changes the copy in place. Below it, copying only the paths of what changes is cheaper,
-// and leaves the rest to be shared with the trie that it was made from. A path takes as long as
-// some 300 to 600 lines, and more memory.
-const bulk = 512
+// A large update copies the whole trie and changes the copy in place. For a small one, copying
+// only the paths of what changes is cheaper, and leaves the rest to be shared with the trie that
+// it was made from. Both are parts of a view's lines, one in so many.
+const (
+	// bulk is how many changes are large: a path takes as long as some 300 to 600 lines, and more
+	// memory.
+	bulk = 512
+	// bulkAsked is how many prefixes are large to be decided on, of which one has changed: the
+	// copy takes no longer than that.
+	bulkAsked = 64
+)
 
 // builder makes the views of one uplink, one after the other.
 type builder struct {
@@ -122,7 +128,11 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 	var (
 		ds      []Delta
 		changes int
+		most    = 1 + decisions.Size()/bulk // changes, without a copy of all
 	)
+	if len(prefixes) > 1+decisions.Size()/bulkAsked {
+		most = 0
+	}
 	for _, p := range prefixes {
 		var before, after Verdict
 		old, was := decisions.Get(p)
@@ -142,7 +152,7 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 		if after.Probe {
 			b.probes++
 		}
-		if changes++; changes > 1+decisions.Size()/bulk && !fresh {
+		if changes++; changes > most && !fresh {
 			decisions, fresh = decisions.Clone(), true
 		}
 		switch {

@@ -21,7 +21,7 @@ func BenchmarkUpdate(b *testing.B) {
 		all := make([]rules.EntryChange, size)
 		for i := range all {
 			a := [16]byte{0x20, 1, 0xd, 0xb8}
-			binary.BigEndian.PutUint32(a[12:], uint32(i)) //nolint:gosec // small
+			binary.BigEndian.PutUint32(a[12:], uint32(i))
 			all[i].Entry = rules.Entry{Prefix: netip.PrefixFrom(netip.AddrFrom16(a), 128), Device: 3, Behind: true}
 		}
 		s.UpdateRoutes(0, all)
