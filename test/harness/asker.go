@@ -106,8 +106,31 @@ type Answers struct {
 	Longest time.Duration
 }
 
-// While asks for a target, one time after the other, until f returns. What is not
-// answered within 100 ms is unanswered, of which stalls of the machine are no part.
+const (
+	// prompt is how long an answer may take.
+	prompt = 100 * time.Millisecond
+	// latest is when a router asks again (RFC 4861 §10, RETRANS_TIMER).
+	latest = time.Second
+)
+
+// Answered asks once, and reports whether that is answered within 100 ms, of which stalls of
+// the machine are no part, nor is time for which processors were short, if the answer comes
+// before a router would ask again.
+func (a *Asker) Answered(target netip.Addr) bool {
+	a.tb.Helper()
+	isAnswer := a.Port.Round(target)
+	begin, stalled, short := time.Now(), Stalled(), shortage()
+	if a.next(prompt, isAnswer) != nil {
+		return true
+	}
+	if a.next(latest-prompt, isAnswer) == nil {
+		return false
+	}
+	return time.Since(begin)-max(Stalled()-stalled, shortage()-short) <= prompt
+}
+
+// While asks for a target, one time after the other, until f returns, and counts what
+// [Asker.Answered] says.
 func (a *Asker) While(target netip.Addr, f func()) Answers {
 	a.tb.Helper()
 	stop, got := make(chan struct{}), make(chan Answers, 1)
@@ -127,9 +150,9 @@ func (a *Asker) until(stop <-chan struct{}, target netip.Addr) (got Answers) {
 		default:
 		}
 		got.Asked++
-		answer := a.Ask(target, 100*time.Millisecond)
+		answered := a.Answered(target)
 		got.Longest = max(got.Longest, time.Since(last)-(Stalled()-stalled))
-		if answer == nil {
+		if !answered {
 			got.Unanswered++
 			continue
 		}

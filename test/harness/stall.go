@@ -4,6 +4,8 @@ package harness
 
 import (
 	"os"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -52,6 +54,22 @@ func (s *stalls) look() time.Duration {
 // Stalled returns for how long this process has not run, from the first call on. A check
 // that bounds a time compares it before and after.
 func Stalled() time.Duration { return watched().look() }
+
+// shortage returns for how long tasks of this machine have waited for a processor, all
+// processors taken together, 0 where the kernel does not tell.
+func shortage() time.Duration {
+	b, err := os.ReadFile("/proc/pressure/cpu")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(b), "\n") // "some avg10=0.00 avg60=0.00 avg300=0.00 total=0", in microseconds
+	_, total, _ := strings.Cut(line, "total=")
+	us, err := strconv.ParseInt(total, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(us) * time.Microsecond
+}
 
 // Undisturbed calls f, and again while it fails and the machine has stalled meanwhile.
 // It returns what f returned last.
