@@ -71,6 +71,8 @@ func Public(tb testing.TB, path string) string {
 	}
 	b, err := os.ReadFile(path) // on another file system
 	Must(tb, err)
+	syscall.ForkLock.RLock() // a process that another test starts would have the file open, and nobody could run it
+	defer syscall.ForkLock.RUnlock()
 	Must(tb, os.WriteFile(public, b, 0o755))
 	return public
 }
