@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
@@ -65,7 +66,10 @@ func script(t *testing.T, path, standIns, call string, valid bool) (out string, 
 	if valid {
 		content = strings.Replace(content, "exit 2", "exit 0", 1)
 	}
-	if err := os.WriteFile(program, []byte(content), 0o755); err != nil {
+	syscall.ForkLock.RLock() // a process that another test starts would have the file open, and nobody could run it
+	err := os.WriteFile(program, []byte(content), 0o755)
+	syscall.ForkLock.RUnlock()
+	if err != nil {
 		t.Fatal(err)
 	}
 	text := strings.ReplaceAll(string(read(t, path)), "/usr/bin/ndproxyd", program)
