@@ -96,6 +96,9 @@ func (h *clsact) filters(parent uint32) ([]netlink.Filter, error) {
 func (*clsact) Way() ndp.Way { return ndp.WayTC }
 func (*clsact) Name() string { return "clsact" }
 
+// Program implements [hook].
+func (h *clsact) Program() ebpf.ProgramID { return h.id }
+
 func (h *clsact) Update(p *ebpf.Program) error { return h.add(p) }
 func (*clsact) Pin(*folder) error              { return nil }
 func (*clsact) Release() error                 { return nil }

@@ -17,8 +17,11 @@ type hook interface {
 	// Way is what status shows, and Name how the program is attached.
 	Way() ndp.Way
 	Name() string
-	// Attached returns an error that says so where the program is not attached any more.
+	// Attached returns an error that says so where the program is not attached any more, or
+	// where another process has put its own in the place of it.
 	Attached() error
+	// Program is the one that is attached.
+	Program() ebpf.ProgramID
 	// Update puts another program in the place of the one that is attached, so that no
 	// frame is seen by none.
 	Update(p *ebpf.Program) error
@@ -31,28 +34,24 @@ type hook interface {
 	Close() error
 }
 
-// adopt returns the hook of a link that an earlier daemon has left, nil where the program
-// is wanted another way.
-func adopt(l link.Link, is, wanted ndp.Way) hook {
+// adopt returns the hook of a link that an earlier daemon has left, and of its program, nil
+// where the program is wanted another way.
+func adopt(l link.Link, program ebpf.ProgramID, is, wanted ndp.Way) hook {
 	info, err := l.Info()
 	switch {
 	case err != nil:
 		return nil
 	case info.Type == link.TCXType && wanted == ndp.WayTC:
-		return &tcx{link: l}
+		return &tcx{linked{l, program}}
 	case info.Type == link.XDPType && wanted == is && wanted != ndp.WayTC:
-		return &xdp{link: l, way: wanted}
+		return &xdp{linked: linked{l, program}, way: wanted}
 	}
 	return nil
 }
 
-// deviceOfLink returns the index of the device that a link is attached to, 0 where that is
-// gone.
-func deviceOfLink(l link.Link) int {
-	info, err := l.Info()
-	if err != nil {
-		return 0
-	}
+// attachedIndex returns the index of the device that a link is attached to, 0 where that is
+// gone. It may be a device of another network namespace.
+func attachedIndex(info *link.Info) int {
 	if x := info.TCX(); info.Type == link.TCXType && x != nil {
 		return int(x.Ifindex)
 	}
@@ -75,35 +74,19 @@ func attachTC(d *device, p *Program, o Options) (hook, error) {
 }
 
 // tcx attaches the program at tc ingress, before all other programs there.
-type tcx struct{ link link.Link }
+type tcx struct{ linked }
 
 func attachTCX(index int, p *ebpf.Program) (hook, error) {
+	id, err := idOf(p)
+	if err != nil {
+		return nil, err
+	}
 	l, err := link.AttachTCX(link.TCXOptions{Interface: index, Program: p, Attach: ebpf.AttachTCXIngress, Anchor: link.Head()})
 	if err != nil {
 		return nil, fmt.Errorf("attach at tc ingress: %w", err)
 	}
-	return &tcx{link: l}, nil
+	return &tcx{linked{l, id}}, nil
 }
 
-func (*tcx) Way() ndp.Way   { return ndp.WayTC }
-func (*tcx) Name() string   { return "tcx" }
-func (t *tcx) Close() error { return t.link.Close() }
-
-func (t *tcx) Update(p *ebpf.Program) error { return t.link.Update(p) }
-func (t *tcx) Pin(f *folder) error          { return f.pinLink(t.link) }
-func (t *tcx) Release() error               { return t.link.Close() }
-
-// Attached implements [hook].
-func (t *tcx) Attached() error {
-	info, err := t.link.Info()
-	if err != nil {
-		return fmt.Errorf("look at the program's link: %w", err)
-	}
-	if x := info.TCX(); x == nil || x.Ifindex == 0 {
-		return errDetached
-	}
-	return nil
-}
-
-// errDetached says that the program is not attached any more, which it was.
-var errDetached = errors.New("the program was detached by another")
+func (*tcx) Way() ndp.Way { return ndp.WayTC }
+func (*tcx) Name() string { return "tcx" }

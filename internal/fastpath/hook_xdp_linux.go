@@ -15,8 +15,8 @@ import (
 
 // xdp attaches the program at XDP, of which a device has one hook for one program.
 type xdp struct {
-	link link.Link
-	way  ndp.Way
+	linked
+	way ndp.Way
 }
 
 // attachXDP attaches the program in the device's driver, or behind it.
@@ -25,10 +25,14 @@ func attachXDP(d *device, p *ebpf.Program, way ndp.Way) (hook, error) {
 	if way == ndp.WayXDPGeneric {
 		flags = link.XDPGenericMode
 	}
+	id, err := idOf(p)
+	if err != nil {
+		return nil, err
+	}
 	l, err := link.AttachXDP(link.XDPOptions{Interface: d.index, Program: p, Flags: flags})
 	switch {
 	case err == nil:
-		return &xdp{link: l, way: way}, nil
+		return &xdp{linked: linked{l, id}, way: way}, nil
 	case errors.Is(err, unix.EOPNOTSUPP) && way == ndp.WayXDP:
 		return nil, lasting{fmt.Errorf("the driver of the device has no XDP, of which it says: %w", err)}
 	case errors.Is(err, unix.EBUSY), errors.Is(err, unix.EEXIST): // between our look and now
@@ -38,11 +42,6 @@ func attachXDP(d *device, p *ebpf.Program, way ndp.Way) (hook, error) {
 }
 
 func (x *xdp) Way() ndp.Way { return x.way }
-func (x *xdp) Close() error { return x.link.Close() }
-
-func (x *xdp) Update(p *ebpf.Program) error { return x.link.Update(p) }
-func (x *xdp) Pin(f *folder) error          { return f.pinLink(x.link) }
-func (x *xdp) Release() error               { return x.link.Close() }
 
 // Name implements [hook].
 func (x *xdp) Name() string {
@@ -50,18 +49,6 @@ func (x *xdp) Name() string {
 		return "xdp generic"
 	}
 	return "xdp native"
-}
-
-// Attached implements [hook].
-func (x *xdp) Attached() error {
-	info, err := x.link.Info()
-	if err != nil {
-		return fmt.Errorf("look at the program's link: %w", err)
-	}
-	if i := info.XDP(); i == nil || i.Ifindex == 0 {
-		return errDetached
-	}
-	return nil
 }
 
 // xdpUsable returns why the program cannot answer at XDP of a device, nil if nothing is

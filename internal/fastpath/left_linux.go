@@ -29,6 +29,7 @@ type left struct {
 	facts    programFacts         // those that the program reads
 	inner    [2]*ebpf.Map         // the hash and the trie that it reads
 	tag      string               // of the program
+	program  ebpf.ProgramID       // the one that the daemon had attached
 }
 
 // open opens what is in a folder, nil where there is nothing.
@@ -89,6 +90,9 @@ func (l *left) openMaps() (err error) {
 		return fmt.Errorf("open pinned program: %w", err)
 	}
 	l.tag, err = tagOf(p)
+	if err == nil {
+		l.program, err = idOf(p)
+	}
 	return errors.Join(err, p.Close())
 }
 
@@ -136,7 +140,8 @@ func tagOf(p *ebpf.Program) (string, error) {
 // on reports whether the program is attached to the device with that index.
 func (l *left) on(index int) bool {
 	if l.link != nil {
-		return deviceOfLink(l.link) == index
+		info, err := l.link.Info()
+		return err == nil && attachedIndex(info) == index
 	}
 	return l.unusable == nil && int(l.about.Index) == index
 }
@@ -219,6 +224,16 @@ func (l *left) closeMaps() {
 		}
 	}
 	l.outer, l.aboutMap, l.inner = nil, nil, [2]*ebpf.Map{}
+}
+
+// detach ends the link, if there is one.
+func (l *left) detach() error {
+	if l.link == nil {
+		return nil
+	}
+	err := endLink(l.link)
+	l.link = nil
+	return err
 }
 
 // close releases the descriptors that nobody has taken over. A nil *left has none.

@@ -30,7 +30,7 @@ func (r *Responder) openLeft(f *folder) (*left, error) {
 func (r *Responder) takeHook(fast *running, l *left, way ndp.Way, reuse bool) (_ bool, failed []attempt, err error) {
 	p := fast.program
 	if l != nil && l.link != nil {
-		h := adopt(l.link, l.about.way(), way)
+		h := adopt(l.link, l.program, l.about.way(), way)
 		if h != nil {
 			if err := r.update(h, p, l, reuse); err == nil {
 				fast.hook, l.link = h, nil // the link is the hook's
@@ -60,8 +60,15 @@ func (r *Responder) update(h hook, p *Program, l *left, reuse bool) error {
 		return h.Update(program)
 	}
 	tag, err := tagOf(program)
-	if err != nil || tag == l.tag {
+	if err != nil {
 		return err
+	}
+	replaced := h.Attached()
+	if tag == l.tag && replaced == nil {
+		return nil
+	}
+	if replaced != nil {
+		r.log().Warn("the program that an earlier daemon has left is put back into its place", "why", replaced)
 	}
 	if err := l.folder.aside(pinnedProgram, program.FD()); err != nil {
 		return err
@@ -96,7 +103,8 @@ func (r *Responder) endReplaced(fast *running, l *left) error {
 	var end func() error
 	switch {
 	case l.link != nil:
-		end = l.link.Close
+		ended := l.link
+		end = func() error { return endLink(ended) }
 	case l.way() == ndp.WayTC && fast.hook.Way() != ndp.WayTC:
 		end = func() error { return removeFiltersAt(r.Index()) }
 	default:
@@ -126,11 +134,7 @@ func (r *Responder) endEarlier(f *folder) error {
 
 // endLeft detaches what an earlier daemon has left. Its maps can still be read.
 func (r *Responder) endLeft(l *left) error {
-	err := errors.Join(l.folder.remove(), forgetHearing(&l.about))
-	if l.link != nil {
-		err = errors.Join(err, l.link.Close())
-		l.link = nil
-	}
+	err := errors.Join(l.folder.remove(), forgetHearing(&l.about), l.detach())
 	if l.unusable == nil && int(l.about.Index) != r.Index() { // of a device that has another name by now
 		err = errors.Join(err, removeFiltersAt(int(l.about.Index)))
 	}
