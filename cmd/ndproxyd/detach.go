@@ -32,9 +32,12 @@ func newDetach(e env) *cobra.Command {
 the named interfaces of this network namespace, or from all of them. To have silence at
 once, stop the daemon and call this. It prints a line for each thing that it removes, and
 nothing where there is nothing to remove; both have exit code 0. What a daemon that runs
-answers with stays, and the exit code is 1. So it is where a program is still attached that
-is pinned in another directory than the one that is looked at: that of --directory, else of
---config, else of ` + config.DefaultPath + `, if it exists, else ` + config.DefaultFastPathDirectory + `.
+answers with stays, and the exit code is 1. So it is where pins cannot be removed, as on a
+bpffs that is read-only: then the program ends, and the error says which files stay.
+
+Pins are looked for in --directory, else in the directory of --config, else in that of
+` + config.DefaultPath + `, if it exists, else in ` + config.DefaultFastPathDirectory + `. Programs that are
+attached here go wherever they are pinned, and pins in other directories with them.
 
 Pins of interfaces that were deleted, with their network namespace or without, are removed
 as well where no interface is named.`,
@@ -58,8 +61,6 @@ as well where no interface is named.`,
 				_, _ = fmt.Fprintln(e.stdout, "removed from", line)
 			}
 			switch {
-			case errors.Is(err, fastpath.ErrElsewhere):
-				return fmt.Errorf("%w; name the directory with --directory, or the daemon's configuration with --config", err)
 			case errors.Is(err, fastpath.ErrInUse):
 				return fmt.Errorf("%w; stop it first, or set fast_path: off and reload it", err)
 			case errors.Is(err, os.ErrPermission):

@@ -38,11 +38,11 @@ type DetachOptions struct {
 }
 
 // Detach removes what daemons that no longer run have left: links, programs and maps that
-// are pinned, which ends them, and filters at tc ingress. It returns a line for each thing
-// that it has removed. Without names of interfaces, pins of devices go as well that were in
-// other network namespaces and are gone. What a daemon uses stays, as does what cannot be
-// removed; the error names all of that, and wraps [ErrInUse], [ErrElsewhere] or the kernel's
-// error.
+// are pinned, which ends them, filters at tc ingress, and what is attached without a pin or
+// with one in another directory. It returns a line for each thing that it has removed.
+// Without names of interfaces, pins of devices go as well that were in other network
+// namespaces and are gone. What a daemon uses stays, as does what cannot be removed; the
+// error names all of that, and wraps [ErrInUse] or the kernel's error.
 func Detach(o DetachOptions) (removed []string, err error) {
 	runtime.LockOSThread() // the network namespace is the thread's
 	defer runtime.UnlockOSThread()
@@ -52,20 +52,22 @@ func Detach(o DetachOptions) (removed []string, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	pins, err := openRemains(o.Directory)
-	if err != nil {
-		return nil, err
+	d := &detacher{DetachOptions: o}
+	d.pins, err = openRemains(o.Directory)
+	if err != nil { // what is attached can be found without
+		d.collect(err)
+		d.pins = new(remains)
 	}
-	d := &detacher{DetachOptions: o, pins: pins}
 	d.free(own)
 	switch {
+	case err != nil:
 	case o.AllNamespaces:
 		d.others(own)
 		d.collect(ifEmpty(os.Remove(o.Directory)))
 	case len(o.Interfaces) == 0:
 		d.dead(own)
 	}
-	d.collect(pins.close())
+	d.collect(d.pins.close())
 	return d.removed, errors.Join(d.errs...)
 }
 
@@ -113,52 +115,115 @@ func (d *detacher) others(own uint64) {
 func (d *detacher) free(cookie uint64) {
 	folder := namespaceFolder("", cookie)
 	names := d.folders(folder)
+	devices, byName := d.devices(names)
+	daemon, uses := d.Daemon()
+	chosen := func(device string) bool {
+		return (len(d.Interfaces) == 0 || slices.Contains(d.Interfaces, device)) && (daemon == "" || !uses(device))
+	}
+	for _, device := range devices {
+		own := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return deviceOf(name) != device })
+		named := slices.Contains(d.Interfaces, device)
+		if !chosen(device) {
+			if daemon != "" && uses(device) && (named || len(d.Interfaces) == 0 && len(own) > 0) {
+				d.collect(fmt.Errorf("detach %s: %w: %s", device, ErrInUse, daemon))
+			}
+			continue
+		}
+		l, exists := byName[device]
+		if exists { // before the pins, so that the answers end first
+			d.removeFilters(l)
+		}
+		for _, name := range own {
+			d.forgetHearing(folder, name)
+			d.unpin(folder, name)
+		}
+		if exists {
+			d.detachStrays(l)
+		}
+	}
+	d.collect(d.pins.removeEmpty(folder))
+	d.elsewhere(cookie, func(device string) (remove, forget bool) { return chosen(device), true })
+}
+
+// devices returns the interfaces that exist in the calling thread's network namespace, and
+// those that have a folder, in order.
+func (d *detacher) devices(folders []string) (devices []string, byName map[string]netlink.Link) {
 	all, err := netlink.LinkList()
-	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no filter of ours
+	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no program of ours
 		d.collect(err)
 	}
-	var devices []string
-	for _, name := range names {
+	for _, name := range folders {
 		devices = append(devices, deviceOf(name))
 	}
-	byName := make(map[string]netlink.Link)
+	byName = make(map[string]netlink.Link)
 	for _, l := range all {
 		byName[l.Attrs().Name] = l
 		devices = append(devices, l.Attrs().Name)
 	}
 	slices.Sort(devices)
-	daemon, uses := d.Daemon()
-	for _, device := range slices.Compact(devices) {
-		if len(d.Interfaces) > 0 && !slices.Contains(d.Interfaces, device) {
-			continue
-		}
-		own := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return deviceOf(name) != device })
-		if daemon != "" && uses(device) {
-			if len(own) > 0 || slices.Contains(d.Interfaces, device) {
-				d.collect(fmt.Errorf("detach %s: %w: %s", device, ErrInUse, daemon))
-			}
-			continue
-		}
-		if l, ok := byName[device]; ok { // before the pins, so that the answers end first
-			gone, err := removeFilters(l)
-			if gone {
-				d.removed = append(d.removed, fmt.Sprintf("%s: the filter at tc ingress", device))
-			}
-			if err != nil {
-				d.collect(fmt.Errorf("detach %s: %w", device, err))
-			}
-		}
-		for _, name := range own {
-			if err := forgetHearingOf(filepath.Join(d.Directory, folder, name)); err != nil {
-				d.collect(fmt.Errorf("detach %s: %w", device, err))
-			}
-			d.unpin(folder, name)
-		}
-		if l, ok := byName[device]; ok {
-			d.collect(d.elsewhere(l, cookie))
-		}
+	return slices.Compact(devices), byName
+}
+
+func (d *detacher) removeFilters(l netlink.Link) {
+	gone, err := removeFilters(l)
+	if gone {
+		d.removed = append(d.removed, l.Attrs().Name+": the filter at tc ingress")
 	}
-	d.collect(d.pins.removeEmpty(folder))
+	if err != nil {
+		d.collect(fmt.Errorf("detach %s: %w", l.Attrs().Name, err))
+	}
+}
+
+// detachStrays detaches the programs of a device that nothing pins, or nothing that can be
+// seen.
+func (d *detacher) detachStrays(l netlink.Link) {
+	name := l.Attrs().Name
+	strays, _, err := straysOn(l.Attrs().Index, func(*attached) bool { return false })
+	if err != nil && !errors.Is(err, os.ErrPermission) { // who may not look has no program to look for
+		d.collect(fmt.Errorf("detach %s: %w", name, err))
+	}
+	for i := range strays {
+		if err := strays[i].detach(l.Attrs().Index); err != nil {
+			d.collect(fmt.Errorf("detach %s: %s: %w", name, &strays[i], err))
+			continue
+		}
+		d.removed = append(d.removed, fmt.Sprintf("%s: %s", name, &strays[i]))
+	}
+}
+
+// elsewhere removes what daemons have pinned of a network namespace in other directories
+// than the one that was named.
+func (d *detacher) elsewhere(cookie uint64, choose func(device string) (remove, forget bool)) {
+	namespace := namespaceFolder("", cookie)
+	for _, directory := range elsewhere(d.Directory, cookie) {
+		pins, err := openRemains(directory)
+		if err != nil {
+			continue
+		}
+		other := &detacher{DetachOptions: d.DetachOptions, pins: pins}
+		other.Directory = directory
+		for _, name := range other.folders(namespace) {
+			path := filepath.Join(directory, namespace, name)
+			remove, forget := choose(deviceOf(name))
+			if !remove || !(&folder{path: path}).complete() || d.trusted != nil && !d.trusted(path) {
+				continue
+			}
+			if forget {
+				other.forgetHearing(namespace, name)
+			}
+			other.unpin(namespace, name)
+		}
+		other.collect(pins.removeEmpty(namespace))
+		other.collect(pins.close())
+		d.removed, d.errs = append(d.removed, other.removed...), append(d.errs, other.errs...)
+	}
+}
+
+// forgetHearing takes back what a daemon has asked of the device for the program.
+func (d *detacher) forgetHearing(folder, name string) {
+	if err := forgetHearingOf(filepath.Join(d.Directory, folder, name)); err != nil {
+		d.collect(fmt.Errorf("detach %s: %w", deviceOf(name), err))
+	}
 }
 
 // folders returns the names in a folder.
@@ -171,9 +236,15 @@ func (d *detacher) folders(folder string) []string {
 // unpin removes an interface's folder.
 func (d *detacher) unpin(folder, name string) {
 	path := filepath.Join(folder, name)
-	if err := d.pins.remove(path); err != nil {
+	ended, err := d.pins.remove(path)
+	at := filepath.Join(d.Directory, path)
+	switch {
+	case err != nil && ended:
+		d.removed = append(d.removed, fmt.Sprintf("%s: the program that is pinned in %s", deviceOf(name), at))
+		d.collect(fmt.Errorf("detach %s: what is pinned in %s answers no more, but stays: %w", deviceOf(name), at, err))
+	case err != nil:
 		d.collect(fmt.Errorf("detach %s: %w", deviceOf(name), err))
-		return
+	default:
+		d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), at))
 	}
-	d.removed = append(d.removed, fmt.Sprintf("%s: what was pinned in %s", deviceOf(name), filepath.Join(d.Directory, path)))
 }

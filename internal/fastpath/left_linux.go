@@ -137,11 +137,12 @@ func tagOf(p *ebpf.Program) (string, error) {
 	return info.Tag, nil
 }
 
-// on reports whether the program is attached to the device with that index.
+// on reports whether the program is attached to the device with that index, of the calling
+// thread's network namespace.
 func (l *left) on(index int) bool {
 	if l.link != nil {
 		info, err := l.link.Info()
-		return err == nil && attachedIndex(info) == index
+		return err == nil && attachedIndex(info) == index && linkedTo(index, info)
 	}
 	return l.unusable == nil && int(l.about.Index) == index
 }

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
+	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
 	"golang.org/x/sys/unix"
 )
@@ -57,35 +59,57 @@ func (r *remains) names(folder string) (names []string, err error) {
 	return names, errors.Join(err, dir.Close())
 }
 
-// remove removes a folder, which ends what is pinned there. Links end before, because the
-// kernel ends one some time after its last file has gone.
-func (r *remains) remove(folder string) error {
+// remove removes a folder, which ends what is pinned there, and reports whether it has
+// ended a link. Links end before, because the kernel ends one some time after its last file
+// has gone, and files that cannot be removed must not keep the program from ending.
+func (r *remains) remove(folder string) (ended bool, err error) {
 	names, _ := r.names(folder)
 	for _, name := range names {
-		r.detach(folder, name)
+		ended = r.end(folder, name) || ended
 	}
 	_ = r.root.Remove(filepath.Join(folder, pinnedAbout)) // without it, the folder counts for nothing
-	return r.root.RemoveAll(folder)
+	return ended, r.root.RemoveAll(folder)
 }
 
-// detach ends a link. An error changes no more than the time when it ends.
-func (r *remains) detach(folder, name string) {
+// end ends what is pinned by a name as far as that is not done by removing it, and reports
+// whether a link was ended. An error changes no more than the time when it ends.
+func (r *remains) end(folder, name string) (ended bool) {
 	dir, err := r.root.Open(folder)
 	if err != nil {
-		return
+		return false
 	}
 	defer dir.Close() //nolint:errcheck // nothing was written
 	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return
+		return false
 	}
 	defer unix.Close(fd) //nolint:errcheck // nothing was written
-	l, err := link.LoadPinnedLink(fmt.Sprintf("/proc/self/fd/%d", fd), nil)
-	if err != nil { // a map or a program
-		return
+	path := fmt.Sprintf("/proc/self/fd/%d", fd)
+	l, err := link.LoadPinnedLink(path, nil)
+	switch {
+	case err == nil:
+		err = l.Detach()
+		return errors.Join(err, l.Close()) == nil
+	case errors.Is(err, unix.EROFS): // links are opened for writing only, but found by their program
+		return endLinksOf(path)
 	}
-	_ = l.Detach()
-	_ = l.Close()
+	return false // a map or a program
+}
+
+// endLinksOf ends the links of a program that is pinned at a path, if it is one of ours.
+func endLinksOf(path string) bool {
+	p, err := ebpf.LoadPinnedProgram(path, &ebpf.LoadPinOptions{ReadOnly: true})
+	if err != nil {
+		return false
+	}
+	defer p.Close() //nolint:errcheck // nothing was written
+	info, err := p.Info()
+	if err != nil || !strings.HasPrefix(info.Name, programPrefix) {
+		return false
+	}
+	id, _ := info.ID()
+	ended, err := endLinks(id, 0)
+	return ended > 0 && err == nil
 }
 
 // removeEmpty removes a folder if it is there and nothing is in it.
@@ -97,9 +121,10 @@ func (r *remains) removeEmpty(folder string) error {
 }
 
 // ifEmpty returns the error of a removal that was tried in case that a folder is there,
-// nothing is in it, and nothing is mounted on it.
+// nothing is in it, and nothing is mounted on it. Where nothing can be removed, that was said
+// of what is in it.
 func ifEmpty(err error) error {
-	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EBUSY) || errors.Is(err, unix.EROFS) {
 		return nil
 	}
 	return err

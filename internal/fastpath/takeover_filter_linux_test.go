@@ -25,7 +25,7 @@ func TestTakeOverFilter(t *testing.T) {
 	crash(t, r)
 	s.want("without a daemon", "2001:db8:f1::1", true)
 	check(t, s.node.Do(func() error {
-		if at := Attached(onDevice); at != atIngress {
+		if at := Attached(onDevice); at != atTC {
 			t.Errorf("it is attached at %q", at)
 		}
 		return nil

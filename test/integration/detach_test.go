@@ -76,10 +76,7 @@ metrics: {listen: ""}
 	check(true)
 	detach(0, "", "eth7")
 	a.WantAnswer(conformance.Pod)
-	detach(1, "a program is still attached, at tc ingress, and nothing of it is pinned in "+mount+"/other, but in "+directory+"; name the directory with --directory",
-		"--directory", mount+"/other")
-	a.WantAnswer(conformance.Pod)
-	detach(0, "removed from uplink: what was pinned in "+directory)
+	detach(0, "removed from uplink: the program ndproxyd_tc at tc ingress\nremoved from uplink: what was pinned in "+directory, "--directory", mount+"/other")
 	a.WantSilence(conformance.Pod)
 	check(false)
 	detach(0, "")
