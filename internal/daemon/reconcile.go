@@ -189,6 +189,16 @@ func (r *reconciler) names() []string {
 	return names
 }
 
+// devices returns the indices of the uplinks' devices by the uplinks' names, 0 for one that
+// is not there.
+func (r *reconciler) devices() map[string]int {
+	devices := make(map[string]int)
+	for _, f := range r.d.uplinks.Facts() {
+		devices[f.Config.Interface] = f.Link.Index
+	}
+	return devices
+}
+
 // indices returns the devices of the uplinks: those that have the names, and
 // those that an uplink follows since they were renamed.
 func (r *reconciler) indices(names []string) []int {

@@ -77,6 +77,7 @@ func (r *Responder) endLeaving() {
 	}
 	r.leaving = nil
 	r.showLeaving()
+	r.leaveBehind()
 }
 
 // showLeaving brings the path up to date.

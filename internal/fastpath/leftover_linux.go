@@ -50,7 +50,10 @@ func exists(path string) bool {
 // of its removal. It returns why this one has no program, with what else may have been left.
 func (r *Responder) lookBehind(why, removal error) error {
 	var perhaps string
-	r.leftover, perhaps = r.findLeftover()
+	var sure bool
+	if r.leftover, sure = r.endStrays(); !sure && r.leftover == "" {
+		r.leftover, perhaps = r.findLeftover()
+	}
 	if found := fmt.Sprint(r.leftover, removal); found != r.warnedLeft {
 		r.warnedLeft = found
 		switch {

@@ -17,14 +17,14 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
 
-// lowly has what the stage's daemons do be done with CAP_NET_RAW alone, by a user: it
+// lowly has what the stage's daemons do be done with these capabilities alone, by a user: it
 // returns what calls a function on such a thread, in the node's namespace.
-func (s *stage) lowly(user int) func(func()) {
+func (s *stage) lowly(user int, capabilities ...uint) func(func()) {
 	s.t.Helper()
 	work, done, ended := make(chan func()), make(chan error), make(chan struct{})
 	go func() {
 		runtime.LockOSThread() // user and capabilities are the thread's, which ends with this
-		err := s.node.Enter(func() error { return becomeLowly(user) })
+		err := s.node.Enter(func() error { return becomeLowly(user, capabilities) })
 		done <- err
 		for {
 			select {
@@ -47,7 +47,7 @@ func (s *stage) lowly(user int) func(func()) {
 	}
 }
 
-func becomeLowly(user int) error {
+func becomeLowly(user int, capabilities []uint) error {
 	if err := unix.Prctl(unix.PR_SET_KEEPCAPS, 1, 0, 0, 0); err != nil {
 		return err
 	}
@@ -56,7 +56,11 @@ func becomeLowly(user int) error {
 		return errno
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	data := [2]unix.CapUserData{{Effective: 1 << unix.CAP_NET_RAW, Permitted: 1 << unix.CAP_NET_RAW}}
+	var data [2]unix.CapUserData
+	for _, c := range capabilities {
+		data[c/32].Effective |= 1 << (c % 32)
+		data[c/32].Permitted |= 1 << (c % 32)
+	}
 	return unix.Capset(&header, &data[0])
 }
 
@@ -125,7 +129,7 @@ func TestLowly(t *testing.T) {
 			}
 			log := new(strings.Builder) // of that thread alone
 			s.options.Log = slog.New(slog.NewTextHandler(log, nil))
-			s.options.within = s.lowly(c.user)
+			s.options.within = s.lowly(c.user, unix.CAP_NET_RAW)
 			s.config.FastPath = rules.FastPathAuto
 			var r *Responder
 			var err error

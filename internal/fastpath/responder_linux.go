@@ -39,11 +39,12 @@ type Responder struct {
 	allMulticast int
 	groups       map[uint32]bool
 	// refusals are of the ways that have shown that their answers are lost.
-	refusals   map[ndp.Way]*refusal
-	warned     string   // why the log says that another way answers
-	leftover   string   // of an earlier daemon, and it stays attached
-	warnedLeft string   // what the log says of that
-	leaving    *leaving // nil while nothing is
+	refusals     map[ndp.Way]*refusal
+	warned       string   // why the log says that another way answers
+	leftover     string   // of an earlier daemon, and it stays attached
+	warnedLeft   string   // what the log says of that
+	warnedStrays string   // and of what nobody writes to any more
+	leaving      *leaving // nil while nothing is
 }
 
 func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {

@@ -20,6 +20,7 @@ func (r *Responder) start() {
 		err = r.run(f, why)
 	}
 	if err == nil {
+		r.leaveBehind()
 		return
 	}
 	if f != nil && r.endsLater(f) {

@@ -78,6 +78,9 @@ func (r *Responder) attachAt(way ndp.Way, d *device, p *Program) (hook, error) {
 	if way == ndp.WayTC {
 		return attachTC(d, p, r.options)
 	}
+	if err := r.freeXDP(); err != nil {
+		return nil, err
+	}
 	if !r.options.blind {
 		if err := d.xdpUsable(way); err != nil {
 			return nil, err
