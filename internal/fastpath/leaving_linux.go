@@ -87,10 +87,17 @@ func (r *Responder) showLeaving() {
 	r.path.Store(&path)
 }
 
-// change has the way answer that the settings ask for now.
+// change has the way answer that the settings ask for now. At each moment one does: a
+// program at tc ingress has gone before the packet socket moves to where it hears the same
+// frames, and comes only when that is behind it. A program at XDP is before both places.
 func (r *Responder) change() {
 	r.endLeaving()
-	if r.keepsWay() {
+	keeps := r.keepsWay()
+	if !keeps {
+		r.setAside()
+	}
+	r.Listener.SetInterface(r.iface)
+	if keeps {
 		if err := r.fast.program.SetInterface(r.iface); err == nil {
 			r.fast.setHold(r.config.Hold())
 			r.fast.rely()

@@ -56,6 +56,10 @@ func (o Options) pin() func(int, string) error {
 // uplink's settings ask for that and the kernel allows it. It fails as [ndp.Listen] does:
 // that there is no program is no error, and [Responder.Path] says why.
 func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
+	// What an earlier daemon has left at tc ingress would answer beside an early socket: that
+	// moves there when it has gone.
+	early := cfg.Early
+	cfg.Early = false
 	l, err := ndp.Listen(cfg)
 	if err != nil {
 		return nil, err
@@ -64,6 +68,9 @@ func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.start()
+	if early {
+		r.Listener.SetInterface(cfg.Interface)
+	}
 	return r, nil
 }
 

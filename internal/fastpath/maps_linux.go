@@ -151,6 +151,19 @@ func (s *mapStore) SetFacts(f *programFacts) error {
 	return nil
 }
 
+// awaitRuns returns when no processor runs the program any more that was detached, so that
+// it counts nothing from then on: whenever a map is put into another one, the kernel waits
+// for that.
+func (s *mapStore) awaitRuns() error {
+	if s.current == nil {
+		return nil
+	}
+	if err := s.objects.Config.Put(uint32(0), s.current); err != nil {
+		return fmt.Errorf("wait for the program's end: %w", err)
+	}
+	return nil
+}
+
 // close releases the descriptors.
 func (s *mapStore) close() error {
 	for slot := range uint32(len(s.slots)) {

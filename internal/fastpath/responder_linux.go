@@ -79,7 +79,6 @@ func (r *Responder) Path() ndp.Path { return *r.path.Load() }
 
 // SetInterface implements [ndp.Responder].
 func (r *Responder) SetInterface(i *ndp.Interface) {
-	r.Listener.SetInterface(i)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	before, unfit := r.config, r.unfit() != nil
@@ -87,10 +86,11 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	if r.config.FastPath != before.FastPath {
 		clear(r.refusals)
 	}
-	if r.config.FastPath != before.FastPath || r.config.ConsumeUnicast != before.ConsumeUnicast {
+	if r.config.FastPath != before.FastPath || r.config.ConsumeUnicast != before.ConsumeUnicast || r.config.Early != before.Early {
 		r.change()
 		return
 	}
+	r.Listener.SetInterface(i)
 	switch {
 	case r.fast == nil && unfit && r.unfit() == nil: // such as one address less
 		r.endLeaving()

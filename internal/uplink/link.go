@@ -19,17 +19,13 @@ import (
 const linkSettles = time.Second
 
 // configure takes new settings over. The refresh that follows applies them; what
-// only a new socket or new memberships can do replaces the old ones.
+// only new memberships can do replaces the old ones.
 func (u *Uplink) configure(s settings) {
-	reopen, rejoin := s.config.Early != u.config.Early, s.config.Membership != u.config.Membership
+	rejoin := s.config.Membership != u.config.Membership
 	presence, witnessed := u.config.Presence, u.config.Witnessed
 	u.config, u.names, u.configured = s.config, s.names, true
 	u.config.Presence, u.config.Witnessed = presence, witnessed // the cluster's
-	switch {
-	case u.responder == nil:
-	case reopen:
-		u.reopen()
-	case rejoin:
+	if rejoin && u.responder != nil {
 		u.rejoin()
 	}
 }

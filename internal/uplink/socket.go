@@ -83,22 +83,6 @@ func (u *Uplink) listen() (ndp.Responder, error) {
 	})
 }
 
-// reopen replaces the socket, for settings that only a new one can have. The old
-// one answers until the new one does: a solicitation may be answered twice, but
-// none is missed.
-func (u *Uplink) reopen() {
-	u.iface = u.compileInterface()
-	r, err := u.listen()
-	if err != nil { // the refresh that follows tries again
-		u.report("socket", errors.Join(err, u.close()))
-		return
-	}
-	old := u.socket
-	u.responder = r
-	u.rejoin()
-	u.report("socket", old.responder.Close())
-}
-
 // sighted takes a sign of another station from the receive loop, unless too many
 // wait.
 func (u *Uplink) sighted(s ndp.Sighting) {

@@ -4,18 +4,14 @@ package ndp
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
 
-	"github.com/mdlayher/packet"
 	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -28,7 +24,7 @@ type ListenConfig struct {
 	// View is what to answer for; nil for nothing yet.
 	View *rules.View
 	// Early puts the socket before the hooks of tc and of nftables' ingress,
-	// which otherwise may hide solicitations.
+	// which otherwise may hide solicitations. Listener.SetInterface moves it.
 	Early bool
 	// Counters take the figures. They may have been used before.
 	Counters *Counters
@@ -50,15 +46,14 @@ type ListenConfig struct {
 // ends by itself, which closes Done, or receives nothing any more, which Index
 // shows; it must be closed in both cases.
 type Listener struct {
-	conn     *packet.Conn
-	raw      syscall.RawConn
+	socket   atomic.Pointer[packetSocket] // the receive loop replaces it, see move
 	index    int
 	since    time.Time
 	counters *Counters
 	recent   *Recent
 	sighted  func(Sighting)
 	ask      func(Query) bool
-	ring     *ring
+	moving   atomic.Pointer[move] // nil but for a moment
 	stopping atomic.Bool
 	asked    atomic.Uint32 // how often Alive has asked
 	alive    chan uint32   // the loop's answer
@@ -67,6 +62,10 @@ type Listener struct {
 
 	iface atomic.Pointer[Interface]
 	view  atomic.Pointer[rules.View]
+
+	mu           sync.Mutex // orders changes of the socket; the receive loop does not take it
+	early        bool       // where the socket is
+	allMulticast int        // how many ask for it
 
 	statsMu sync.Mutex    // PACKET_STATISTICS resets what it returns
 	asking  chan struct{} // holds one while Alive asks: one does at a time
@@ -78,20 +77,16 @@ type Listener struct {
 // nothing behind: call it again later. The filter is in force before the first
 // frame can be queued.
 func Listen(cfg ListenConfig) (*Listener, error) {
-	f, err := filter(cfg.Interface.facts.Index, cfg.View, askedRouters(cfg.Interface))
+	s, err := openPacketSocket(cfg.Interface, cfg.View)
 	if err != nil {
 		return nil, err
 	}
-	// Protocol 0 receives nothing, until the ring is there and bind names one.
-	conn, err := packet.Listen(&net.Interface{Index: cfg.Interface.facts.Index}, packet.Raw, 0, &packet.Config{Filter: f})
-	if err != nil {
-		return nil, fmt.Errorf("open packet socket: %w", err)
-	}
 	l := &Listener{
-		conn: conn, index: cfg.Interface.facts.Index, since: time.Now(), counters: cfg.Counters,
-		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
+		index: cfg.Interface.facts.Index, since: time.Now(), counters: cfg.Counters,
+		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask, early: cfg.Early,
 		alive: make(chan uint32, 1), asking: make(chan struct{}, 1), done: make(chan struct{}),
 	}
+	l.socket.Store(s)
 	if l.recent == nil {
 		l.recent = new(Recent)
 	}
@@ -103,48 +98,32 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	}
 	l.iface.Store(cfg.Interface)
 	l.view.Store(cfg.View)
-	if err := l.open(cfg.Early); err != nil {
-		return nil, errors.Join(err, l.release())
+	if err := s.bind(l.index, protocolOf(cfg.Early)); err != nil {
+		return nil, errors.Join(err, s.close())
 	}
 	go l.run()
 	return l, nil
 }
 
-// open sets the socket up and binds it, which starts reception.
-func (l *Listener) open(early bool) error {
-	var err error
-	if l.raw, err = l.conn.SyscallConn(); err != nil {
-		return fmt.Errorf("access packet socket: %w", err)
-	}
-	protocol := uint16(unix.ETH_P_IPV6)
-	if early {
-		protocol = unix.ETH_P_ALL
-	}
-	return l.control(func(fd int) error {
-		if err := unix.SetsockoptInt(fd, unix.SOL_PACKET, unix.PACKET_IGNORE_OUTGOING, 1); err != nil {
-			return fmt.Errorf("ignore outgoing frames: %w", err)
-		}
-		if l.ring, err = openRing(fd); err != nil {
+// control calls f with the socket's descriptor. Where another socket takes its place
+// meanwhile, f may be called with that one after it has failed.
+func (l *Listener) control(f func(fd int) error) error {
+	for {
+		s := l.socket.Load()
+		if err := s.control(f); err == nil || l.socket.Load() == s {
 			return err
 		}
-		if err := unix.Bind(fd, &unix.SockaddrLinklayer{Ifindex: l.index, Protocol: htons(protocol)}); err != nil {
-			return fmt.Errorf("bind packet socket: %w", err)
+	}
+}
+
+// wake wakes the receive loop up.
+func (l *Listener) wake() error {
+	for {
+		s := l.socket.Load()
+		if err := s.conn.SetReadDeadline(time.Unix(1, 0)); err == nil || l.socket.Load() == s {
+			return err
 		}
-		return nil
-	})
-}
-
-// htons returns the value in network byte order, as sll_protocol wants it.
-func htons(v uint16) uint16 {
-	var b [2]byte
-	binary.BigEndian.PutUint16(b[:], v)
-	return binary.NativeEndian.Uint16(b[:])
-}
-
-func (l *Listener) control(f func(fd int) error) error {
-	var inner error
-	err := l.raw.Control(func(fd uintptr) { inner = f(int(fd)) })
-	return errors.Join(err, inner)
+	}
 }
 
 // Index returns the index of the device that the socket is bound to. It differs from
@@ -177,10 +156,20 @@ func boundIndex(fd int) (int, error) {
 // Done is closed when the listener has stopped, by Close or by an error.
 func (l *Listener) Done() <-chan struct{} { return l.done }
 
-// SetInterface replaces the facts that answers are made from. Should the filter not take
-// new routers they are not heard, until the view changes.
+// SetInterface replaces the facts that answers are made from. Where they want the socket
+// to be early, or not to be so any more, it moves there, which takes some ten milliseconds;
+// should that fail, the listener ends. Should the filter not take new routers they are not
+// heard, until the view changes.
 func (l *Listener) SetInterface(i *Interface) {
-	if old := l.iface.Swap(i); !slices.Equal(askedRouters(old), askedRouters(i)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	old := l.iface.Swap(i)
+	if early := i.facts.Uplink.Early; early != l.early {
+		l.early = early
+		l.moveTo(early)
+		return
+	}
+	if !slices.Equal(askedRouters(old), askedRouters(i)) {
 		_ = l.setFilter(l.view.Load())
 	}
 }
@@ -191,7 +180,7 @@ func (l *Listener) setFilter(v *rules.View) error {
 	if err != nil {
 		return err
 	}
-	if err := l.conn.SetBPF(f); err != nil {
+	if err := l.socket.Load().conn.SetBPF(f); err != nil {
 		return fmt.Errorf("replace packet filter: %w", err)
 	}
 	return nil
@@ -200,6 +189,8 @@ func (l *Listener) setFilter(v *rules.View) error {
 // SetView replaces what is answered for, without a moment in which a target of
 // both views is unanswered. The packet socket has no use for the differences.
 func (l *Listener) SetView(v *rules.View, _ []rules.Delta) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	if old := l.view.Load(); slices.Equal(old.Hears(), v.Hears()) { // as when only entries changed
 		l.view.Store(v)
 		return nil
@@ -214,24 +205,29 @@ func (l *Listener) SetView(v *rules.View, _ []rules.Delta) error {
 // SetAllMulticast asks the device for all multicast frames, or takes that
 // back. The kernel takes it back by itself when the socket closes.
 func (l *Listener) SetAllMulticast(on bool) error {
-	option := unix.PACKET_DROP_MEMBERSHIP
-	if on {
-		option = unix.PACKET_ADD_MEMBERSHIP
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.socket.Load().setAllMulticast(l.index, on); err != nil {
+		return err
 	}
-	mreq := unix.PacketMreq{Ifindex: int32(l.index), Type: unix.PACKET_MR_ALLMULTI} //nolint:gosec // an index
-	return l.control(func(fd int) error {
-		if err := unix.SetsockoptPacketMreq(fd, unix.SOL_PACKET, option, &mreq); err != nil {
-			return fmt.Errorf("set all-multicast: %w", err)
-		}
-		return nil
-	})
+	if on {
+		l.allMulticast++
+	} else {
+		l.allMulticast--
+	}
+	return nil
 }
 
 // CountDrops adds what the kernel lost since the last call to the counters.
 func (l *Listener) CountDrops() error {
 	l.statsMu.Lock()
 	defer l.statsMu.Unlock()
-	stats, err := l.conn.Stats()
+	return l.countDropsOf(l.socket.Load())
+}
+
+// countDropsOf does so for a socket.
+func (l *Listener) countDropsOf(s *packetSocket) error {
+	stats, err := s.conn.Stats()
 	if err != nil {
 		return fmt.Errorf("read socket statistics: %w", err)
 	}
@@ -250,7 +246,7 @@ func (l *Listener) Alive(ctx context.Context) error {
 		return errNotRound(ctx)
 	}
 	want := l.asked.Add(1)
-	if err := l.conn.SetReadDeadline(time.Unix(1, 0)); err != nil {
+	if err := l.wake(); err != nil {
 		if l.stopping.Load() { // it was closed meanwhile
 			return nil
 		}
@@ -291,15 +287,7 @@ func (l *Listener) Hold() error { return l.Close() }
 // returns the error that had stopped the listener before, if one had.
 func (l *Listener) Close() error {
 	l.stopping.Store(true)
-	err := l.conn.SetReadDeadline(time.Unix(1, 0)) // wakes the loop up
+	err := l.wake()
 	<-l.done
-	return errors.Join(l.err, err, l.CountDrops(), l.release())
-}
-
-func (l *Listener) release() error {
-	var errs []error
-	if l.ring != nil {
-		errs = append(errs, l.ring.close())
-	}
-	return errors.Join(append(errs, l.conn.Close())...)
+	return errors.Join(l.err, err, l.CountDrops(), l.socket.Load().close())
 }

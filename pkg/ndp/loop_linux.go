@@ -23,6 +23,7 @@ const longestFrame = 16 << 10
 type loop struct {
 	l         *Listener
 	fd        int
+	ring      *ring
 	rx        received
 	s         Solicitation
 	batch     *batch
@@ -38,6 +39,8 @@ type loop struct {
 	clock     int64     // that clock's time at the beginning of the round
 	shown     uint32    // the last call of Alive that was answered
 	failed    error     // of a read
+	overlap   overlap   // of two sockets
+	drained   bool      // the socket has to be replaced, see move
 	long      []byte
 }
 
@@ -48,14 +51,17 @@ func (l *Listener) run() {
 	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
 	lp.records.recent = l.recent
 	for {
-		err := l.raw.Read(func(fd uintptr) bool {
-			lp.fd = int(fd)
+		s := l.socket.Load()
+		err := s.raw.Read(func(fd uintptr) bool {
+			lp.fd, lp.ring = int(fd), s.ring
 			l.err = lp.answer()
-			return l.err != nil || l.stopping.Load() || lp.arm()
+			return l.err != nil || l.stopping.Load() || lp.drained || lp.arm()
 		})
 		switch {
 		case l.err != nil || l.stopping.Load():
 			return
+		case lp.drained:
+			lp.replace()
 		case errors.Is(err, os.ErrDeadlineExceeded): // a delayed answer is due
 			if l.err = lp.disarm(); l.err != nil || l.stopping.Load() {
 				return
@@ -72,6 +78,7 @@ func (l *Listener) run() {
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		lp.showAlive()
+		moving, ended := lp.moving()
 		lp.batch.begin()
 		took := lp.receive()
 		lp.sendDue()
@@ -80,7 +87,12 @@ func (lp *loop) answer() error {
 		if lp.failed != nil {
 			return lp.failed
 		}
-		if !took {
+		switch {
+		case !took && ended: // before the last look, which found nothing
+			lp.drained = true
+			return moving.err
+		case !took:
+			lp.overlap.end()
 			return lp.checkError()
 		}
 		yield(rounds%longWork == 0)
@@ -125,15 +137,15 @@ func (lp *loop) arm() bool {
 	if !waiting {
 		return false
 	}
-	if lp.l.err = lp.l.conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
+	if lp.l.err = lp.l.socket.Load().conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
 		return true
 	}
-	// Close and Alive set a deadline, too, which this one may have replaced.
-	return lp.l.stopping.Load() || lp.l.asked.Load() != lp.shown || due <= lp.now()
+	// Close, Alive and moveTo set a deadline, too, which this one may have replaced.
+	return lp.l.stopping.Load() || lp.l.asked.Load() != lp.shown || lp.moveWaits() || due <= lp.now()
 }
 
-// disarm removes the deadline that arm, Close or Alive has set.
-func (lp *loop) disarm() error { return lp.l.conn.SetReadDeadline(time.Time{}) }
+// disarm removes the deadline that arm or wake has set.
+func (lp *loop) disarm() error { return lp.l.socket.Load().conn.SetReadDeadline(time.Time{}) }
 
 // checkError reads the pending error of the socket. A link that goes down causes
 // one, and the socket works again when the link is up.
@@ -174,13 +186,13 @@ func (lp *loop) checkDevice() error {
 // receive answers frames until the ring is empty or the batch is full, and
 // reports whether there were any.
 func (lp *loop) receive() (took bool) {
-	ring, iface, view := lp.l.ring, lp.l.iface.Load(), lp.l.view.Load()
+	ring, iface, view := lp.ring, lp.l.iface.Load(), lp.l.view.Load()
 	lp.clock = lp.now()
 	for !lp.batch.full() && ring.next(&lp.rx) {
 		if lp.rx.meta.Type == PacketOtherHost { // which pass the filter with ConsumedMark only
 			lp.rx.meta.Type = PacketHost
 		}
-		if frame, ok := lp.frame(); ok {
+		if frame, ok := lp.frame(); ok && !lp.overlap.has(&lp.rx) {
 			lp.take(frame, iface, view)
 		}
 		ring.release(&lp.rx)

@@ -24,6 +24,7 @@ const (
 	ringBlocks = 40
 
 	slotsPerBlock = ringBlock / ringSlot
+	ringSlots     = ringBlocks * slotsPerBlock
 )
 
 // slotAddress is where the kernel puts the sockaddr_ll of a slot: behind the
@@ -47,7 +48,7 @@ func openRing(fd int) (*ring, error) {
 	}
 	req := unix.TpacketReq{
 		Block_size: ringBlock, Block_nr: ringBlocks,
-		Frame_size: ringSlot, Frame_nr: ringBlocks * slotsPerBlock,
+		Frame_size: ringSlot, Frame_nr: ringSlots,
 	}
 	if err := unix.SetsockoptTpacketReq(fd, unix.SOL_PACKET, unix.PACKET_RX_RING, &req); err != nil {
 		return nil, fmt.Errorf("allocate receive ring: %w", err)
@@ -71,6 +72,9 @@ type received struct {
 	meta   Meta
 	// at is the time of reception in nanoseconds since 1970.
 	at int64
+	// stamped is true where that is the time at which the kernel has received the frame,
+	// the same for all sockets, and not when it reached this one.
+	stamped bool
 }
 
 // next returns the frame at the reader's place, and false when there is none.
@@ -94,6 +98,7 @@ func (r *ring) next(rx *received) bool {
 	if status&unix.TP_STATUS_VLAN_VALID != 0 {
 		rx.meta.VLAN = h.Vlan_tci & 0xfff
 	}
+	rx.stamped = status&unix.TP_STATUS_TS_SOFTWARE != 0
 	rx.at = int64(h.Sec)*1e9 + int64(h.Nsec)
 	return true
 }
@@ -101,7 +106,7 @@ func (r *ring) next(rx *received) bool {
 // release gives the slot back to the kernel and moves on.
 func (r *ring) release(rx *received) {
 	atomic.StoreUint32(&rx.header.Status, unix.TP_STATUS_KERNEL)
-	if r.slot++; r.slot == ringBlocks*slotsPerBlock {
+	if r.slot++; r.slot == ringSlots {
 		r.slot = 0
 	}
 }
