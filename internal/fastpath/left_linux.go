@@ -153,7 +153,7 @@ func (l *left) reusable(w ndp.Way) bool { return l != nil && l.unusable == nil &
 // believed reports whether the program answers still.
 func (l *left) believed() bool {
 	var d programDeadlines
-	now, err := monotonic()
+	now, err := kernelTime()
 	return err == nil && l.unusable == nil && l.outer[programMapLife].Lookup(uint32(0), &d) == nil && now < d.Until
 }
 

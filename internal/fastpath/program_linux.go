@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/cilium/ebpf"
-	"golang.org/x/sys/unix"
 
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
@@ -22,6 +21,7 @@ type Program struct {
 	maps     mapStore
 	consume  bool      // it keeps unicast solicitations from the kernel's IPv6
 	aboutMap *ebpf.Map // the one that the folder of pins tells of itself by
+	ahead    uint64    // see kernelAhead
 
 	mu    sync.Mutex // guards what follows, and orders the changes of the maps
 	table table
@@ -52,6 +52,9 @@ func load(consume bool, maps map[string]*ebpf.Map) (*Program, error) {
 	p.maps.objects = &p.objects
 	p.maps.innerSpecs(spec)
 	p.table.store = &p.maps
+	if p.ahead, err = kernelAhead(); err != nil {
+		return nil, errors.Join(err, p.maps.close())
+	}
 	if p.aboutMap, err = ebpf.NewMap(aboutSpec()); err != nil {
 		return nil, errors.Join(fmt.Errorf("make map: %w", err), p.maps.close())
 	}
@@ -125,6 +128,7 @@ func (p *Program) Believe(until, aliveUntil time.Duration) error {
 	if err != nil {
 		return err
 	}
+	now += p.ahead
 	var d programDeadlines // the program's clock is behind by up to a tick, so that now would be later than at once
 	if until > 0 {
 		d.Until = now + uint64(until)
@@ -136,15 +140,6 @@ func (p *Program) Believe(until, aliveUntil time.Duration) error {
 		return fmt.Errorf("give sign of life: %w", err)
 	}
 	return nil
-}
-
-// monotonic returns the clock that the program reads, in nanoseconds.
-func monotonic() (uint64, error) {
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
-		return 0, fmt.Errorf("read clock: %w", err)
-	}
-	return uint64(ts.Nano()), nil //nolint:gosec // since the host has started
 }
 
 // Close releases the descriptors: the program goes on where something else holds it.
