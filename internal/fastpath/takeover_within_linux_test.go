@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -35,8 +36,7 @@ func TestReplacedInProcess(t *testing.T) {
 			r := s.listen(view(t, static("2001:db8:f1::/64")))
 			check(t, old.Close())
 			s.want("after", "2001:db8:f1::1", true)
-			check(t, r.CountDrops())
-			wait(t, "the count", func() bool { return s.counters.Answered[ndp.Multicast].Load() >= 2 }) // the socket counts what it has sent
+			check(t, errors.Join(r.Alive(t.Context()), r.CountDrops())) // the socket counts what it has sent
 			if n, all := s.counters.Answered[ndp.Multicast].Load(), s.byProgram(); n != 2 || tt.early && all != 1 {
 				t.Errorf("%d answers are counted, %d of them by the program", n, all)
 			}
