@@ -47,7 +47,7 @@ func TestAnsweredOnce(t *testing.T) {
 			s.config.Interface = onDevice
 			r := s.listen(view(t, static("2001:db8:f1::/64")))
 			check(t, r.SetAllMulticast(true))
-			l := s.load()
+			l := s.crowd()
 			for i := range 4 {
 				time.Sleep(50 * time.Millisecond)
 				s.config = settings[(i+1)%2]
@@ -95,7 +95,7 @@ type crowd struct {
 // loadPerMillisecond is how many targets are asked for at once.
 const loadPerMillisecond = 10
 
-func (s *stage) load() *crowd {
+func (s *stage) crowd() *crowd {
 	l := &crowd{t: s.t, conn: s.conn, stop: make(chan struct{}), answers: make(map[netip.Addr]int)}
 	raw, err := l.conn.SyscallConn()
 	check(s.t, err)
@@ -150,4 +150,36 @@ func (l *crowd) end() int {
 	check(l.t, l.conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
 	l.tasks.Wait()
 	return l.sent
+}
+
+// TestAnsweredOnceAfterRestart has a daemon with an early socket begin where the one before
+// has left its program at tc ingress.
+func TestAnsweredOnceAfterRestart(t *testing.T) {
+	t.Parallel()
+	for name, mode := range map[string]rules.FastPathMode{"socket": rules.FastPathAuto, "XDP": rules.FastPathXDPGeneric} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			v := view(t, static("2001:db8:f1::/64"))
+			r := s.listen(v)
+			check(t, r.SetAllMulticast(true))
+			l := s.crowd()
+			time.Sleep(50 * time.Millisecond)
+			crash(t, r)
+			s.config.Early, s.config.FastPath = true, mode
+			r = s.listen(v)
+			check(t, r.SetAllMulticast(true))
+			time.Sleep(50 * time.Millisecond)
+			sent := l.end()
+			for target, n := range l.answers {
+				if n != 1 {
+					t.Errorf("%s has %d answers", target, n)
+				}
+			}
+			if len(l.answers) != sent {
+				t.Errorf("%d of %d solicitations are answered", len(l.answers), sent)
+			}
+			check(t, s.node.Do(r.Close))
+		})
+	}
 }
