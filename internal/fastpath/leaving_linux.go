@@ -97,6 +97,7 @@ func (r *Responder) change() {
 		r.setAside()
 	}
 	r.Listener.SetInterface(r.iface)
+	r.place()
 	if keeps {
 		if err := r.fast.program.SetInterface(r.iface); err == nil {
 			r.fast.setHold(r.config.Hold())

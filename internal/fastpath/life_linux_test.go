@@ -67,8 +67,8 @@ func (s *stage) next(r *Responder, want time.Duration) {
 	}
 }
 
-// TestTakenOverWithin has a second responder of the process take the program over, as
-// when settings change that take another socket: the first one ends nothing.
+// TestTakenOverWithin has a second responder of the process take the program over: the
+// first one ends nothing.
 func TestTakenOverWithin(t *testing.T) {
 	t.Parallel()
 	s := newStage(t)

@@ -58,7 +58,6 @@ func (o Options) pin() func(int, string) error {
 func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
 	// What an earlier daemon has left at tc ingress would answer beside an early socket: that
 	// moves there when it has gone.
-	early := cfg.Early
 	cfg.Early = false
 	l, err := ndp.Listen(cfg)
 	if err != nil {
@@ -68,9 +67,7 @@ func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.start()
-	if early {
-		r.Listener.SetInterface(cfg.Interface)
-	}
+	r.place()
 	return r, nil
 }
 

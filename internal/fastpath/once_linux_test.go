@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,15 +51,7 @@ func TestAnsweredOnce(t *testing.T) {
 			l := s.crowd()
 			for i := range 4 {
 				time.Sleep(50 * time.Millisecond)
-				s.config = settings[(i+1)%2]
-				s.config.Interface = onDevice
-				check(t, s.node.Do(func() error {
-					link, err := hostwatch.ReadLink(onDevice, 0)
-					if err == nil {
-						r.SetInterface(ndp.NewInterface(link, s.config))
-					}
-					return err
-				}))
+				s.change(r, settings[(i+1)%2])
 			}
 			time.Sleep(50 * time.Millisecond)
 			sent := l.end()
@@ -82,13 +75,60 @@ func TestAnsweredOnce(t *testing.T) {
 	}
 }
 
+// change gives a responder other settings.
+func (s *stage) change(r *Responder, u rules.Uplink) {
+	s.t.Helper()
+	s.config = u
+	s.config.Interface = onDevice
+	check(s.t, s.node.Do(func() error {
+		link, err := hostwatch.ReadLink(onDevice, 0)
+		if err == nil {
+			r.SetInterface(ndp.NewInterface(link, s.config))
+		}
+		return err
+	}))
+}
+
+// TestStaysWhereItWas has the packet socket be unable to move: what answers beside it is
+// what may do so where it is.
+func TestStaysWhereItWas(t *testing.T) {
+	t.Parallel()
+	early := rules.Uplink{FastPath: rules.FastPathAuto, Early: true}
+	for name, c := range map[string]struct {
+		before, after rules.Uplink
+		want          ndp.Way
+	}{
+		"not early":   {rules.Uplink{FastPath: rules.FastPathAuto}, early, ndp.WayTC},
+		"still early": {early, rules.Uplink{FastPath: rules.FastPathAuto}, ndp.WaySocket},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t)
+			s.config = c.before
+			s.config.Interface = onDevice
+			r := s.listen(view(t, static("2001:db8:f1::/64")))
+			before := r.Path().Way
+			check(t, r.Listener.Close()) // whose socket goes nowhere any more
+			for range 2 {
+				s.change(r, c.after)
+				if p := r.Path(); p.Way != c.want || before != c.want {
+					t.Errorf("the path is %+v, and was %s", p, before)
+				}
+			}
+			s.want("after the change", "2001:db8:f1::1", c.want == ndp.WayTC)
+			_ = s.node.Do(r.Close) // which has no socket to close
+		})
+	}
+}
+
 // crowd asks for one target after the other.
 type crowd struct {
-	t       *testing.T
-	conn    *packet.Conn
+	*stage
 	stop    chan struct{}
-	tasks   sync.WaitGroup
+	asking  sync.WaitGroup
+	hearing sync.WaitGroup
 	sent    int
+	heard   atomic.Int64       // answers
 	answers map[netip.Addr]int // of each target; read it after end
 }
 
@@ -96,15 +136,15 @@ type crowd struct {
 const loadPerMillisecond = 10
 
 func (s *stage) crowd() *crowd {
-	l := &crowd{t: s.t, conn: s.conn, stop: make(chan struct{}), answers: make(map[netip.Addr]int)}
+	l := &crowd{stage: s, stop: make(chan struct{}), answers: make(map[netip.Addr]int)}
 	raw, err := l.conn.SyscallConn()
 	check(s.t, err)
 	check(s.t, raw.Control(func(fd uintptr) { // a machine under load hears late
 		check(s.t, unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, 64<<20))
 	}))
 	check(s.t, l.conn.SetReadDeadline(time.Time{}))
-	l.tasks.Go(l.ask)
-	l.tasks.Go(l.hear)
+	l.asking.Go(l.ask)
+	l.hearing.Go(l.hear)
 	return l
 }
 
@@ -140,6 +180,7 @@ func (l *crowd) hear() {
 		}
 		if n >= 86 && buf[54] == 136 {
 			l.answers[netip.AddrFrom16([16]byte(buf[62:78]))]++
+			l.heard.Add(1)
 		}
 	}
 }
@@ -147,8 +188,10 @@ func (l *crowd) hear() {
 // end returns how many solicitations were sent, once what was to come has come.
 func (l *crowd) end() int {
 	close(l.stop)
-	check(l.t, l.conn.SetReadDeadline(time.Now().Add(500*time.Millisecond)))
-	l.tasks.Wait()
+	l.asking.Wait()
+	l.eventually("all answers", func() bool { return l.heard.Load() >= int64(l.sent) })
+	check(l.t, l.conn.SetReadDeadline(time.Now().Add(silence))) // for a second one
+	l.hearing.Wait()
 	return l.sent
 }
 

@@ -129,7 +129,7 @@ func (p *Program) Believe(until, aliveUntil time.Duration) error {
 		return err
 	}
 	now += p.ahead
-	var d programDeadlines // the program's clock is behind by up to a tick, so that now would be later than at once
+	var d programDeadlines // 0 is before any time
 	if until > 0 {
 		d.Until = now + uint64(until)
 	}

@@ -111,6 +111,16 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.showLines()
 }
 
+// place has the packet socket hear where the settings say. Where that fails it stays where it
+// is, and r.config says where that is, because what may answer beside it depends on that. New
+// facts, which are not as r.config is, are the next attempt.
+func (r *Responder) place() {
+	if err := r.SetEarly(r.config.Early); err != nil {
+		r.log().Warn("the packet socket stays where it was", "err", err)
+		r.config.Early = !r.config.Early
+	}
+}
+
 // unfit returns why the program cannot decide on the interface as it is, nil if it can.
 func (r *Responder) unfit() error {
 	facts := r.iface.Facts()

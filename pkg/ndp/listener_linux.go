@@ -24,7 +24,7 @@ type ListenConfig struct {
 	// View is what to answer for; nil for nothing yet.
 	View *rules.View
 	// Early puts the socket before the hooks of tc and of nftables' ingress,
-	// which otherwise may hide solicitations. Listener.SetInterface moves it.
+	// which otherwise may hide solicitations. Listener.SetEarly moves it.
 	Early bool
 	// Counters take the figures. They may have been used before.
 	Counters *Counters
@@ -156,20 +156,13 @@ func boundIndex(fd int) (int, error) {
 // Done is closed when the listener has stopped, by Close or by an error.
 func (l *Listener) Done() <-chan struct{} { return l.done }
 
-// SetInterface replaces the facts that answers are made from. Where they want the socket
-// to be early, or not to be so any more, it moves there, which takes some ten milliseconds;
-// should that fail, the listener ends. Should the filter not take new routers they are not
+// SetInterface replaces the facts that answers are made from. Where they want the socket to
+// be early, it is SetEarly that moves it. Should the filter not take new routers they are not
 // heard, until the view changes.
 func (l *Listener) SetInterface(i *Interface) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	old := l.iface.Swap(i)
-	if early := i.facts.Uplink.Early; early != l.early {
-		l.early = early
-		l.moveTo(early)
-		return
-	}
-	if !slices.Equal(askedRouters(old), askedRouters(i)) {
+	if old := l.iface.Swap(i); !slices.Equal(askedRouters(old), askedRouters(i)) {
 		_ = l.setFilter(l.view.Load())
 	}
 }

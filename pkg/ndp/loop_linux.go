@@ -40,7 +40,7 @@ type loop struct {
 	shown     uint32    // the last call of Alive that was answered
 	failed    error     // of a read
 	overlap   overlap   // of two sockets
-	drained   bool      // the socket has to be replaced, see move
+	drained   bool      // nothing is left of a move but to go over
 	long      []byte
 }
 
@@ -50,18 +50,18 @@ func (l *Listener) run() {
 	defer close(l.done)
 	lp := &loop{l: l, batch: newBatch(), started: time.Now(), long: make([]byte, longestFrame)}
 	lp.records.recent = l.recent
+	read := func(fd uintptr) bool {
+		lp.fd, lp.ring = int(fd), l.socket.Load().ring
+		l.err = lp.answer()
+		return l.err != nil || l.stopping.Load() || lp.drained || lp.arm()
+	}
 	for {
-		s := l.socket.Load()
-		err := s.raw.Read(func(fd uintptr) bool {
-			lp.fd, lp.ring = int(fd), s.ring
-			l.err = lp.answer()
-			return l.err != nil || l.stopping.Load() || lp.drained || lp.arm()
-		})
+		err := l.socket.Load().raw.Read(read)
 		switch {
 		case l.err != nil || l.stopping.Load():
 			return
 		case lp.drained:
-			lp.replace()
+			lp.goOver()
 		case errors.Is(err, os.ErrDeadlineExceeded): // a delayed answer is due
 			if l.err = lp.disarm(); l.err != nil || l.stopping.Load() {
 				return
@@ -78,7 +78,7 @@ func (l *Listener) run() {
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		lp.showAlive()
-		moving, ended := lp.moving()
+		ended := lp.moving()
 		lp.batch.begin()
 		took := lp.receive()
 		lp.sendDue()
@@ -90,7 +90,7 @@ func (lp *loop) answer() error {
 		switch {
 		case !took && ended: // before the last look, which found nothing
 			lp.drained = true
-			return moving.err
+			return nil
 		case !took:
 			lp.overlap.end()
 			return lp.checkError()
@@ -140,7 +140,7 @@ func (lp *loop) arm() bool {
 	if lp.l.err = lp.l.socket.Load().conn.SetReadDeadline(lp.started.Add(time.Duration(due))); lp.l.err != nil {
 		return true
 	}
-	// Close, Alive and moveTo set a deadline, too, which this one may have replaced.
+	// Close, Alive and SetEarly set a deadline, too, which this one may have replaced.
 	return lp.l.stopping.Load() || lp.l.asked.Load() != lp.shown || lp.moveWaits() || due <= lp.now()
 }
 

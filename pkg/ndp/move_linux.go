@@ -8,8 +8,6 @@ import (
 	"hash/maphash"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // move is a listener's way from one packet socket to another, so that each frame is taken
@@ -19,9 +17,9 @@ import (
 type move struct {
 	to    *packetSocket
 	noted chan struct{} // closed by the loop, which notes from now on
-	ended atomic.Bool   // the old socket receives nothing any more
-	err   error         // why the listener has to end instead; it is there with ended
-	done  chan struct{} // closed by the loop, which reads the new socket
+	err   error         // why the loop has to stay with the old socket; it is there with ended
+	ended atomic.Bool   // one of the sockets receives nothing any more
+	done  chan struct{} // closed by the loop, which has gone over, or has stayed
 }
 
 // stampsOn is how long the kernel gets to begin to note the time at which it receives
@@ -29,67 +27,97 @@ type move struct {
 // their octets alone.
 const stampsOn = 10 * time.Millisecond
 
-// moveTo moves the listener to a socket at another place. Where that fails, the listener
-// ends, and Close returns why. The caller holds l.mu.
-func (l *Listener) moveTo(early bool) {
-	m := &move{noted: make(chan struct{}), done: make(chan struct{})}
-	old := l.socket.Load()
-	if m.err = l.beginMove(m, old, early); m.err == nil {
-		m.err = old.bind(l.index, noProtocol)
+// errStopped says that there is no receive loop any more.
+var errStopped = errors.New("the listener has stopped")
+
+// SetEarly moves the socket before the hooks of tc and of nftables' ingress, or behind
+// them. Meanwhile, which takes some ten milliseconds, each solicitation is answered once.
+// Where it fails, the socket stays where it is.
+func (l *Listener) SetEarly(early bool) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if early == l.early {
+		return nil
 	}
-	l.moving.Store(m) // where it has failed before that
-	m.ended.Store(true)
-	_ = l.wake() // which fails on a stopped listener only, which Done shows
-	select {
-	case <-m.done:
-		l.statsMu.Lock()
-		_ = l.countDropsOf(old)
-		l.statsMu.Unlock()
-		_ = old.close()
-	case <-l.done:
-		if m.to != nil {
-			_ = m.to.close()
-		}
+	if err := l.moveTo(protocolOf(early)); err != nil {
+		return fmt.Errorf("move packet socket: %w", err)
 	}
+	l.early = early
+	return nil
 }
 
-// beginMove has both sockets receive.
-func (l *Listener) beginMove(m *move, old *packetSocket, early bool) error {
-	err := old.control(func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1) })
+// moveTo moves the listener to another socket, which receives by a protocol.
+func (l *Listener) moveTo(protocol uint16) error {
+	old := l.socket.Load()
+	to, err := l.openNext()
 	if err != nil {
-		return fmt.Errorf("have frames stamped: %w", err)
-	}
-	if m.to, err = openPacketSocket(l.iface.Load(), l.view.Load()); err != nil {
 		return err
 	}
-	for range l.allMulticast { // the old socket takes its own with it
-		if err := m.to.setAllMulticast(l.index, true); err != nil {
-			return err
-		}
+	if err := old.setStamps(true); err != nil {
+		return errors.Join(err, to.close())
 	}
 	time.Sleep(stampsOn)
-	l.moving.Store(m)
-	_ = l.wake()
-	select {
-	case <-m.noted: // so that nothing which both receive is not noted
-	case <-l.done:
-		return errors.New("the listener has stopped")
+	err = l.passOver(old, to, protocol)
+	if l.socket.Load() != to { // the loop, which replaces it, has stayed or has ended
+		return errors.Join(err, old.setStamps(false), to.close())
 	}
-	return m.to.bind(l.index, protocolOf(early))
+	l.statsMu.Lock() // nobody reads the old one's figures any more when it closes
+	_ = l.countDropsOf(old)
+	l.statsMu.Unlock()
+	_ = old.close() // nothing is lost by it: the new one answers
+	return nil
 }
 
-// moving returns the move that the loop is to take part in, nil for none, and whether the
-// old socket receives nothing any more.
-func (lp *loop) moving() (m *move, ended bool) {
-	if m = lp.l.moving.Load(); m == nil {
-		return nil, false
+// openNext opens a socket that may take the place of the present one.
+func (l *Listener) openNext() (*packetSocket, error) {
+	s, err := openPacketSocket(l.iface.Load(), l.view.Load())
+	if err != nil {
+		return nil, err
+	}
+	for range l.allMulticast { // the present socket takes its own with it
+		if err := s.setAllMulticast(l.index, true); err != nil {
+			return nil, errors.Join(err, s.close())
+		}
+	}
+	return s, nil
+}
+
+// passOver has the loop go over from one socket to another, and fails where it has not.
+func (l *Listener) passOver(old, to *packetSocket, protocol uint16) error {
+	m := &move{to: to, noted: make(chan struct{}), done: make(chan struct{})}
+	l.moving.Store(m)
+	_ = l.wake() // which fails on a stopped listener only, as done shows
+	select {
+	case <-m.noted: // nothing that both receive is not noted
+	case <-l.done:
+		return errStopped
+	}
+	if m.err = to.bind(l.index, protocol); m.err == nil {
+		m.err = old.bind(l.index, noProtocol)
+	}
+	m.ended.Store(true)
+	_ = l.wake()
+	select {
+	case <-m.done:
+		return m.err
+	case <-l.done:
+		return errors.Join(m.err, errStopped)
+	}
+}
+
+// moving reports whether there is a move of which the loop is to read the last frames of
+// the old socket. It begins to note frames where a move has begun.
+func (lp *loop) moving() (ended bool) {
+	m := lp.l.moving.Load()
+	if m == nil {
+		return false
 	}
 	ended = m.ended.Load()
 	if lp.overlap.noted == nil {
 		lp.overlap.begin()
 		close(m.noted)
 	}
-	return m, ended
+	return ended
 }
 
 // moveWaits reports whether there is a move that waits for the loop.
@@ -98,12 +126,17 @@ func (lp *loop) moveWaits() bool {
 	return m != nil && (lp.overlap.noted == nil || m.ended.Load())
 }
 
-// replace goes on with the new socket.
-func (lp *loop) replace() {
+// goOver goes on with the new socket of a move, or with the old one where the move has failed.
+func (lp *loop) goOver() {
 	m := lp.l.moving.Load()
-	lp.overlap.pass()
 	lp.drained = false
-	lp.l.socket.Store(m.to)
+	if m.err == nil {
+		lp.rx = received{} // it points to the old ring, which is about to go
+		lp.overlap.pass()
+		lp.l.socket.Store(m.to)
+	} else {
+		lp.overlap.noted = nil
+	}
 	lp.l.moving.Store(nil)
 	close(m.done)
 }
@@ -139,9 +172,11 @@ func (o *overlap) end() { o.passed = nil }
 
 // has reports whether a frame was read from the old socket, and notes it.
 func (o *overlap) has(rx *received) bool {
-	if o.noted == nil && o.passed == nil {
-		return false
-	}
+	return (o.noted != nil || o.passed != nil) && o.look(rx)
+}
+
+// look does so while there is something to look at.
+func (o *overlap) look(rx *received) bool {
 	f := sameFrame{octets: maphash.Bytes(o.seed, rx.frame)}
 	if rx.stamped {
 		f.at = rx.at

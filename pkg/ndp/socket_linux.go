@@ -96,6 +96,20 @@ func (s *packetSocket) setAllMulticast(index int, on bool) error {
 	})
 }
 
+// setStamps has the kernel note the time at which it receives frames, or not any more.
+func (s *packetSocket) setStamps(on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
+	return s.control(func(fd int) error {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, value); err != nil {
+			return fmt.Errorf("have frames stamped: %w", err)
+		}
+		return nil
+	})
+}
+
 func (s *packetSocket) control(f func(fd int) error) error {
 	var inner error
 	err := s.raw.Control(func(fd uintptr) { inner = f(int(fd)) })

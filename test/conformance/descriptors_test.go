@@ -53,13 +53,17 @@ func TestOutOfDescriptors(t *testing.T) {
 		_, listened := listen()
 		_, probed := ndp.OpenProbeSocket()
 		joined := m.Apply(view, rules.Diff(nil, view))
+		moved := l.SetEarly(true)
 		if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 			return err
 		}
-		for name, err := range map[string]error{"listener": listened, "probe socket": probed, "membership": joined} {
+		for name, err := range map[string]error{"listener": listened, "probe socket": probed, "membership": joined, "move": moved} {
 			if !errors.Is(err, unix.EMFILE) {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		if err := errors.Join(l.Alive(t.Context()), l.SetEarly(true), l.Alive(t.Context())); err != nil {
+			return err
 		}
 		again, err := listen()
 		if err != nil {

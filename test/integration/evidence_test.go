@@ -26,7 +26,7 @@ func TestLinkLocalTargets(t *testing.T) {
 	}
 }
 
-// TestAnnouncedOverReload reopens the socket by a reload between the announcements of an
+// TestAnnouncedOverReload moves the socket by a reload between the announcements of an
 // address: the rest of them come.
 func TestAnnouncedOverReload(t *testing.T) {
 	t.Parallel()
