@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync"
 	"syscall"
 
 	"github.com/mdlayher/packet"
@@ -17,9 +18,10 @@ import (
 
 // packetSocket is a packet socket with its ring.
 type packetSocket struct {
-	conn *packet.Conn
-	raw  syscall.RawConn
-	ring *ring
+	conn   *packet.Conn
+	raw    syscall.RawConn
+	ring   *ring
+	closed sync.Once
 }
 
 // openPacketSocket opens a socket that receives nothing yet, with the filter of an
@@ -116,10 +118,14 @@ func (s *packetSocket) control(f func(fd int) error) error {
 	return errors.Join(err, inner)
 }
 
-func (s *packetSocket) close() error {
-	var errs []error
-	if s.ring != nil {
-		errs = append(errs, s.ring.close())
-	}
-	return errors.Join(append(errs, s.conn.Close())...)
+// close releases the socket and its ring. A second call does nothing: where the ring was,
+// there may be another one by then.
+func (s *packetSocket) close() (err error) {
+	s.closed.Do(func() {
+		if s.ring != nil {
+			err = s.ring.close()
+		}
+		err = errors.Join(err, s.conn.Close())
+	})
+	return err
 }
