@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,6 +27,7 @@ func TestLeaving(t *testing.T) {
 		config  func(*rules.Uplink) // what the settings are changed to
 		reload  bool                // of one responder; otherwise the next daemon has them
 		clsact  bool
+		loose   bool // nothing can be pinned
 		at      bool // the program goes at once
 		ends    func(*testing.T, *Responder)
 		follows ndp.Way
@@ -34,6 +36,8 @@ func TestLeaving(t *testing.T) {
 		"the next daemon, clsact":    {config: off, clsact: true, ends: relieve},
 		"a reload":                   {config: off, reload: true, ends: relieve},
 		"a reload, clsact":           {config: off, reload: true, clsact: true, ends: relieve},
+		"a reload, unpinned":         {config: off, reload: true, loose: true, ends: relieve},
+		"a reload, unpinned, clsact": {config: off, reload: true, clsact: true, loose: true, ends: relieve},
 		"nobody relieves it":         {config: off, ends: func(*testing.T, *Responder) {}},
 		"the daemon stops":           {config: off, ends: func(t *testing.T, r *Responder) { check(t, r.Hold()) }},
 		"XDP":                        {config: func(u *rules.Uplink) { u.FastPath = rules.FastPathXDPGeneric }, ends: relieve, follows: ndp.WayXDPGeneric},
@@ -50,6 +54,10 @@ func TestLeaving(t *testing.T) {
 			s.options.withoutTCX = c.clsact
 			s.options.within = func(f func()) { check(t, s.node.Do(func() error { f(); return nil })) }
 			s.config.ConsumeUnicast = true
+			if c.loose {
+				s.config.FastPath = rules.FastPathTC
+				s.options.pinWith = func(int, string) error { return errors.New("no room") }
+			}
 			v := view(t, static("2001:db8:f1::/64"))
 			r := s.listen(v)
 			_, first := s.programs()

@@ -23,7 +23,9 @@ func (r *Responder) start() {
 		r.leaveBehind()
 		return
 	}
-	if f != nil && r.endsLater(f) {
+	// What is leaving answers until something has taken its place. Whoever ends it looks then
+	// for what else is left.
+	if r.leaving != nil || f != nil && r.endsLater(f) {
 		r.fallBack(err)
 		return
 	}
