@@ -31,6 +31,8 @@ type Options struct {
 	blind bool
 	// pinWith is for tests: it pins in place of pinObject.
 	pinWith func(fd int, path string) error
+	// move is for tests: it moves the packet socket in place of [ndp.Listener.SetEarly].
+	move func(early bool) error
 	// refuse is for tests: the refusal of a way in place of one as newRefusal makes it.
 	refuse refusal
 	// within is for tests, whose goroutines are not in one network namespace: it calls a

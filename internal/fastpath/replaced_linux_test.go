@@ -30,11 +30,13 @@ func (l *logged) Write(b []byte) (int, error) {
 	return l.all.Write(b)
 }
 
-func (l *logged) has(words string) bool {
+func (l *logged) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return strings.Contains(l.all.String(), words)
+	return l.all.String()
 }
+
+func (l *logged) has(words string) bool { return strings.Contains(l.String(), words) }
 
 // linkKinds are the ways to attach that have a link, and a program that drops all.
 var linkKinds = map[string]struct {

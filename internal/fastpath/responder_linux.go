@@ -35,6 +35,10 @@ type Responder struct {
 	// When the program is tried again that cannot be had.
 	retries backoff
 	retry   *time.Timer // nil while it is not
+	// And the packet socket's move to where the settings ask for, after one that has failed.
+	moves    backoff
+	moveNext *time.Timer // nil while it is where they ask for
+	unmoved  string      // why it is not, as the log says
 	// What the memberships ask of the device, and how many of them want all multicast.
 	allMulticast int
 	groups       map[uint32]bool
@@ -52,7 +56,7 @@ func newResponder(l *ndp.Listener, cfg ndp.ListenConfig, o Options) *Responder {
 		Listener: l, options: o, config: cfg.Interface.Facts().Uplink, counters: cfg.Counters,
 		changed: cfg.PathChanged,
 		iface:   cfg.Interface, view: cfg.View, refusals: make(map[ndp.Way]*refusal), groups: make(map[uint32]bool),
-		retries: newBackoff(),
+		retries: newBackoff(), moves: newBackoff(),
 	}
 	r.logger = o.Log.With("interface", r.config.Interface)
 	r.namespace, r.namespaceErr = namespaceCookie()
@@ -81,7 +85,7 @@ func (r *Responder) Path() ndp.Path { return *r.path.Load() }
 func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	before, unfit := r.config, r.unfit() != nil
+	before, unfit, early := r.iface.Facts().Uplink, r.unfit() != nil, r.config.Early
 	r.iface, r.config = i, i.Facts().Uplink
 	if r.config.FastPath != before.FastPath {
 		clear(r.refusals)
@@ -90,6 +94,7 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 		r.change()
 		return
 	}
+	r.config.Early = early // which place has decided
 	r.Listener.SetInterface(i)
 	switch {
 	case r.fast == nil && unfit && r.unfit() == nil: // such as one address less
@@ -109,16 +114,6 @@ func (r *Responder) SetInterface(i *ndp.Interface) {
 	r.fast.setHold(r.config.Hold())
 	r.fast.rely()
 	r.showLines()
-}
-
-// place has the packet socket hear where the settings say. Where that fails it stays where it
-// is, and r.config says where that is, because what may answer beside it depends on that. New
-// facts, which are not as r.config is, are the next attempt.
-func (r *Responder) place() {
-	if err := r.SetEarly(r.config.Early); err != nil {
-		r.log().Warn("the packet socket stays where it was", "err", err)
-		r.config.Early = !r.config.Early
-	}
 }
 
 // unfit returns why the program cannot decide on the interface as it is, nil if it can.
@@ -206,6 +201,7 @@ func (r *Responder) Hold() error {
 func (r *Responder) finish() {
 	r.ended = true
 	r.stopRetry()
+	r.stopMove()
 	r.endLeaving()
 }
 
