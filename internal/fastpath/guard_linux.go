@@ -33,9 +33,8 @@ func (r *Responder) guard(fast *running) {
 			return
 		case <-timer.C:
 		}
-		err := r.look(fast, p)
-		if err != nil {
-			go r.giveUp(fast, err) // which waits for this
+		if err := r.look(fast, p); err != nil {
+			fast.fail(err)
 			return
 		}
 		if r.climb(fast) {

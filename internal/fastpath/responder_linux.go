@@ -26,6 +26,7 @@ type Responder struct {
 	namespace    uint64
 	namespaceErr error
 	logger       *slog.Logger
+	giving       sync.WaitGroup // what gives programs up: who waits for it must not hold mu
 
 	mu    sync.Mutex // guards what follows; nobody waits for it but who changes what is answered
 	iface *ndp.Interface
@@ -185,13 +186,17 @@ func (r *Responder) CountDrops() error {
 
 // Hold implements [ndp.Responder]. What is pinned is believed for as long as the next
 // daemon may take to start, but for what other nodes take over.
-func (r *Responder) Hold() error {
+func (r *Responder) Hold() error { return r.end((*running).leave) }
+
+// end ends the responder, and by the given function the program that answers.
+func (r *Responder) end(program func(*running, *ndp.Counters) error) error {
+	defer r.giving.Wait() // the tasks have ended by then, so that nothing more is given up
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.finish()
 	var err error
 	if r.fast != nil {
-		err = r.fast.leave(r.counters)
+		err = program(r.fast, r.counters)
 		r.fast = nil
 	}
 	return errors.Join(err, r.Listener.Close())
@@ -206,16 +211,6 @@ func (r *Responder) finish() {
 }
 
 // Close implements [ndp.Responder].
-func (r *Responder) Close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.finish()
-	var err error
-	if r.fast != nil {
-		err = r.fast.close(r.counters)
-		r.fast = nil
-	}
-	return errors.Join(err, r.Listener.Close())
-}
+func (r *Responder) Close() error { return r.end((*running).close) }
 
 var _ ndp.Responder = (*Responder)(nil)

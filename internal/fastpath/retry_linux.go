@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// giveUp leaves everything to the packet socket because the guard of a program has found
-// that it does not answer, or to the next way where its answers do not leave.
+// giveUp leaves everything to the packet socket because a task of a program has found that it
+// does not answer or cannot be believed, or to the next way where its answers do not leave.
 func (r *Responder) giveUp(fast *running, why error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -61,7 +61,7 @@ func (r *Responder) newRunning(f *folder, why error) *running {
 		folder: f, why: why, pins: newBackoff(), climbs: newBackoff(),
 		stop: make(chan struct{}), renew: make(chan struct{}, 1),
 	}
-	fast.trouble = func(err error) { go r.giveUp(fast, err) } // which waits for the one that calls it
+	fast.giveUp = func(err error) { r.giving.Go(func() { r.giveUp(fast, err) }) }
 	fast.hold.Store(int64(r.config.Hold()))
 	return fast
 }

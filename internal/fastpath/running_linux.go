@@ -31,16 +31,17 @@ type running struct {
 	hold                 atomic.Int64  // how long it answers without a sign of life
 	relies               atomic.Bool   // there is what it does only while the daemon is alive
 	renew                chan struct{} // asks for a sign of life at once; has room for one
-	trouble              func(error)   // hears that there can be none; called once at most
-	settle               *time.Timer   // when inherited lines go; nil without any
+	failed               sync.Once
+	giveUp               func(error) // what fail starts, which waits for the tasks
+	settle               *time.Timer // when inherited lines go; nil without any
 }
 
 // How long a program answers without a sign of life.
 const (
 	// aliveHold is for what the program must not do when the daemon is dead. It is less than
 	// the silence after which other nodes take service addresses over (2.35 s, package
-	// ownership), and for so long an address may be silent that the host is given after the
-	// death of a daemon with consume_unicast.
+	// ownership). With consume_unicast it is also how long an address may be unanswered that
+	// the host is given after the daemon has died.
 	aliveHold = 2 * time.Second
 	// StopHold is for all others when the daemon has ended as planned: as long as a
 	// service manager or a kubelet takes to start the next one.
@@ -94,13 +95,16 @@ func (f *running) goOn(l *left, i *ndp.Interface) error {
 	return err
 }
 
+// fail has the program be given up, unless it was before. The tasks call it, and end then.
+func (f *running) fail(err error) { f.failed.Do(func() { f.giveUp(err) }) }
+
 // live shows that the daemon lives, until the program is closed, or cannot be shown. Where it
 // does nothing that a dead daemon's must not do, that is once in a long time.
 func (f *running) live() {
 	for {
 		next, err := f.believe()
 		if err != nil {
-			f.trouble(err)
+			f.fail(err)
 			return
 		}
 		timer := time.NewTimer(next)
