@@ -18,8 +18,8 @@ import (
 // announcements: its switch may not forward at once.
 const linkSettles = time.Second
 
-// configure takes new settings over. The refresh that follows applies them; what
-// only new memberships can do replaces the old ones.
+// configure takes new settings over. The refresh that follows applies them, but for the
+// membership mode: for another one the memberships are made anew here.
 func (u *Uplink) configure(s settings) {
 	rejoin := s.config.Membership != u.config.Membership
 	presence, witnessed := u.config.Presence, u.config.Witnessed
