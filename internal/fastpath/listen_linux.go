@@ -58,9 +58,8 @@ func (o Options) pin() func(int, string) error {
 // uplink's settings ask for that and the kernel allows it. It fails as [ndp.Listen] does:
 // that there is no program is no error, and [Responder.Path] says why.
 func Listen(cfg ndp.ListenConfig, o Options) (ndp.Responder, error) {
-	// What an earlier daemon has left at tc ingress would answer beside an early socket: that
-	// moves there when it has gone.
-	cfg.Early = false
+	// What an earlier daemon has left at tc ingress would answer beside an early socket, which
+	// is where the socket moves when that has gone.
 	l, err := ndp.Listen(cfg)
 	if err != nil {
 		return nil, err

@@ -86,7 +86,7 @@ func (r *rig) listen(device string, u rules.Uplink, o fastpath.Options) {
 		link := conformance.Link(ifi.Index)
 		link.Name, link.MAC = device, [6]byte(ifi.HardwareAddr)
 		r.responder, err = fastpath.Listen(ndp.ListenConfig{
-			Interface: ndp.NewInterface(link, u), View: r.view, Counters: r.counters, Recent: &ndp.Recent{}, Early: u.Early,
+			Interface: ndp.NewInterface(link, u), View: r.view, Counters: r.counters, Recent: &ndp.Recent{},
 			PathChanged: func() { r.changes <- struct{}{} },
 		}, o)
 		return err

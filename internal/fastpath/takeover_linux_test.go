@@ -115,7 +115,7 @@ func (s *stage) listenHere(v *rules.View) (*Responder, error) {
 		return nil, err
 	}
 	r, err := Listen(ndp.ListenConfig{
-		Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent), Early: s.config.Early,
+		Interface: ndp.NewInterface(link, s.config), View: v, Counters: s.counters, Recent: new(ndp.Recent),
 		PathChanged: s.changed,
 	}, s.options)
 	if err != nil {

@@ -77,7 +77,7 @@ func (u *Uplink) settle() {
 // listen opens a socket that answers by the present view.
 func (u *Uplink) listen() (ndp.Responder, error) {
 	return u.options.System.Listen(ndp.ListenConfig{
-		Interface: u.iface, View: u.view, Early: u.config.Early, Counters: u.counters, Recent: u.recent,
+		Interface: u.iface, View: u.view, Counters: u.counters, Recent: u.recent,
 		Sighted: u.sighted, Ask: u.options.Ask,
 		PathChanged: func() { u.box.post(func(*mail) {}) }, // which is published
 	})

@@ -23,9 +23,6 @@ type ListenConfig struct {
 	Interface *Interface
 	// View is what to answer for; nil for nothing yet.
 	View *rules.View
-	// Early puts the socket before the hooks of tc and of nftables' ingress,
-	// which otherwise may hide solicitations. Listener.SetEarly moves it.
-	Early bool
 	// Counters take the figures. They may have been used before.
 	Counters *Counters
 	// Recent takes what became of solicitations. It may have been used before.
@@ -75,7 +72,8 @@ type Listener struct {
 // needs CAP_NET_RAW, and fails with an error that wraps [os.ErrPermission]
 // without it. Other errors, such as that there is no descriptor left, leave
 // nothing behind: call it again later. The filter is in force before the first
-// frame can be queued.
+// frame can be queued. The socket is behind the hooks of tc and of nftables'
+// ingress, which may hide solicitations, until [Listener.SetEarly] moves it.
 func Listen(cfg ListenConfig) (*Listener, error) {
 	s, err := openPacketSocket(cfg.Interface, cfg.View)
 	if err != nil {
@@ -83,7 +81,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	}
 	l := &Listener{
 		index: cfg.Interface.facts.Index, since: time.Now(), counters: cfg.Counters,
-		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask, early: cfg.Early,
+		recent: cfg.Recent, sighted: cfg.Sighted, ask: cfg.Ask,
 		alive: make(chan uint32, 1), asking: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	l.socket.Store(s)
@@ -98,7 +96,7 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	}
 	l.iface.Store(cfg.Interface)
 	l.view.Store(cfg.View)
-	if err := s.bind(l.index, protocolOf(cfg.Early)); err != nil {
+	if err := s.bind(l.index, protocolOf(l.early)); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	go l.run()
