@@ -189,14 +189,17 @@ func (r *reconciler) names() []string {
 	return names
 }
 
-// devices returns the indices of the uplinks' devices by the uplinks' names, 0 for one that
-// is not there.
-func (r *reconciler) devices() map[string]int {
-	devices := make(map[string]int)
-	for _, f := range r.d.uplinks.Facts() {
-		devices[f.Config.Interface] = f.Link.Index
-	}
-	return devices
+// uses reports whether an uplink has a device, by its name and index, as [fastpath.Sweep] asks. A
+// device that has the name of an uplink counts, whether that has looked for it yet or not; where
+// none has the name, the one that the uplink follows does, which was renamed.
+func (r *reconciler) uses(device string, index int) bool {
+	return slices.ContainsFunc(r.d.uplinks.Facts(), func(f *uplink.Facts) bool {
+		follows := f.Link.Index
+		if f.Config.Interface == device {
+			return index != 0 || follows != 0
+		}
+		return index != 0 && index == follows
+	})
 }
 
 // indices returns the devices of the uplinks: those that have the names, and

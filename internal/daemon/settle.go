@@ -66,7 +66,7 @@ func (s *settler) Run(ctx context.Context) error {
 // sweep ends what an earlier daemon has left on interfaces that are no uplinks any more, or
 // that were uplinks by another name or in this network namespace.
 func (d *daemon) sweep() {
-	removed, err := fastpath.Sweep(d.pins, d.reconciler.devices())
+	removed, err := fastpath.Sweep(d.pins, d.reconciler.uses)
 	for _, what := range removed {
 		d.log.Info("removed what an earlier daemon has left in the kernel", "what", what)
 	}

@@ -90,3 +90,22 @@ func TestSlowUplink(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestUses knows the devices of the uplinks as they are, when it is asked, and not as they were.
+func TestUses(t *testing.T) {
+	t.Parallel()
+	d := start(t, rulesFor(static("2001:db8::/64")), Options{})
+	for _, c := range []struct {
+		device string
+		index  int
+		uses   bool
+	}{{"none-such", 7, true}, {"none-such", 0, false}, {"late", 8, false}, {"late", 0, false}} {
+		if got := d.reconciler.uses(c.device, c.index); got != c.uses {
+			t.Errorf("before: %s with the index %d is of an uplink: %t", c.device, c.index, got)
+		}
+	}
+	d.uplinks.Configure([]rules.Uplink{{Interface: "none-such"}, {Interface: "late"}})
+	if !d.reconciler.uses("late", 8) {
+		t.Error("the device of an uplink that has just come is not one")
+	}
+}

@@ -23,7 +23,7 @@ func TestDead(t *testing.T) {
 		"detach": func(directory string) ([]string, error) {
 			return Detach(DetachOptions{Directory: directory, Daemon: nobody})
 		},
-		"a daemon starts": func(directory string) ([]string, error) { return Sweep(directory, map[string]int{onDevice: 0}) },
+		"a daemon starts": func(directory string) ([]string, error) { return Sweep(directory, usesOnly(0)) },
 	} {
 		for _, c := range []struct {
 			name  string

@@ -138,7 +138,7 @@ func (d *detacher) free(cookie uint64) {
 			d.unpin(folder, name)
 		}
 		if exists {
-			d.detachStrays(l)
+			d.detachStrays(l, func(*attached) bool { return false })
 		}
 	}
 	d.collect(d.pins.removeEmpty(folder))
@@ -175,10 +175,10 @@ func (d *detacher) removeFilters(l netlink.Link) {
 }
 
 // detachStrays detaches the programs of a device that nothing pins, or nothing that can be
-// seen.
-func (d *detacher) detachStrays(l netlink.Link) {
+// seen, but for those that own picks.
+func (d *detacher) detachStrays(l netlink.Link, own func(*attached) bool) {
 	name := l.Attrs().Name
-	strays, _, err := straysOn(l.Attrs().Index, func(*attached) bool { return false })
+	strays, _, err := straysOn(l.Attrs().Index, own)
 	if err != nil && !errors.Is(err, os.ErrPermission) { // who may not look has no program to look for
 		d.collect(fmt.Errorf("detach %s: %w", name, err))
 	}

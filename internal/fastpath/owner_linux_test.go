@@ -74,7 +74,7 @@ func TestForeign(t *testing.T) {
 			if p := r.Path(); p.Way != ndp.WayTC || p.Pinned != "" || !strings.Contains(p.Unpinned, c.says) {
 				t.Errorf("the path is %+v", p)
 			}
-			check(t, s.node.Do(func() error { _, err := Sweep(s.directory, map[string]int{onDevice: r.Index()}); return err }))
+			check(t, s.node.Do(func() error { _, err := Sweep(s.directory, usesOnly(r.Index())); return err }))
 			check(t, s.node.Do(r.Close))
 			s.config.FastPath = rules.FastPathAuto
 			r = s.listen(view(t, static("2001:db8:f1::/64")))

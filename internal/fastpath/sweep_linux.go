@@ -8,7 +8,6 @@ import (
 	"net"
 	"path/filepath"
 	"runtime"
-	"slices"
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
@@ -16,10 +15,14 @@ import (
 
 // Sweep removes what daemons before the calling one have left in its network namespace, but
 // for what its uplinks have taken over, and in other namespaces on devices that are gone. It
-// returns a line for each thing that it has removed. Of an uplink is known which device it
-// is, 0 for none: what is pinned by the name of one that is not there is attached to a device
-// that was renamed or moved to another network namespace, and answers there.
-func Sweep(directory string, uplinks map[string]int) (removed []string, err error) {
+// returns a line for each thing that it has removed.
+//
+// uses reports whether an uplink has a device, by its name and index. The index is 0 where no
+// device has the name: then one that an uplink was given by that name may have been renamed. What
+// is pinned by the name of one that is nowhere is attached to a device that was renamed or moved
+// to another network namespace, and answers there. Of each device that is asked after it was seen
+// that there is something, because uplinks come meanwhile, and what they have is theirs.
+func Sweep(directory string, uses func(device string, index int) bool) (removed []string, err error) {
 	runtime.LockOSThread() // the network namespace is the thread's
 	defer runtime.UnlockOSThread()
 	cookie, err := namespaceCookie()
@@ -29,19 +32,16 @@ func Sweep(directory string, uplinks map[string]int) (removed []string, err erro
 		return nil, err
 	}
 	d := &detacher{DetachOptions: DetachOptions{Directory: directory, trusted: func(path string) bool { return ours(path) == nil }}}
-	d.sweepPins(cookie, uplinks)
+	d.sweepPins(cookie, uses)
 	if privileged() == nil { // who is not can neither see nor detach anything
-		d.sweepDevices(uplinks)
-		d.elsewhere(cookie, func(device string) (remove, forget bool) {
-			_, uses := uplinks[device]
-			return true, !uses
-		})
+		d.sweepDevices(uses)
+		d.elsewhere(cookie, func(device string) (remove, forget bool) { return true, !uses(device, indexOf(device)) })
 	}
 	return d.removed, errors.Join(d.errs...)
 }
 
 // sweepPins removes the folders of interfaces that are no uplinks, or are not there.
-func (d *detacher) sweepPins(cookie uint64, uplinks map[string]int) {
+func (d *detacher) sweepPins(cookie uint64, uses func(device string, index int) bool) {
 	if onBPFFS(d.Directory) != nil || ours(filepath.Join(d.Directory, "any")) != nil {
 		return // nothing that this daemon could have left, and status says so
 	}
@@ -55,20 +55,21 @@ func (d *detacher) sweepPins(cookie uint64, uplinks map[string]int) {
 	d.pins = pins
 	folder := namespaceFolder("", cookie)
 	if d.trusted(filepath.Join(d.Directory, folder, "any")) {
-		d.sweepFolder(folder, uplinks)
+		d.sweepFolder(folder, uses)
 	}
 	d.dead(cookie)
 	d.collect(pins.close())
 }
 
 // sweepFolder does so in the folder of the calling thread's network namespace.
-func (d *detacher) sweepFolder(folder string, uplinks map[string]int) {
+func (d *detacher) sweepFolder(folder string, uses func(device string, index int) bool) {
 	names, err := d.pins.names(folder)
 	if !errors.Is(err, fs.ErrPermission) { // none that this daemon could have left
 		d.collect(err)
 	}
 	for _, name := range names {
-		if !d.trusted(filepath.Join(d.Directory, folder, name)) || isUplink(deviceOf(name), uplinks) {
+		device := deviceOf(name)
+		if !d.trusted(filepath.Join(d.Directory, folder, name)) || uses(device, indexOf(device)) {
 			continue
 		}
 		d.forgetHearing(folder, name)
@@ -77,31 +78,22 @@ func (d *detacher) sweepFolder(folder string, uplinks map[string]int) {
 	d.collect(d.pins.removeEmpty(folder))
 }
 
-// isUplink reports whether a daemon has an uplink of that name, which is there or about to
-// be looked at.
-func isUplink(device string, uplinks map[string]int) bool {
-	index, ok := uplinks[device]
-	if !ok || index != 0 {
-		return ok
+// indexOf returns the index of the device that has a name, 0 if none has.
+func indexOf(device string) int {
+	l, err := net.InterfaceByName(device)
+	if err != nil {
+		return 0
 	}
-	_, err := net.InterfaceByName(device)
-	return err == nil
+	return l.Index
 }
 
 // sweepDevices detaches the programs on devices that are no uplinks.
-func (d *detacher) sweepDevices(uplinks map[string]int) {
+func (d *detacher) sweepDevices(uses func(device string, index int) bool) {
 	all, err := netlink.LinkList()
 	if !errors.Is(err, netlink.ErrDumpInterrupted) { // what comes and goes meanwhile has no program of ours
 		d.collect(err)
 	}
-	var used []int
-	for _, index := range uplinks {
-		used = append(used, index)
-	}
 	for _, l := range all {
-		if _, ok := uplinks[l.Attrs().Name]; ok || slices.Contains(used, l.Attrs().Index) {
-			continue
-		}
-		d.detachStrays(l)
+		d.detachStrays(l, func(*attached) bool { return uses(l.Attrs().Name, l.Attrs().Index) })
 	}
 }

@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -23,6 +24,20 @@ func (s *stage) wantSoon(what, target string) {
 	s.t.Helper()
 	s.eventually(what+": an answer", func() bool { _, ok := s.answered(target, silence); return ok })
 }
+
+// usesOnly has the device be the one uplink, as the daemon says: index is that of the device that
+// it follows, 0 for none.
+func usesOnly(follows int) func(device string, index int) bool {
+	return func(device string, index int) bool {
+		if device == onDevice {
+			return index != 0 || follows != 0
+		}
+		return index != 0 && index == follows
+	}
+}
+
+// usesNone is what a daemon without uplinks says.
+func usesNone(string, int) bool { return false }
 
 // TestSweepStray ends what is on a device that was renamed or moved to another network
 // namespace while no daemon ran, with an uplink of the old name and without one.
@@ -45,7 +60,7 @@ func TestSweepStray(t *testing.T) {
 			if clsact && name == "moved" { // which ends all filters
 				continue
 			}
-			for uplinks, of := range map[string]map[string]int{"the uplink is away": {onDevice: 0}, "none": {}} {
+			for uplinks, of := range map[string]func(string, int) bool{"the uplink is away": usesOnly(0), "none": usesNone} {
 				t.Run(name+", "+uplinks+map[bool]string{true: ", clsact"}[clsact], func(t *testing.T) {
 					t.Parallel()
 					s := newStage(t)
@@ -78,12 +93,44 @@ func TestSweepUplinks(t *testing.T) {
 	r := s.listen(view(t, static("2001:db8:f2::/64")))
 	s.rename(onDevice, "renamed")
 	check(t, s.node.Do(func() error {
-		removed, err := Sweep(s.directory, map[string]int{onDevice: r.Index()})
+		removed, err := Sweep(s.directory, usesOnly(r.Index()))
 		if len(removed) > 0 {
 			t.Errorf("removed is %q", removed)
 		}
 		return err
 	}))
 	s.wantSoon("swept", "2001:db8:f2::1")
+	check(t, s.node.Do(r.Close))
+}
+
+// TestSweepBeside has an uplink come while a daemon removes what an earlier one has left: its
+// program and its pins stay.
+func TestSweepBeside(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var cookie uint64
+	check(t, s.node.Do(func() (err error) { cookie, err = namespaceCookie(); return err }))
+	check(t, os.MkdirAll(filepath.Join(namespaceFolder(s.directory, cookie), "gone"), 0o700))
+	var r *Responder
+	var removed []string
+	check(t, s.node.Do(func() (err error) {
+		removed, err = Sweep(s.directory, func(device string, index int) bool {
+			if r != nil {
+				return usesOnly(r.Index())(device, index)
+			}
+			if r, err = s.listenHere(view(t, static("2001:db8:f2::/64"))); err != nil {
+				t.Error(err)
+			}
+			return false
+		})
+		return err
+	}))
+	if len(removed) != 1 {
+		t.Errorf("removed is %q", removed)
+	}
+	if n := s.programsOn(onDevice); n != 1 || r.Path().Pinned == "" || !r.fast.program.owned() {
+		t.Errorf("%d programs of the daemon are attached, and the path is %+v", n, r.Path())
+	}
+	s.want("swept", "2001:db8:f2::1", true)
 	check(t, s.node.Do(r.Close))
 }
