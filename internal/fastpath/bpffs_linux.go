@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// errNotBPFFS is wrapped by the error of onBPFFS for another file system.
+var errNotBPFFS = errors.New("is not in a bpffs")
+
 // onBPFFS returns an error where a folder is not in a bpffs, whether it exists or not.
 func onBPFFS(directory string) error {
 	at := directory
@@ -21,7 +24,7 @@ func onBPFFS(directory string) error {
 		case err == nil && uint32(s.Type) == unix.BPF_FS_MAGIC: //nolint:gosec // of 32 bits
 			return nil
 		case err == nil:
-			return fmt.Errorf("%s is not in a bpffs: mount -t bpf bpf /sys/fs/bpf", directory)
+			return fmt.Errorf("%s %w: mount -t bpf bpf /sys/fs/bpf", directory, errNotBPFFS)
 		case !errors.Is(err, os.ErrNotExist) || at == filepath.Dir(at):
 			return fmt.Errorf("look at %s: %w", at, err)
 		}

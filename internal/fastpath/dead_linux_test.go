@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
@@ -111,5 +113,38 @@ func TestElsewhere(t *testing.T) {
 				t.Errorf("the pins are there: %v", err)
 			}
 		})
+	}
+}
+
+// TestElsewhereOthers leaves alone what others have in a bpffs that has the name of a network
+// namespace by chance, and looks past another file system that is mounted there.
+func TestElsewhereOthers(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	var cookie uint64
+	check(t, s.node.Do(func() (err error) { cookie, err = namespaceCookie(); return err }))
+	others := filepath.Join(filepath.Dir(s.directory), "others")
+	check(t, os.MkdirAll(namespaceFolder(others, cookie), 0o700))
+	mounted := filepath.Join(filepath.Dir(s.directory), "mounted")
+	check(t, os.Mkdir(mounted, 0o700))
+	check(t, unix.Mount("tmpfs", mounted, "tmpfs", 0, ""))
+	t.Cleanup(func() { check(t, unix.Unmount(mounted, unix.MNT_DETACH)) })
+	check(t, os.Mkdir(namespaceFolder(mounted, cookie), 0o700))
+	for _, remove := range []func() ([]string, error){
+		func() ([]string, error) { return Detach(DetachOptions{Directory: s.directory, Daemon: nobody}) },
+		func() ([]string, error) { return Sweep(s.directory, usesNone) },
+	} {
+		check(t, s.node.Do(func() error {
+			removed, err := remove()
+			if len(removed) > 0 {
+				t.Errorf("removed are %q", removed)
+			}
+			return err
+		}))
+		for _, directory := range []string{others, mounted} {
+			if _, err := os.Stat(namespaceFolder(directory, cookie)); err != nil {
+				t.Errorf("another's directory is gone: %v", err)
+			}
+		}
 	}
 }
