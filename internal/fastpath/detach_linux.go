@@ -197,7 +197,11 @@ func (d *detacher) elsewhere(cookie uint64, choose func(device string) (remove, 
 	namespace := namespaceFolder("", cookie)
 	for _, directory := range elsewhere(d.Directory, cookie) {
 		pins, err := openRemains(directory)
-		if err != nil {
+		switch {
+		case errors.Is(err, errNotBPFFS): // another file system is mounted within
+			continue
+		case err != nil:
+			d.collect(err)
 			continue
 		}
 		other := &detacher{DetachOptions: d.DetachOptions, pins: pins}
@@ -213,7 +217,9 @@ func (d *detacher) elsewhere(cookie uint64, choose func(device string) (remove, 
 			}
 			other.unpin(namespace, name)
 		}
-		other.collect(pins.removeEmpty(namespace))
+		if len(other.removed) > 0 { // an empty one may be another's, whose number is the same by chance
+			other.collect(pins.removeEmpty(namespace))
+		}
 		other.collect(pins.close())
 		d.removed, d.errs = append(d.removed, other.removed...), append(d.errs, other.errs...)
 	}

@@ -153,12 +153,23 @@ func (s *mapStore) SetFacts(f *programFacts) error {
 
 // awaitRuns returns when no processor runs the program any more that was detached, so that
 // it counts nothing from then on: whenever a map is put into another one, the kernel waits
-// for that.
-func (s *mapStore) awaitRuns() error {
-	if s.current == nil {
+// for that (maybe_wait_bpf_programs), whichever maps they are. These are of this call alone,
+// because others may have made those of the program read-only.
+func (s *mapStore) awaitRuns() (err error) {
+	if s.current == nil { // nothing has answered
 		return nil
 	}
-	if err := s.objects.Config.Put(uint32(0), s.current); err != nil {
+	inner, err := ebpf.NewMap(s.facts)
+	if err != nil {
+		return fmt.Errorf("wait for the program's end: %w", err)
+	}
+	defer func() { err = errors.Join(err, inner.Close()) }()
+	outer, err := ebpf.NewMap(&ebpf.MapSpec{Type: ebpf.ArrayOfMaps, KeySize: 4, ValueSize: 4, MaxEntries: 1, InnerMap: s.facts})
+	if err != nil {
+		return fmt.Errorf("wait for the program's end: %w", err)
+	}
+	defer func() { err = errors.Join(err, outer.Close()) }()
+	if err := outer.Put(uint32(0), inner); err != nil {
 		return fmt.Errorf("wait for the program's end: %w", err)
 	}
 	return nil

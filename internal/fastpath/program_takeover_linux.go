@@ -4,6 +4,7 @@ package fastpath
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 
 	"github.com/cilium/ebpf"
@@ -33,6 +34,23 @@ func (p *Program) owned() bool {
 	defer p.mu.Unlock()
 	now, err := readAbout(p.aboutMap)
 	return err != nil || now.Owner == p.about.Owner
+}
+
+// leaveAbout has the program tell of itself nowhere, where others have made what the folder tells
+// read-only: for a program that ends, which has nothing to tell the next daemon.
+func (p *Program) leaveAbout() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if notFrozen(pinnedAbout, p.aboutMap) == nil {
+		return nil
+	}
+	m, err := ebpf.NewMap(aboutSpec())
+	if err != nil {
+		return fmt.Errorf("make map: %w", err)
+	}
+	err = p.aboutMap.Close()
+	p.aboutMap = m
+	return errors.Join(err, p.about.write(m))
 }
 
 // unpinned returns why the maps are not pinned any more.

@@ -181,7 +181,7 @@ func (f *running) close(counters *ndp.Counters) error {
 			if f.folder != nil {
 				errs = append(errs, f.folder.remove())
 			}
-			errs = append(errs, f.hook.Close(), f.stopHearing(false, nil), f.program.maps.awaitRuns())
+			errs = append(errs, f.hook.Close(), f.program.leaveAbout(), f.stopHearing(false, nil), f.program.maps.awaitRuns())
 		}
 		errs = append(errs, f.program.count(counters))
 	} else if f.hook != nil { // another responder of this process has taken it over
