@@ -32,7 +32,8 @@ type attached struct {
 }
 
 // attachedTo returns the programs at tc ingress and at XDP of a device in the calling
-// thread's network namespace. One that is gone has none.
+// thread's network namespace, also beside an error, by which some may be missing. A device that is
+// gone has none.
 func attachedTo(index int) ([]attached, error) {
 	tc, err := attachedToTCX(index)
 	filters, ferr := attachedByFilters(index)
@@ -57,20 +58,25 @@ func attachedToTCX(index int) (all []attached, err error) {
 	return all, nil
 }
 
-func attachedByFilters(index int) (all []attached, err error) {
-	filters, err := netlink.FilterList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.HANDLE_MIN_INGRESS)
+func attachedByFilters(index int) ([]attached, error) {
+	return attachedOf(netlink.FilterList(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: index}}, netlink.HANDLE_MIN_INGRESS))
+}
+
+// attachedOf returns the programs of filters that were listed, those beside an error as well: a
+// dump that was interrupted, as others have changed filters meanwhile, lacks some at most.
+func attachedOf(filters []netlink.Filter, err error) (all []attached, _ error) {
 	switch {
-	case errors.Is(err, unix.ENODEV), errors.Is(err, netlink.ErrDumpInterrupted):
+	case errors.Is(err, unix.ENODEV):
 		return nil, nil
 	case err != nil:
-		return nil, fmt.Errorf("list filters at tc ingress: %w", err)
+		err = fmt.Errorf("list filters at tc ingress: %w", err)
 	}
 	for _, f := range filters {
 		if b, ok := f.(*netlink.BpfFilter); ok {
 			all = append(all, attached{at: atTC, id: ebpf.ProgramID(b.Id), filter: b}) //nolint:gosec // the kernel's number
 		}
 	}
-	return all, nil
+	return all, err
 }
 
 // The attributes of a device's XDP hook that package netlink does not have: the program of
