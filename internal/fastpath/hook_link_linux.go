@@ -8,7 +8,6 @@ import (
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
-	"golang.org/x/sys/unix"
 )
 
 // linked is a program that is attached by a link: what hooks have in common that do so.
@@ -63,11 +62,6 @@ func (l *linked) Release() error { return l.link.Close() }
 // pinned elsewhere.
 func (l *linked) Close() error { return endLink(l.link) }
 
-// endLink detaches a link, whose device may be gone, and closes it.
-func endLink(l link.Link) error {
-	err := l.Detach()
-	if errors.Is(err, unix.ENOLINK) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, ebpf.ErrNotSupported) {
-		err = nil // EOPNOTSUPP: XDP before Linux 5.9 ends with its last descriptor
-	}
-	return errors.Join(err, l.Close())
-}
+// endLink detaches a link, also one whose device is gone, and closes it. Links of tcx and of XDP
+// are always detached (tcx_link_detach, bpf_xdp_link_detach).
+func endLink(l link.Link) error { return errors.Join(l.Detach(), l.Close()) }
