@@ -182,12 +182,12 @@ func (d *detacher) detachStrays(l netlink.Link, own func(*attached) bool) {
 	if err != nil && !errors.Is(err, os.ErrPermission) { // who may not look has no program to look for
 		d.collect(fmt.Errorf("detach %s: %w", name, err))
 	}
-	for i := range strays {
-		if err := strays[i].detach(l.Attrs().Index); err != nil {
-			d.collect(fmt.Errorf("detach %s: %s: %w", name, &strays[i], err))
-			continue
-		}
-		d.removed = append(d.removed, fmt.Sprintf("%s: %s", name, &strays[i]))
+	gone, _, err := detachAll(strays, l.Attrs().Index)
+	if err != nil {
+		d.collect(fmt.Errorf("detach %s: %w", name, err))
+	}
+	for _, what := range gone {
+		d.removed = append(d.removed, name+": "+what)
 	}
 }
 

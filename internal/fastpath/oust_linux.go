@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-
-	"golang.org/x/sys/unix"
 )
 
 // endStrays detaches what earlier daemons have left on the device and nobody writes to: it
@@ -50,21 +48,27 @@ func (r *Responder) leaveBehind() {
 // and of how many programs it cannot tell whose they are.
 func (r *Responder) detachStrays(own func(*attached) bool) (stay []string, unknown int, err error) {
 	strays, unknown, err := straysOn(r.Index(), own)
-	for i := range strays {
-		s := &strays[i]
-		if e := s.detach(r.Index()); e != nil && !errors.Is(e, unix.ENOLINK) { // ENOLINK: it has gone meanwhile
-			err = errors.Join(err, fmt.Errorf("detach %s: %w", s, e))
-			stay = append(stay, s.String())
-			continue
-		}
-		r.log().Info("removed what an earlier daemon has left in the kernel", "what", s.String())
+	stay, derr := r.detachThose(strays)
+	return stay, unknown, errors.Join(err, derr)
+}
+
+func (r *Responder) detachThose(strays []stray) (stay []string, err error) {
+	gone, stay, err := detachAll(strays, r.Index())
+	for _, what := range gone {
+		r.log().Info("removed what an earlier daemon has left in the kernel", "what", what)
 	}
-	return stay, unknown, err
+	if err != nil {
+		return stay, fmt.Errorf("detach %w", err)
+	}
+	return nil, nil
 }
 
 // freeXDP detaches what earlier daemons have left at the device's XDP hook, which takes one
-// program. The packet socket answers until the next one is there.
+// program. What is at other hooks is not in its way. What answers now goes on until the next
+// program is there: the packet socket, or a program at tc ingress.
 func (r *Responder) freeXDP() error {
-	_, _, err := r.detachStrays(func(a *attached) bool { return a.at != atXDP })
-	return err
+	all, err := attachedToXDP(r.Index())
+	strays, _, nerr := straysAmong(all)
+	_, derr := r.detachThose(strays)
+	return errors.Join(err, nerr, derr)
 }

@@ -88,8 +88,7 @@ func (r *remains) end(folder, name string) (ended bool) {
 	l, err := link.LoadPinnedLink(path, nil)
 	switch {
 	case err == nil:
-		err = l.Detach()
-		return errors.Join(err, l.Close()) == nil
+		return endLink(l) == nil
 	case errors.Is(err, unix.EROFS): // links are opened for writing only, but found by their program
 		return endLinksOf(path)
 	}

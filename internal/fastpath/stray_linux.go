@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,15 +30,18 @@ type stray struct {
 func (s *stray) String() string { return fmt.Sprintf("the program %s at %s", s.name, s.at) }
 
 // straysOn returns the programs of ours that are attached to a device of the calling
-// thread's network namespace, but for those that own picks. The name tells whose a program
-// is: to read it takes CAP_SYS_ADMIN, or a pin that can be seen. unknown is how many there
-// are of which neither tells.
+// thread's network namespace, but for those that own picks, see straysAmong.
 func straysOn(index int, own func(*attached) bool) (strays []stray, unknown int, err error) {
 	all, err := attachedTo(index)
+	strays, unknown, nerr := straysAmong(slices.DeleteFunc(all, func(a attached) bool { return own(&a) }))
+	return strays, unknown, errors.Join(err, nerr)
+}
+
+// straysAmong returns those of the programs that are ours. The name tells whose a program is: to
+// read it takes CAP_SYS_ADMIN, or a pin that can be seen. unknown is how many there are of which
+// neither tells.
+func straysAmong(all []attached) (strays []stray, unknown int, err error) {
 	for _, a := range all {
-		if own(&a) {
-			continue
-		}
 		s := stray{attached: a, name: programPrefix + "tc"}
 		known := a.filter != nil && a.filter.Name == filterName
 		if !known {
@@ -102,6 +106,20 @@ func pinnedProgramIn(folder string) *ebpf.ProgramInfo {
 	return info
 }
 
+// detachAll detaches strays from the device with that index. It returns which have gone, and
+// which stay, with the errors.
+func detachAll(strays []stray, index int) (gone, stay []string, err error) {
+	for i := range strays {
+		s := &strays[i]
+		if e := s.detach(index); e != nil {
+			stay, err = append(stay, s.String()), errors.Join(err, fmt.Errorf("%s: %w", s, e))
+			continue
+		}
+		gone = append(gone, s.String())
+	}
+	return gone, stay, err
+}
+
 // detach detaches it from the device with that index.
 func (s *stray) detach(index int) error {
 	if s.filter != nil {
@@ -141,10 +159,10 @@ func endPinnedLink(path string, id ebpf.ProgramID) error {
 	if err == nil && info.Program != id {
 		err = fmt.Errorf("%s is the link of another program", path)
 	}
-	if err == nil {
-		err = l.Detach()
+	if err != nil {
+		return errors.Join(err, l.Close())
 	}
-	return errors.Join(err, l.Close())
+	return endLink(l)
 }
 
 // endLinks detaches the links of a program, of which one may be known, by their numbers. It
@@ -158,7 +176,7 @@ func endLinks(id ebpf.ProgramID, known link.ID) (ended int, err error) {
 		if err != nil {
 			return 0, err
 		}
-		return 1, errors.Join(l.Detach(), l.Close())
+		return 1, endLink(l)
 	}
 	for deadline := time.Now().Add(attaching); ; time.Sleep(time.Millisecond) {
 		n, err := endLinksOnce(id)
@@ -182,7 +200,7 @@ func endLinksOnce(id ebpf.ProgramID) (ended int, err error) {
 			continue
 		}
 		ended++
-		err = errors.Join(err, links.Link.Detach())
+		err = errors.Join(err, endLink(links.Take()))
 	}
 	return ended, errors.Join(err, links.Err())
 }
