@@ -9,9 +9,9 @@ import (
 )
 
 // endStrays detaches what earlier daemons have left on the device and nobody writes to: it
-// would go on answering what this daemon does not answer. It is called when what answers now
-// does, so that nothing is unanswered in between; of two programs the first one to see a
-// frame answers it. Another daemon that lives is in another network namespace. It returns
+// would go on answering what this daemon does not answer. It is called after this daemon has
+// begun to answer, so that nothing is unanswered in between; of two programs the first one to
+// see a frame answers it. Another daemon that lives is in another network namespace. It returns
 // what stays, and whether that is sure to be all.
 func (r *Responder) endStrays() (left string, sure bool) {
 	if privileged() != nil { // nothing can be seen

@@ -28,8 +28,8 @@ type store interface {
 // errFull says that a map has no room for another line.
 var errFull = errors.New("the map is full")
 
-// longestChange is how many differences take no longer one by one than what it takes to make
-// the maps of a table anew, without their lines.
+// longestChange is how many differences take no longer to be written, many at a time, than what it
+// takes to make the maps of a table anew, without their lines.
 const longestChange = 1 << 14
 
 // table brings the program's lines into line with views. It is not safe for concurrent

@@ -12,14 +12,14 @@ import (
 
 // A large update copies the whole trie and changes the copy in place. For a small one, copying
 // only the paths of what changes is cheaper, and leaves the rest to be shared with the trie that
-// it was made from. Both are parts of a view's lines, one in so many.
+// it was made from.
 const (
-	// bulk is how many changes are large: a path takes as long as some 300 to 600 lines, and more
-	// memory.
-	bulk = 512
-	// bulkAsked is how many prefixes are large to be decided on, of which one has changed: the
-	// copy takes no longer than that.
-	bulkAsked = 64
+	// bulkPart has an update be large that changes more than one line of a view in 512: a path
+	// takes as long as some 300 to 600 lines, and more memory.
+	bulkPart = 512
+	// askedPart has one be large that changes a line, and decides on more than one prefix for each
+	// 64 lines of a view: the copy takes no longer than the decisions.
+	askedPart = 64
 )
 
 // builder makes the views of one uplink, one after the other.
@@ -128,9 +128,9 @@ func (b *builder) update(s *Store, prefixes []netip.Prefix) []Delta {
 	var (
 		ds      []Delta
 		changes int
-		most    = 1 + decisions.Size()/bulk // changes, without a copy of all
+		most    = 1 + decisions.Size()/bulkPart // changes, without a copy of all
 	)
-	if len(prefixes) > 1+decisions.Size()/bulkAsked {
+	if len(prefixes) > 1+decisions.Size()/askedPart {
 		most = 0
 	}
 	for _, p := range prefixes {
