@@ -74,9 +74,10 @@ func Detach(o DetachOptions) (removed []string, err error) {
 // detacher collects what a call of Detach does.
 type detacher struct {
 	DetachOptions
-	pins    *remains
-	removed []string
-	errs    []error
+	pins     *remains
+	programs pinnedPrograms // seen by those who may not read names
+	removed  []string
+	errs     []error
 }
 
 func (d *detacher) collect(err error) {
@@ -178,7 +179,7 @@ func (d *detacher) removeFilters(l netlink.Link) {
 // seen, but for those that own picks.
 func (d *detacher) detachStrays(l netlink.Link, own func(*attached) bool) {
 	name := l.Attrs().Name
-	strays, _, err := straysOn(l.Attrs().Index, own)
+	strays, _, err := straysOn(l.Attrs().Index, &d.programs, own)
 	if err != nil && !errors.Is(err, os.ErrPermission) { // who may not look has no program to look for
 		d.collect(fmt.Errorf("detach %s: %w", name, err))
 	}

@@ -47,7 +47,7 @@ func (r *Responder) leaveBehind() {
 // detachStrays detaches all but those that own picks. It returns what stays, with the errors,
 // and of how many programs it cannot tell whose they are.
 func (r *Responder) detachStrays(own func(*attached) bool) (stay []string, unknown int, err error) {
-	strays, unknown, err := straysOn(r.Index(), own)
+	strays, unknown, err := straysOn(r.Index(), new(pinnedPrograms), own)
 	stay, derr := r.detachThose(strays)
 	return stay, unknown, errors.Join(err, derr)
 }
@@ -68,7 +68,7 @@ func (r *Responder) detachThose(strays []stray) (stay []string, err error) {
 // program is there: the packet socket, or a program at tc ingress.
 func (r *Responder) freeXDP() error {
 	all, err := attachedToXDP(r.Index())
-	strays, _, nerr := straysAmong(all)
+	strays, _, nerr := straysAmong(all, new(pinnedPrograms))
 	_, derr := r.detachThose(strays)
 	return errors.Join(err, nerr, derr)
 }

@@ -31,16 +31,16 @@ func (s *stray) String() string { return fmt.Sprintf("the program %s at %s", s.n
 
 // straysOn returns the programs of ours that are attached to a device of the calling
 // thread's network namespace, but for those that own picks, see straysAmong.
-func straysOn(index int, own func(*attached) bool) (strays []stray, unknown int, err error) {
+func straysOn(index int, pins *pinnedPrograms, own func(*attached) bool) (strays []stray, unknown int, err error) {
 	all, err := attachedTo(index)
-	strays, unknown, nerr := straysAmong(slices.DeleteFunc(all, func(a attached) bool { return own(&a) }))
+	strays, unknown, nerr := straysAmong(slices.DeleteFunc(all, func(a attached) bool { return own(&a) }), pins)
 	return strays, unknown, errors.Join(err, nerr)
 }
 
 // straysAmong returns those of the programs that are ours. The name tells whose a program is: to
 // read it takes CAP_SYS_ADMIN, or a pin that can be seen. unknown is how many there are of which
 // neither tells.
-func straysAmong(all []attached) (strays []stray, unknown int, err error) {
+func straysAmong(all []attached, pins *pinnedPrograms) (strays []stray, unknown int, err error) {
 	for _, a := range all {
 		s := stray{attached: a, name: programPrefix + "tc"}
 		known := a.filter != nil && a.filter.Name == filterName
@@ -50,7 +50,7 @@ func straysAmong(all []attached) (strays []stray, unknown int, err error) {
 			err = errors.Join(err, nerr)
 		}
 		if !known {
-			s.name, s.folder = nameByPin(a.id)
+			s.name, s.folder = pins.find(a.id)
 			known = s.name != ""
 		}
 		switch {
@@ -71,24 +71,37 @@ func Attached(device string) string {
 	if err != nil {
 		return ""
 	}
-	strays, _, _ := straysOn(l.Index, func(*attached) bool { return false })
+	strays, _, _ := straysOn(l.Index, new(pinnedPrograms), func(*attached) bool { return false })
 	if len(strays) == 0 {
 		return ""
 	}
 	return strays[0].at
 }
 
-// nameByPin returns the name of a program that a daemon has pinned, and the folder; "" where
-// none is seen.
-func nameByPin(id ebpf.ProgramID) (name, folder string) {
-	for _, folder := range visibleFolders() {
-		if info := pinnedProgramIn(folder); info != nil {
-			if is, ok := info.ID(); ok && is == id {
-				return info.Name, folder
+// pinnedPrograms are the programs that daemons have pinned, as they were when the first one was
+// asked for: to look takes a walk of each bpffs, and there may be a program to be asked for on each
+// of many devices. It is for one call, and not safe for concurrent use.
+type pinnedPrograms struct {
+	all map[ebpf.ProgramID]pinnedIn // nil before the walk
+}
+
+type pinnedIn struct{ name, folder string }
+
+// find returns the name of a program, and the folder that it is pinned in; "" where none is seen.
+func (p *pinnedPrograms) find(id ebpf.ProgramID) (name, folder string) {
+	if p.all == nil {
+		p.all = make(map[ebpf.ProgramID]pinnedIn)
+		for _, folder := range visibleFolders() {
+			info := pinnedProgramIn(folder)
+			if info == nil {
+				continue
+			}
+			if is, ok := info.ID(); ok && p.all[is].folder == "" {
+				p.all[is] = pinnedIn{info.Name, folder}
 			}
 		}
 	}
-	return "", ""
+	return p.all[id].name, p.all[id].folder
 }
 
 // pinnedProgramIn looks at the program that is pinned in a folder, nil if there is none. A

@@ -22,7 +22,7 @@ func (s *stage) programsOn(device string) (n int) {
 		if err != nil {
 			return err
 		}
-		strays, _, err := straysOn(ifi.Index, func(*attached) bool { return false })
+		strays, _, err := straysOn(ifi.Index, new(pinnedPrograms), func(*attached) bool { return false })
 		n = len(strays)
 		return err
 	}))
@@ -93,5 +93,24 @@ func TestDetachStray(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// TestPinnedPrograms walks through the pins once, however many programs are asked for.
+func TestPinnedPrograms(t *testing.T) {
+	t.Parallel()
+	s := newStage(t)
+	r := s.listen(view(t, static("2001:db8:f2::/64")))
+	id, path := r.fast.hook.Program(), s.folderPath()
+	var pins pinnedPrograms
+	for range 2 {
+		name, folder := pins.find(id)
+		if name != programPrefix+"tc" || folder != path {
+			t.Errorf("the program is %q in %q", name, folder)
+		}
+		if name, folder := pins.find(1 << 31); name != "" || folder != "" {
+			t.Errorf("what is not pinned is %q in %q", name, folder)
+		}
+		check(t, os.RemoveAll(path)) // it is known from the first walk
 	}
 }
