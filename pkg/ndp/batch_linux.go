@@ -33,6 +33,7 @@ type batch struct {
 	at      [batchSize]int64 // reception, nanoseconds since 1970
 	iovecs  [batchSize]unix.Iovec
 	headers [batchSize]mmsghdr
+	to      unix.RawSockaddrLinklayer // see name
 }
 
 func newBatch() *batch {
@@ -44,6 +45,23 @@ func newBatch() *batch {
 		b.headers[i].header.SetIovlen(1)
 	}
 	return b
+}
+
+// name has every answer name the device and the protocol, or none. A socket that is
+// about to receive nothing any more is bound to no protocol that the frames have, see move,
+// and the kernel takes a frame for what its socket is bound to, unless the sender says more.
+func (b *batch) name(index int, on bool) {
+	var to *byte
+	var length uint32
+	if on {
+		b.to = unix.RawSockaddrLinklayer{
+			Family: unix.AF_PACKET, Protocol: htons(unix.ETH_P_IPV6), Ifindex: int32(index), //nolint:gosec // an index
+		}
+		to, length = (*byte)(unsafe.Pointer(&b.to)), unix.SizeofSockaddrLinklayer
+	}
+	for i := range b.headers {
+		b.headers[i].header.Name, b.headers[i].header.Namelen = to, length
+	}
 }
 
 func (b *batch) full() bool { return b.n == batchSize }

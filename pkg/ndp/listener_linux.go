@@ -51,6 +51,7 @@ type Listener struct {
 	sighted  func(Sighting)
 	ask      func(Query) bool
 	moving   atomic.Pointer[move] // nil but for a moment
+	leaving  atomic.Bool          // Send names where to, as the socket is about to be replaced
 	stopping atomic.Bool
 	asked    atomic.Uint32 // how often Alive has asked
 	alive    chan uint32   // the loop's answer

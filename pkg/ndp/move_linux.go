@@ -56,6 +56,8 @@ func (l *Listener) moveTo(protocol uint16) error {
 	if err := old.setStamps(true); err != nil {
 		return errors.Join(err, to.close())
 	}
+	l.leaving.Store(true) // long before passOver, so that no send is still on its way without
+	defer l.leaving.Store(false)
 	time.Sleep(stampsOn)
 	err = l.passOver(old, to, protocol)
 	if l.socket.Load() != to { // the loop, which replaces it, has stayed or has ended
@@ -115,6 +117,7 @@ func (lp *loop) moving() (ended bool) {
 	ended = m.ended.Load()
 	if lp.overlap.noted == nil {
 		lp.overlap.begin()
+		lp.batch.name(lp.l.index, true)
 		close(m.noted)
 	}
 	return ended
@@ -130,6 +133,7 @@ func (lp *loop) moveWaits() bool {
 func (lp *loop) goOver() {
 	m := lp.l.moving.Load()
 	lp.drained = false
+	lp.batch.name(lp.l.index, false)
 	if m.err == nil {
 		lp.rx = received{} // it points to the old ring, which is about to go
 		lp.overlap.pass()

@@ -18,7 +18,11 @@ var ErrBusy = errors.New("the device's queue is full")
 // kernel has no room it returns an error that wraps [ErrBusy]. Any goroutine may
 // call it.
 func (l *Listener) Send(frame []byte) error {
-	err := l.control(func(fd int) error { return sendNow(fd, frame, nil) })
+	var to unix.Sockaddr
+	if l.leaving.Load() { // the socket may be bound to no protocol by now, see batch.name
+		to = &unix.SockaddrLinklayer{Ifindex: l.index, Protocol: htons(unix.ETH_P_IPV6)}
+	}
+	err := l.control(func(fd int) error { return sendNow(fd, frame, to) })
 	if err != nil {
 		return fmt.Errorf("send frame: %w", err)
 	}
