@@ -61,9 +61,10 @@ type Listener struct {
 	iface atomic.Pointer[Interface]
 	view  atomic.Pointer[rules.View]
 
-	mu           sync.Mutex // orders changes of the socket; the receive loop does not take it
-	early        bool       // where the socket is
-	allMulticast int        // how many ask for it
+	mu           sync.Mutex      // orders changes of the socket; the receive loop does not take it
+	early        bool            // where the socket is
+	allMulticast int             // how many ask for it
+	stranded     []*packetSocket // of a move that the loop did not make in time; Close closes them
 
 	statsMu sync.Mutex    // PACKET_STATISTICS resets what it returns
 	asking  chan struct{} // holds one while Alive asks: one does at a time
@@ -281,5 +282,14 @@ func (l *Listener) Close() error {
 	l.stopping.Store(true)
 	err := l.wake()
 	<-l.done
-	return errors.Join(l.err, err, l.CountDrops(), l.socket.Load().close())
+	l.mu.Lock() // for a move that has not seen it yet
+	defer l.mu.Unlock()
+	err = errors.Join(l.err, err, l.CountDrops(), l.socket.Load().close())
+	if l.stranded != nil {
+		err = errors.Join(errStuck, err)
+	}
+	for _, s := range l.stranded {
+		err = errors.Join(err, s.close())
+	}
+	return err
 }

@@ -154,7 +154,7 @@ func (lp *loop) checkError() error {
 	case 0:
 		return nil
 	case unix.ENETDOWN:
-		return lp.checkDevice()
+		return checkDevice(lp.fd, lp.l.index)
 	default:
 		return fmt.Errorf("packet socket: %w", errno)
 	}
@@ -173,11 +173,11 @@ func socketError(fd int) unix.Errno {
 	return unix.Errno(code) //nolint:gosec // an errno
 }
 
-// checkDevice fails when the socket has lost its device for good. While the device
+// checkDevice fails when a socket has lost its device for good. While the device
 // is still being removed the socket does not know; see [Listener.Index].
-func (lp *loop) checkDevice() error {
-	index, err := boundIndex(lp.fd)
-	if err == nil && index != lp.l.index {
+func checkDevice(fd, device int) error {
+	index, err := boundIndex(fd)
+	if err == nil && index != device {
 		err = fmt.Errorf("packet socket: %w", unix.ENODEV)
 	}
 	return err

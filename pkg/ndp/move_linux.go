@@ -27,12 +27,21 @@ type move struct {
 // their octets alone.
 const stampsOn = 10 * time.Millisecond
 
-// errStopped says that there is no receive loop any more.
-var errStopped = errors.New("the listener has stopped")
+// moveWait is how long a move waits for the receive loop in all. The loop goes round in
+// less than sendWait and what it has to compute, so that one that takes longer is stuck.
+const moveWait = 5 * time.Second
+
+var (
+	// errStopped says that there is no receive loop any more.
+	errStopped = errors.New("the listener has stopped")
+	// errStuck says that the receive loop did not make a move.
+	errStuck = errors.New("the receive loop does not go round, and is to stop")
+)
 
 // SetEarly moves the socket before the hooks of tc and of nftables' ingress, or behind
 // them. Meanwhile, which takes some ten milliseconds, each solicitation is answered once.
-// Where it fails, the socket stays where it is.
+// Where it fails, the socket stays where it is, or the listener stops, which Done shows: so
+// it does when its receive loop does not take part within moveWait.
 func (l *Listener) SetEarly(early bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,6 +69,10 @@ func (l *Listener) moveTo(protocol uint16) error {
 	defer l.leaving.Store(false)
 	time.Sleep(stampsOn)
 	err = l.passOver(old, to, protocol)
+	if errors.Is(err, errStuck) { // nobody knows which one the loop will read last
+		l.stranded = []*packetSocket{old, to}
+		return err
+	}
 	if l.socket.Load() != to { // the loop, which replaces it, has stayed or has ended
 		return errors.Join(err, old.setStamps(false), to.close())
 	}
@@ -88,22 +101,35 @@ func (l *Listener) openNext() (*packetSocket, error) {
 func (l *Listener) passOver(old, to *packetSocket, protocol uint16) error {
 	m := &move{to: to, noted: make(chan struct{}), done: make(chan struct{})}
 	l.moving.Store(m)
-	_ = l.wake() // which fails on a stopped listener only, as done shows
-	select {
-	case <-m.noted: // nothing that both receive is not noted
-	case <-l.done:
-		return errStopped
+	late := time.After(moveWait)
+	if err := l.awaitLoop(m.noted, late); err != nil { // nothing that both receive is not noted
+		return err
 	}
-	if m.err = to.bind(l.index, protocol); m.err == nil {
+	// A bind takes any device of that index, also one that has come since.
+	if m.err = old.control(func(fd int) error { return checkDevice(fd, l.index) }); m.err == nil {
+		m.err = to.bind(l.index, protocol)
+	}
+	if m.err == nil {
 		m.err = old.bind(l.index, noProtocol)
 	}
 	m.ended.Store(true)
-	_ = l.wake()
+	return errors.Join(l.awaitLoop(m.done, late), m.err)
+}
+
+// awaitLoop wakes the loop up and waits until it has closed a channel. A loop that does
+// not, until the time is up, is stuck and has to stop as soon as it goes round again: it may
+// read a socket that receives nothing any more.
+func (l *Listener) awaitLoop(closed <-chan struct{}, late <-chan time.Time) error {
+	_ = l.wake() // which fails on a stopped listener only, as done shows
 	select {
-	case <-m.done:
-		return m.err
+	case <-closed:
+		return nil
 	case <-l.done:
-		return errors.Join(m.err, errStopped)
+		return errStopped
+	case <-late:
+		l.stopping.Store(true)
+		_ = l.wake()
+		return errStuck
 	}
 }
 

@@ -3,13 +3,20 @@
 package conformance_test
 
 import (
+	"bytes"
+	"errors"
+	"os"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
 	"github.com/cilium/ebpf/link"
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 
+	"github.com/ndproxyd/ndproxyd/internal/lab"
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 	"github.com/ndproxyd/ndproxyd/test/conformance"
@@ -121,5 +128,106 @@ func TestMoveProtocol(t *testing.T) {
 	}
 	if m.counters.Answered[ndp.Multicast].Load() == 0 {
 		t.Error("nothing was answered")
+	}
+}
+
+// packetSockets returns how many packet sockets there are in a namespace.
+func packetSockets(t *testing.T, ns *lab.Namespace) (n int) {
+	t.Helper()
+	harness.Must(t, ns.Do(func() error {
+		table, err := os.ReadFile("/proc/thread-self/net/packet")
+		n = bytes.Count(table, []byte("\n")) - 1 // the heading
+		return err
+	}))
+	return n
+}
+
+// hold keeps the receive loop of a listener in a call, until it is released.
+type hold struct {
+	entered, released chan struct{}
+}
+
+func newHold(t *testing.T) *hold {
+	t.Helper()
+	h := &hold{entered: make(chan struct{}), released: make(chan struct{})}
+	t.Cleanup(h.release)
+	return h
+}
+
+func (h *hold) sighted(ndp.Sighting) {
+	select {
+	case <-h.released:
+	case h.entered <- struct{}{}:
+		<-h.released
+	}
+}
+
+func (h *hold) release() {
+	select {
+	case <-h.released:
+	default:
+		close(h.released)
+	}
+}
+
+// catch has the loop of a listener held.
+func (h *hold) catch(t *testing.T, m *mover) {
+	t.Helper()
+	harness.OpenPort(t, m.net.Router, harness.RouterPort).Send(conformance.Claim(conformance.Pod, conformance.OtherMAC).Bytes())
+	select {
+	case <-h.entered:
+	case <-time.After(harness.Patience):
+		t.Fatal("the claim is not seen")
+	}
+}
+
+// TestMoveStuck moves a listener whose receive loop hangs: the move fails, the listener
+// stops once its loop goes on, and nothing of it stays.
+func TestMoveStuck(t *testing.T) {
+	t.Parallel()
+	h := newHold(t)
+	m := newMover(t, h.sighted)
+	h.catch(t, m)
+	moved := make(chan error)
+	go func() { moved <- m.move(true) }()
+	select {
+	case err := <-moved:
+		if err == nil {
+			t.Error("moved without the loop")
+		}
+	case <-time.After(harness.Patience):
+		t.Fatal("the move waits for good")
+	}
+	h.release()
+	select {
+	case <-m.Done():
+	case <-time.After(harness.Patience):
+		t.Fatal("the listener goes on, with a socket that may receive nothing")
+	}
+	if err := m.Close(); err == nil {
+		t.Error("nothing says why the listener has stopped")
+	}
+	if n := packetSockets(t, m.net.Node); n != 0 {
+		t.Errorf("%d packet sockets stay", n)
+	}
+}
+
+// TestMoveToNewcomer moves a listener whose device has gone, and another one has its
+// index: the listener is not the newcomer's, so that its owner sees that it has lost its own.
+func TestMoveToNewcomer(t *testing.T) {
+	t.Parallel()
+	m := newMover(t, nil)
+	index := m.Index()
+	harness.Must(t, m.net.Node.Down(harness.Uplink))
+	harness.Must(t, m.Alive(t.Context())) // it knows no more than that the device is down
+	harness.Must(t, m.net.Node.Delete(harness.Uplink))
+	harness.Must(t, m.net.Node.Link.LinkAdd(&netlink.Veth{
+		LinkAttrs: netlink.LinkAttrs{Name: harness.Uplink, Index: index}, PeerName: "peer",
+	}))
+	if err := m.move(true); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("moved to another device: %v", err)
+	}
+	if m.Index() == index {
+		t.Error("the listener is another device's")
 	}
 }
