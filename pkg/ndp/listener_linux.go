@@ -105,8 +105,8 @@ func Listen(cfg ListenConfig) (*Listener, error) {
 	return l, nil
 }
 
-// control calls f with the socket's descriptor. Where another socket takes its place
-// meanwhile, f may be called with that one after it has failed.
+// control calls f with the socket's descriptor. Where f fails, and another socket has taken
+// this one's place by then, f is called once more, with that one's descriptor.
 func (l *Listener) control(f func(fd int) error) error {
 	for {
 		s := l.socket.Load()

@@ -78,7 +78,7 @@ func (l *Listener) run() {
 func (lp *loop) answer() error {
 	for rounds := 1; !lp.l.stopping.Load(); rounds++ {
 		lp.showAlive()
-		ended := lp.moving()
+		ended := lp.joinMove()
 		lp.batch.begin()
 		took := lp.receive()
 		lp.sendDue()

@@ -16,7 +16,7 @@ import (
 // come by then, it goes on with the new one, and passes over what it has noted.
 type move struct {
 	to    *packetSocket
-	noted chan struct{} // closed by the loop, which notes from now on
+	joins chan struct{} // closed by the loop, which notes from now on
 	err   error         // why the loop has to stay with the old socket; it is there with ended
 	ended atomic.Bool   // one of the sockets receives nothing any more
 	done  chan struct{} // closed by the loop, which has gone over, or has stayed
@@ -99,10 +99,10 @@ func (l *Listener) openNext() (*packetSocket, error) {
 
 // passOver has the loop go over from one socket to another, and fails where it has not.
 func (l *Listener) passOver(old, to *packetSocket, protocol uint16) error {
-	m := &move{to: to, noted: make(chan struct{}), done: make(chan struct{})}
+	m := &move{to: to, joins: make(chan struct{}), done: make(chan struct{})}
 	l.moving.Store(m)
 	late := time.After(moveWait)
-	if err := l.awaitLoop(m.noted, late); err != nil { // nothing that both receive is not noted
+	if err := l.awaitLoop(m.joins, late); err != nil { // nothing that both receive is not noted
 		return err
 	}
 	// A bind takes any device of that index, also one that has come since.
@@ -133,9 +133,9 @@ func (l *Listener) awaitLoop(closed <-chan struct{}, late <-chan time.Time) erro
 	}
 }
 
-// moving reports whether there is a move of which the loop is to read the last frames of
-// the old socket. It begins to note frames where a move has begun.
-func (lp *loop) moving() (ended bool) {
+// joinMove takes part in a move, if there is one: it begins to note frames once. It reports
+// whether the frames that have come are the last ones of the old socket.
+func (lp *loop) joinMove() (ended bool) {
 	m := lp.l.moving.Load()
 	if m == nil {
 		return false
@@ -144,7 +144,7 @@ func (lp *loop) moving() (ended bool) {
 	if lp.overlap.noted == nil {
 		lp.overlap.begin()
 		lp.batch.name(lp.l.index, true)
-		close(m.noted)
+		close(m.joins)
 	}
 	return ended
 }
