@@ -5,6 +5,7 @@ package conformance_test
 import (
 	"bytes"
 	"errors"
+	"net/netip"
 	"os"
 	"sync"
 	"testing"
@@ -28,26 +29,33 @@ type mover struct {
 	*ndp.Listener
 	net      *harness.Network
 	iface    *ndp.Interface
+	view     *rules.View
+	sighted  func(ndp.Sighting)
 	counters *ndp.Counters
 }
 
 // newMover starts one.
 func newMover(t *testing.T, sighted func(ndp.Sighting), more ...rules.Rule) *mover {
 	t.Helper()
-	m := &mover{net: harness.NewNetwork(t), counters: new(ndp.Counters)}
+	m := &mover{net: harness.NewNetwork(t), sighted: sighted, counters: new(ndp.Counters)}
 	uplink, err := m.net.Node.Link.LinkByName(harness.Uplink)
 	harness.Must(t, err)
 	table, err := rules.Compile(append(more, conformance.Rules()...))
 	harness.Must(t, err)
 	m.iface = ndp.NewInterface(conformance.Link(uplink.Attrs().Index), rules.Uplink{Interface: harness.Uplink})
-	harness.Must(t, m.net.Node.Do(func() error {
-		m.Listener, err = ndp.Listen(ndp.ListenConfig{
-			Interface: m.iface, View: table.View(harness.Uplink), Counters: m.counters, Sighted: sighted,
-		})
-		return err
-	}))
+	m.view = table.View(harness.Uplink)
+	m.listen(t)
 	t.Cleanup(func() { _ = m.Close() })
 	return m
+}
+
+// listen starts the listener, and starts it anew.
+func (m *mover) listen(t *testing.T) {
+	t.Helper()
+	harness.Must(t, m.net.Node.Do(func() (err error) {
+		m.Listener, err = ndp.Listen(ndp.ListenConfig{Interface: m.iface, View: m.view, Counters: m.counters, Sighted: m.sighted})
+		return err
+	}))
 }
 
 // move moves the listener, in the node's namespace.
@@ -229,5 +237,104 @@ func TestMoveToNewcomer(t *testing.T) {
 	}
 	if m.Index() == index {
 		t.Error("the listener is another device's")
+	}
+}
+
+// TestMoveKeeps moves a listener to and fro while answers wait for their time, and
+// while it announces: each answer and each announcement arrives, once.
+func TestMoveKeeps(t *testing.T) {
+	t.Parallel()
+	const each = 60 // which the port keeps until they are read
+	late := rules.Rule{Prefix: netip.MustParsePrefix("2001:db8:2::/64"), Method: rules.Static, Delay: rules.MaxDelay}
+	m := newMover(t, nil, late)
+	port := harness.OpenPort(t, m.net.Router, harness.RouterPort)
+	due := func(i int) netip.Addr { // delayed by a second at most
+		b := late.Prefix.Addr().As16()
+		b[15] = byte(i)
+		return netip.AddrFrom16(b)
+	}
+	for i := range each {
+		port.Send(conformance.Solicitation(due(i)).Bytes())
+	}
+	var moving sync.WaitGroup
+	moving.Go(func() {
+		for i := range 6 {
+			if err := m.move(i%2 == 0); err != nil {
+				t.Errorf("move %d: %v", i, err)
+			}
+		}
+	})
+	for i := range each {
+		frame, err := m.iface.Unsolicited(target(i), false, false)
+		harness.Must(t, err)
+		harness.Must(t, m.Send(frame))
+		time.Sleep(time.Millisecond) // a move takes some ten
+	}
+	moving.Wait()
+	arrived := make(map[netip.Addr]int)
+	for _, f := range port.Count(2 * each) {
+		arrived[netip.AddrFrom16([16]byte(f[62:78]))]++
+	}
+	for i := range each {
+		if n := arrived[due(i)]; n != 1 {
+			t.Errorf("%d delayed answers for %s", n, due(i))
+		}
+		if n := arrived[target(i)]; n != 1 {
+			t.Errorf("%d announcements of %s", n, target(i))
+		}
+	}
+}
+
+// TestMoveAndClose closes listeners that are being moved, at different times of the
+// move: both come back, and no socket stays.
+func TestMoveAndClose(t *testing.T) {
+	t.Parallel()
+	m := newMover(t, nil)
+	for i := range 30 {
+		moved := make(chan error, 1)
+		go func() { moved <- m.move(true) }()
+		time.Sleep(time.Duration(i) * time.Millisecond) // a move takes some ten
+		harness.Must(t, m.Close())
+		select {
+		case <-moved: // in time, or not
+		case <-time.After(harness.Patience):
+			t.Fatal("the move of a closed listener waits for good")
+		}
+		if n := packetSockets(t, m.net.Node); n != 0 {
+			t.Fatalf("%d packet sockets stay when closed after %d ms", n, i)
+		}
+		m.listen(t)
+	}
+}
+
+// TestMoveWithoutDevice removes the device in the middle of a move, so that the new
+// socket cannot be bound: the move fails, the listener ends, and no socket stays.
+func TestMoveWithoutDevice(t *testing.T) {
+	t.Parallel()
+	h := newHold(t)
+	m := newMover(t, h.sighted)
+	h.catch(t, m)
+	moved := make(chan error, 1)
+	go func() { moved <- m.move(true) }()
+	for began := time.Now(); packetSockets(t, m.net.Node) < 2; time.Sleep(time.Millisecond) {
+		if time.Since(began) > harness.Patience {
+			t.Fatal("the move opens no socket")
+		}
+	}
+	harness.Must(t, m.net.Node.Delete(harness.Uplink))
+	h.release()
+	if err := <-moved; err == nil {
+		t.Error("moved without a device")
+	}
+	select {
+	case <-m.Done():
+	case <-time.After(harness.Patience):
+		t.Fatal("the listener goes on without a device")
+	}
+	if err := m.Close(); !errors.Is(err, unix.ENODEV) {
+		t.Errorf("closed with: %v", err)
+	}
+	if n := packetSockets(t, m.net.Node); n != 0 {
+		t.Errorf("%d packet sockets stay", n)
 	}
 }
