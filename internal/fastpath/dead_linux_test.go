@@ -3,6 +3,7 @@
 package fastpath
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,8 +86,18 @@ func TestElsewhere(t *testing.T) {
 			s := newStage(t)
 			s.config.FastPath = c.mode
 			r := s.listen(view(t, static("2001:db8:f1::/64")))
-			check(t, r.Hold())
 			other := filepath.Join(filepath.Dir(s.directory), "another")
+			check(t, s.node.Do(func() error {
+				// The daemon runs. What it uses is told of, whichever interfaces are asked for.
+				uses := func(device string) bool { return device == onDevice || device == "lo" }
+				removed, err := Detach(DetachOptions{Directory: other, Daemon: func() (string, func(string) bool) { return "the daemon", uses }})
+				if len(removed) > 0 || !errors.Is(err, ErrInUse) || err.Error() != "detach "+onDevice+": "+ErrInUse.Error()+": the daemon" {
+					t.Errorf("beside the daemon, %q are removed, and the error is %v", removed, err)
+				}
+				return nil
+			}))
+			s.want("beside the daemon", "2001:db8:f1::1", true)
+			check(t, r.Hold())
 			check(t, s.node.Do(func() error {
 				if at := Attached(onDevice); at != c.at {
 					t.Errorf("it is attached at %q", at)

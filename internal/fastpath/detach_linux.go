@@ -125,7 +125,7 @@ func (d *detacher) free(cookie uint64) {
 		own := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return deviceOf(name) != device })
 		named := slices.Contains(d.Interfaces, device)
 		if !chosen(device) {
-			if daemon != "" && uses(device) && (named || len(d.Interfaces) == 0 && len(own) > 0) {
+			if daemon != "" && uses(device) && (named || len(d.Interfaces) == 0 && (len(own) > 0 || d.isAttached(byName[device]))) {
 				d.collect(fmt.Errorf("detach %s: %w: %s", device, ErrInUse, daemon))
 			}
 			continue
@@ -190,6 +190,15 @@ func (d *detacher) detachStrays(l netlink.Link, own func(*attached) bool) {
 	for _, what := range gone {
 		d.removed = append(d.removed, name+": "+what)
 	}
+}
+
+// isAttached reports whether a program of ours is attached to a device, which may be nil.
+func (d *detacher) isAttached(l netlink.Link) bool {
+	if l == nil {
+		return false
+	}
+	found, _, _ := straysOn(l.Attrs().Index, &d.programs, func(*attached) bool { return false })
+	return len(found) > 0
 }
 
 // elsewhere removes what daemons have pinned of a network namespace in other directories
