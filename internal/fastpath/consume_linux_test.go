@@ -4,7 +4,6 @@ package fastpath
 
 import (
 	"net/netip"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -24,18 +23,7 @@ func (s *stage) confirmed(address netip.Addr, within time.Duration) bool {
 	frame := f.Bytes()
 	_, err := s.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
 	check(s.t, err)
-	check(s.t, s.conn.SetReadDeadline(time.Now().Add(within)))
-	buf := make([]byte, 256)
-	for {
-		n, _, err := s.conn.ReadFrom(buf)
-		if os.IsTimeout(err) {
-			return false
-		}
-		check(s.t, err)
-		if n >= 78 && buf[54] == 136 && [16]byte(buf[62:78]) == address.As16() {
-			return true
-		}
-	}
+	return s.advertised(within, func(f []byte) bool { return [16]byte(f[62:78]) == address.As16() }) != nil
 }
 
 // deadlines returns what the program goes by.

@@ -58,30 +58,29 @@ func TestInheritedSilence(t *testing.T) {
 				t.Fatal(err)
 			}
 			view := store.Load().View("eth0")
-			f := newFake()
-			tab := table{store: f, inherited: inherit(c.earlier, view)}
+			m := new(memory)
+			tab := table{store: m, inherited: inherit(c.earlier, view)}
 			if n := tab.inherited.count(); n != c.inherited {
 				t.Errorf("%d lines are inherited", n)
 			}
 			if err := tab.rebuild(view); err != nil {
 				t.Fatal(err)
 			}
-			answers := func(a netip.Addr) bool { return f.find(&tab.facts, a)&lineAnswer != 0 }
-			if answers(one128.Addr()) != c.answered {
+			if m.answers(one128.Addr()) != c.answered {
 				t.Errorf("the address is answered: %v", !c.answered)
 			}
-			if _, is := c.earlier[wide]; answers(beside) != is {
+			if _, is := c.earlier[wide]; m.answers(beside) != is {
 				t.Errorf("what is around it is answered: %v", !is)
 			}
-			f.seen = func() {
-				if answers(one128.Addr()) && !c.answered {
+			m.then = func() {
+				if m.answers(one128.Addr()) && !c.answered {
 					t.Error("the address is answered meanwhile")
 				}
 			}
 			if err := tab.settle(); err != nil {
 				t.Fatal(err)
 			}
-			if answers(beside) || len(f.slots[tab.facts.Slot][0])+len(f.slots[tab.facts.Slot][1]) != tab.lines() {
+			if maps := m.slots[tab.facts.Slot].maps; m.answers(beside) || len(maps[0])+len(maps[1]) != tab.lines() {
 				t.Error("something of the earlier daemon is left")
 			}
 		})

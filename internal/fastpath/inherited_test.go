@@ -3,7 +3,6 @@
 package fastpath
 
 import (
-	"iter"
 	"net/netip"
 	"testing"
 
@@ -72,8 +71,8 @@ func TestInheritedTable(t *testing.T) {
 	route := func(p netip.Prefix, behind bool) rules.EntryChange {
 		return rules.EntryChange{Entry: rules.Entry{Prefix: p, Behind: behind}}
 	}
-	f := newFake()
-	tab := table{store: f, inherited: inherit(map[netip.Prefix]line{one128: lineAnswer | lineCovered, two128: lineAnswer | lineCovered}, store.Load().View("eth0"))}
+	m := new(memory)
+	tab := table{store: m, inherited: inherit(map[netip.Prefix]line{one128: lineAnswer | lineCovered, two128: lineAnswer | lineCovered}, store.Load().View("eth0"))}
 	if err := tab.rebuild(store.Load().View("eth0")); err != nil {
 		t.Fatal(err)
 	}
@@ -94,7 +93,7 @@ func TestInheritedTable(t *testing.T) {
 			for _, a := range answered {
 				want = want || a == p
 			}
-			if got := f.find(&tab.facts, p.Addr())&lineAnswer != 0; got != want {
+			if got := m.answers(p.Addr()); got != want {
 				t.Errorf("%s: %s is answered: %v", what, p, got)
 			}
 		}
@@ -110,71 +109,4 @@ func TestInheritedTable(t *testing.T) {
 	wants("settled", 0)
 	follow(route(two128, true))
 	wants("settled", 0, two128)
-}
-
-// fake keeps lines in maps, as the program's are.
-type fake struct {
-	slots [2][2]map[key]line
-	room  [2][2]int
-	facts programFacts
-	// seen is called after each change.
-	seen func()
-}
-
-func newFake() *fake { return &fake{seen: func() {}} }
-
-// Make implements [store].
-func (f *fake) Make(slot uint32, lines, tries int) error {
-	f.slots[slot] = [2]map[key]line{{}, {}}
-	f.room[slot] = [2]int{lines, tries}
-	return nil
-}
-
-// Put implements [store].
-func (f *fake) Put(slot uint32, trie bool, keys []key, lines []line) error {
-	for i, k := range keys {
-		m := f.slots[slot][one(trie)]
-		if _, is := m[k]; !is && len(m) == f.room[slot][one(trie)] {
-			return errFull
-		}
-		m[k] = lines[i]
-		f.seen()
-	}
-	return nil
-}
-
-// Delete implements [store].
-func (f *fake) Delete(slot uint32, trie bool, keys []key) error {
-	for _, k := range keys {
-		delete(f.slots[slot][one(trie)], k)
-		f.seen()
-	}
-	return nil
-}
-
-// SetFacts implements [store].
-func (f *fake) SetFacts(facts *programFacts) error {
-	f.facts = *facts
-	f.seen()
-	return nil
-}
-
-// find looks an address up as the program does.
-func (f *fake) find(facts *programFacts, a netip.Addr) line {
-	for bits := range lengthsDown() {
-		p := netip.PrefixFrom(a, bits).Masked()
-		for _, m := range f.slots[facts.Slot] {
-			if l, ok := m[keyOf(p)]; ok {
-				return l
-			}
-		}
-	}
-	return 0
-}
-
-func lengthsDown() iter.Seq[int] {
-	return func(yield func(int) bool) {
-		for bits := 128; bits >= 0 && yield(bits); bits-- {
-		}
-	}
 }

@@ -76,18 +76,7 @@ func (s *stage) answers(target string) (n int) {
 // more reports whether there is another answer.
 func (s *stage) more() bool {
 	s.t.Helper()
-	check(s.t, s.conn.SetReadDeadline(time.Now().Add(silence)))
-	buf := make([]byte, 256)
-	for {
-		n, _, err := s.conn.ReadFrom(buf)
-		if os.IsTimeout(err) {
-			return false
-		}
-		check(s.t, err)
-		if n >= 86 && buf[54] == 136 {
-			return true
-		}
-	}
+	return s.advertised(silence, func(f []byte) bool { return len(f) >= 86 }) != nil
 }
 
 // TestLowly starts a daemon without the privileges of the one before, which was killed: it

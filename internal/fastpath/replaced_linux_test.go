@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/asm"
@@ -79,14 +78,14 @@ func TestReplaced(t *testing.T) {
 			way := r.Path().Way
 			replace(t, r.Path().Pinned, c.kind, c.attach, c.drop)
 			s.want("replaced", "2001:db8:f1::1", false)
-			wait(t, "the guard", func() bool {
+			s.eventually("the guard", func() bool {
 				return r.Path().Way == ndp.WaySocket && strings.Contains(r.Path().Why, errReplaced.Error())
 			})
 			s.want("given up", "2001:db8:f1::1", true)
 			if !log.has(errReplaced.Error()) {
 				t.Error("the log does not say what has happened")
 			}
-			wait(t, "the program", func() bool { return r.Path().Way == way })
+			s.eventually("the program", func() bool { return r.Path().Way == way })
 			before := s.countNow(r)
 			s.want("again", "2001:db8:f1::1", true)
 			if s.countNow(r) == before {
@@ -143,13 +142,4 @@ func (s *stage) listenWithin(v *rules.View) *Responder {
 	s.t.Helper()
 	s.options.within = func(f func()) { check(s.t, s.node.Do(func() error { f(); return nil })) }
 	return s.listen(v)
-}
-
-func wait(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s is waited for in vain", what)
-		}
-	}
 }

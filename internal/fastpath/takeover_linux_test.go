@@ -148,16 +148,26 @@ func (s *stage) answered(target string, within time.Duration) (mac [6]byte, ok b
 	frame := conformance.Solicitation(a).Bytes()
 	_, err := s.conn.WriteTo(frame, &packet.Addr{HardwareAddr: frame[:6]})
 	check(s.t, err)
+	advertisement := s.advertised(within, func(f []byte) bool { return len(f) >= 86 && [16]byte(f[62:78]) == a.As16() })
+	if advertisement == nil {
+		return mac, false
+	}
+	return [6]byte(advertisement[80:86]), true
+}
+
+// advertised returns the next advertisement that is the one, nil for none.
+func (s *stage) advertised(within time.Duration, is func(frame []byte) bool) []byte {
+	s.t.Helper()
 	check(s.t, s.conn.SetReadDeadline(time.Now().Add(within)))
 	buf := make([]byte, 256)
 	for {
 		n, _, err := s.conn.ReadFrom(buf)
 		if os.IsTimeout(err) {
-			return mac, false
+			return nil
 		}
 		check(s.t, err)
-		if n >= 86 && buf[54] == 136 && [16]byte(buf[62:78]) == a.As16() {
-			return [6]byte(buf[80:86]), true
+		if n >= 78 && buf[54] == 136 && is(buf[:n]) {
+			return buf[:n]
 		}
 	}
 }
