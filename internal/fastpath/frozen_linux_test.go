@@ -59,7 +59,7 @@ func TestFrozen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			var log logged
+			var log Logged
 			s.options.Log = slog.New(slog.NewTextHandler(&log, nil))
 			s.options.within = func(f func()) { _ = s.node.Do(func() error { f(); return nil }) }
 			var mu sync.Mutex
@@ -95,8 +95,8 @@ func TestFrozen(t *testing.T) {
 				t.Errorf("the path became %+v", seen[0])
 			}
 			check(t, r.Close())
-			if log.has("detaching the program failed") {
-				t.Errorf("the log says that the program stays, which was detached: %s", log.all.String())
+			if log.Has("detaching the program failed") {
+				t.Errorf("the log says that the program stays, which was detached: %s", log.String())
 			}
 		})
 	}

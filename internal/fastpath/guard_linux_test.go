@@ -73,7 +73,7 @@ func TestDetached(t *testing.T) {
 			r.waitPath(c.hook)
 			r.wantPath(c.hook, "")
 			r.wantAnswers(true)
-			if !r.log.has("was detached by another") {
+			if !r.log.Has("was detached by another") {
 				t.Error("the log does not say what has happened")
 			}
 		})

@@ -87,7 +87,7 @@ func TestWays(t *testing.T) {
 			r.listen(harness.Uplink, rules.Uplink{FastPath: c.mode, Early: c.early}, o)
 			r.wantPath(c.hook, c.why)
 			r.wantAnswers(c.hook != "")
-			if c.why != "" && !r.log.has("another way answers than fast_path asks for") {
+			if c.why != "" && !r.log.Has("another way answers than fast_path asks for") {
 				t.Error("the log does not say why")
 			}
 			r.close()

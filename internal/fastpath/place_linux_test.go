@@ -28,7 +28,7 @@ func TestMovesLater(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, log := newStage(t), new(logged)
+			s, log := newStage(t), new(Logged)
 			s.options.Log = slog.New(slog.NewTextHandler(log, nil))
 			var attempts atomic.Int32
 			var short atomic.Bool

@@ -3,10 +3,8 @@
 package fastpath
 
 import (
-	"bytes"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -16,26 +14,6 @@ import (
 	"github.com/ndproxyd/ndproxyd/pkg/ndp"
 	"github.com/ndproxyd/ndproxyd/pkg/rules"
 )
-
-// logged is what was logged.
-type logged struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *logged) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(b)
-}
-
-func (l *logged) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.String()
-}
-
-func (l *logged) has(words string) bool { return strings.Contains(l.String(), words) }
 
 // linkKinds are the ways to attach that have a link, and a program that drops all.
 var linkKinds = map[string]struct {
@@ -71,7 +49,7 @@ func TestReplaced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			var log logged
+			var log Logged
 			s.config.FastPath, s.options.Log = c.mode, slog.New(slog.NewTextHandler(&log, nil))
 			r := s.listenWithin(view(t, static("2001:db8:f1::/64")))
 			s.want("first", "2001:db8:f1::1", true)
@@ -82,7 +60,7 @@ func TestReplaced(t *testing.T) {
 				return r.Path().Way == ndp.WaySocket && strings.Contains(r.Path().Why, errReplaced.Error())
 			})
 			s.want("given up", "2001:db8:f1::1", true)
-			if !log.has(errReplaced.Error()) {
+			if !log.Has(errReplaced.Error()) {
 				t.Error("the log does not say what has happened")
 			}
 			s.eventually("the program", func() bool { return r.Path().Way == way })
@@ -104,7 +82,7 @@ func TestTakeOverReplaced(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t)
-			var log logged
+			var log Logged
 			s.config.FastPath, s.options.Log = c.mode, slog.New(slog.NewTextHandler(&log, nil))
 			r := s.listen(view(t, static("2001:db8:f1::/64")))
 			pinned := r.Path().Pinned
@@ -116,13 +94,13 @@ func TestTakeOverReplaced(t *testing.T) {
 			if p := r.Path(); s.countNow(r) == before || p.Pinned != pinned {
 				t.Errorf("the program does not answer, the path is %+v", p)
 			}
-			if !log.has(errReplaced.Error()) {
+			if !log.Has(errReplaced.Error()) {
 				t.Error("the log does not say what has happened")
 			}
 			crash(t, r) // what is pinned is the program that is attached
-			log.all.Reset()
+			log.Reset()
 			r = s.listen(view(t, static("2001:db8:f1::/64")))
-			if log.has(errReplaced.Error()) {
+			if log.Has(errReplaced.Error()) {
 				t.Error("the next daemon takes the program for another's")
 			}
 			check(t, s.node.Do(r.Close))

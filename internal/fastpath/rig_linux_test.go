@@ -3,12 +3,10 @@
 package fastpath_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"net"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/cilium/ebpf"
@@ -29,34 +27,16 @@ type rig struct {
 	responder ndp.Responder
 	counters  *ndp.Counters
 	asker     *harness.Asker
-	log       *lines
+	log       *fastpath.Logged
 	directory string // in a bpffs
 	view      *rules.View
 	changes   chan struct{} // another way answers
 }
 
-// lines is what was logged.
-type lines struct {
-	mu  sync.Mutex
-	all bytes.Buffer
-}
-
-func (l *lines) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.all.Write(b)
-}
-
-func (l *lines) has(words string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.all.String(), words)
-}
-
 // newRig makes the link. Nothing answers yet.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	r := &rig{Network: harness.NewNetwork(t), t: t, counters: &ndp.Counters{}, log: &lines{}, changes: make(chan struct{}, 100)}
+	r := &rig{Network: harness.NewNetwork(t), t: t, counters: &ndp.Counters{}, log: new(fastpath.Logged), changes: make(chan struct{}, 100)}
 	r.directory = bpffs(t)
 	r.asker = harness.NewAsker(t, r.Router, harness.RouterPort)
 	table, err := rules.Compile(conformance.Rules())
